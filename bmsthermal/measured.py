@@ -1,0 +1,530 @@
+"""Measured runs: a CSV of current, voltage and temperatures in, arrays on whole steps out."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import re
+import warnings
+import zlib
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, Literal, NoReturn, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmsthermal.errors import InputError, InputWarning
+
+Array = NDArray[np.float64]
+ZERO_DEGC_K = 273.15
+MOST_STEPS = 50_000_000
+
+_INPUTS = ("time_s", "current_A", "voltage_V")
+_SURFACE = re.compile(r"surface(_\w+)?_degC")
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Run:
+    """A recorded (or simulated) run; samples that are missing are NaN.
+
+    Parameters
+    ----------
+    time_s
+        Sample times [s], shape ``(k,)`` with ``k >= 2``, finite and increasing; steps may be uneven.
+    current_A
+        Cell current [A], shape ``(k,)``; positive discharges.
+    voltage_V
+        Terminal voltage [V], shape ``(k,)``.
+    ambient_K
+        Temperature of the air or coolant [K], shape ``(k,)``.
+    surfaces_K
+        Sensor name (``surface``, ``surface_left``, ...) to its temperature [K], shape ``(k,)``.
+    core_K
+        Core temperature [K], shape ``(k,)``, or None where nobody drilled a hole.
+    name
+        What people call this run.
+
+    Raises
+    ------
+    InputError
+        If an array does not have shape ``(k,)``, if there are fewer than two samples, or if the
+        time is not finite and increasing.
+
+    Notes
+    -----
+    Arrays are kept as read-only float64 copies.
+    """
+
+    time_s: Array
+    current_A: Array
+    voltage_V: Array
+    ambient_K: Array
+    surfaces_K: dict[str, Array] = field(default_factory=dict)
+    core_K: Array | None = None
+    name: str = "run"
+
+    def __post_init__(self) -> None:
+        count = np.size(self.time_s)
+
+        def keep(label: str, values: Array) -> Array:
+            kept = np.array(values, dtype=np.float64)
+            if kept.shape != (count,):
+                raise InputError(f"{label} has shape {kept.shape}", where=self.name, expected=f"({count},) like time_s")
+            kept.flags.writeable = False
+            return kept
+
+        if count < 2:
+            raise InputError(f"{count} sample{'s' * (count != 1)}", where=self.name, expected="at least 2")
+        for label in (*_INPUTS, "ambient_K"):
+            object.__setattr__(self, label, keep(label, getattr(self, label)))
+        object.__setattr__(self, "surfaces_K", {s: keep(f"surfaces_K[{s!r}]", v) for s, v in self.surfaces_K.items()})
+        if self.core_K is not None:
+            object.__setattr__(self, "core_K", keep("core_K", self.core_K))
+        if not (np.isfinite(self.time_s).all() and (np.diff(self.time_s) > 0).all()):
+            raise InputError("time_s is not finite and increasing", where=self.name)
+
+    def __repr__(self) -> str:
+        k, seconds = self.time_s.size, self.time_s[-1] - self.time_s[0]
+        known = self.current_A[~np.isnan(self.current_A)]
+        current = f"{known.min():.3g} to {known.max():.3g} A" if known.size else "no current"
+        seen = ", ".join([*self.surfaces_K, *(["core"] if self.core_K is not None else [])]) or "no sensors"
+        return f"Run({self.name}: {k} samples over {seconds:g} s, {current}, {seen})"
+
+    def before(self, time_s: float) -> Run:
+        """Samples with ``time < time_s``, on the clock of the run."""
+        return self._pick(self.time_s < time_s)
+
+    def after(self, time_s: float) -> Run:
+        """Samples with ``time >= time_s``, on the clock of the run."""
+        return self._pick(self.time_s >= time_s)
+
+    def part(self, start_fraction: float, stop_fraction: float) -> Run:
+        """Samples between two fractions of the duration; neighbouring parts share no sample.
+
+        Parameters
+        ----------
+        start_fraction, stop_fraction
+            Between 0 and 1; the stop is left out, except that 1 keeps the last sample.
+
+        Raises
+        ------
+        InputError
+            If the fractions are not ``0 <= start < stop <= 1``, or hold fewer than two samples.
+        """
+        if not 0 <= start_fraction < stop_fraction <= 1:
+            raise InputError(f"part {start_fraction:g}:{stop_fraction:g}", expected="0 <= start < stop <= 1")
+        fraction = (self.time_s - self.time_s[0]) / (self.time_s[-1] - self.time_s[0])
+        return self._pick((fraction >= start_fraction) & ((fraction < stop_fraction) | (stop_fraction == 1)))
+
+    def _pick(self, chosen: NDArray[np.bool_]) -> Run:
+        surfaces = {sensor: kelvin[chosen] for sensor, kelvin in self.surfaces_K.items()}
+        core = None if self.core_K is None else self.core_K[chosen]
+        inputs = (a[chosen] for a in (self.time_s, self.current_A, self.voltage_V, self.ambient_K))
+        return Run(*inputs, surfaces, core, self.name)
+
+    def resample(self, step_s: float, hold_s: float | None = None) -> Run:
+        """Bring the run to whole steps ``t0 + i step_s``; a gap of any length becomes whole steps.
+
+        Current and voltage are held from sample to sample and averaged over each step
+        ``[t, t + step_s)``: charge is conserved, a faster log becomes the mean of its samples.
+        A sample stands for at most `hold_s`, then the input is NaN; a blank cell is a missing
+        sample. Ambient is slow and held without limit, its leading blanks take the first value.
+        Sensors are never held: the mean of the samples in the step, NaN where there is none.
+
+        Parameters
+        ----------
+        step_s
+            Step [s], positive.
+        hold_s
+            Longest time that a sample of current or voltage stands for [s]; the default is the
+            larger of three steps and 1.5 times the median sampling interval.
+
+        Returns
+        -------
+        Run
+            ``k = floor(duration / step_s) + 1`` samples.
+
+        Raises
+        ------
+        InputError
+            If `step_s` or `hold_s` is not positive, or the step does not suit the duration.
+        """
+        hold_s = max(3 * step_s, 1.5 * float(np.median(np.diff(self.time_s)))) if hold_s is None else hold_s
+        if not (0 < step_s < np.inf and hold_s > 0):
+            raise InputError(f"step_s = {step_s:g}, hold_s = {hold_s:g}", where=self.name, expected="positive seconds")
+        at = _snap((self.time_s - self.time_s[0]) / step_s)
+        if not 1 <= at[-1] < MOST_STEPS:
+            raise InputError(
+                f"{at[-1]:.4g} steps of {step_s:g} s", where=self.name, expected=f"1 to {MOST_STEPS:.0g} of them"
+            )
+        count, hold = int(at[-1]) + 1, hold_s / step_s
+        ambient = _held(at, self.ambient_K, np.inf, count)
+        known = np.flatnonzero(~np.isnan(ambient))
+        if known.size:
+            ambient[: known[0]] = ambient[known[0]]
+        return Run(
+            self.time_s[0] + np.arange(count) * step_s,
+            _held(at, self.current_A, hold, count),
+            _held(at, self.voltage_V, hold, count),
+            ambient,
+            {sensor: _binned(at, kelvin, count) for sensor, kelvin in self.surfaces_K.items()},
+            None if self.core_K is None else _binned(at, self.core_K, count),
+            self.name,
+        )
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the columns that `read_measured` reads: seconds, amperes, volts and degC.
+
+        A path that ends in ``.gz`` is compressed. The file appears when it is complete.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written there.
+        """
+        surfaces = {f"{sensor}_degC": _degC(kelvin) for sensor, kelvin in self.surfaces_K.items()}
+        table = {label: getattr(self, label) + 0.0 for label in _INPUTS}
+        table |= {"ambient_degC": _degC(self.ambient_K)} | surfaces
+        if self.core_K is not None:
+            table["core_degC"] = _degC(self.core_K)
+        cells = ([repr(x) if x == x else "" for x in column.tolist()] for column in table.values())
+        lines = [",".join(table), *map(",".join, zip(*cells, strict=True)), ""]
+        _write("\n".join(lines).encode(), Path(path))
+
+
+def read_measured(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    current_sign: Literal["discharge", "charge"] = "discharge",
+    ambient_degC: float | None = None,
+    sensors: Sequence[str] = ("surface",),
+) -> Run:
+    """Read a measured run from a CSV file, plain or gzipped.
+
+    The header names the columns: ``time_s, current_A, voltage_V, ambient_degC``, one or more
+    ``surface[_NAME]_degC``, perhaps ``core_degC``. Every surface column is read, other columns
+    are ignored, blank cells become NaN; lines before the header may start with ``#``.
+
+    Parameters
+    ----------
+    path
+        The file, comma separated, UTF-8.
+    columns
+        Our name to theirs, such as ``{"ambient_degC": "chamber_degC"}``.
+    current_sign
+        What a positive current does in the file; in the run it discharges.
+    ambient_degC
+        A constant ambient [degC] used *instead of* the column, good or bad. Without it blanks in
+        the column are interpolated and its ends held, and a column that is missing, blank or
+        constantly 0 (the usual sign of "not logged") is refused.
+    sensors
+        Sensors that must be there.
+
+    Returns
+    -------
+    Run
+        With as many samples as the file has rows, named after the file. A blank core column is None.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as such a table; the sentence names row (line of the file) and column.
+
+    Warns
+    -----
+    InputWarning
+        If a unit looks wrong: current in mA, voltage in mV, time in ms or hours.
+    """
+    where, path = str(path), Path(path)
+    wanted = [sensors] if isinstance(sensors, str) else list(sensors)
+    ours = dict(columns or {})
+    _check_options(ours, current_sign, ambient_degC)
+    lines = _text(path).splitlines()
+    start = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
+    if start is None:
+        raise InputError("the file is empty", where=where, expected="a header line and rows of numbers")
+    header = _header(lines[start], where)
+    theirs = _choose(header, ours, wanted, ambient_degC is None, where)
+    table, rows = _numbers(lines, start, header, theirs, where)
+    _check_time(table["time_s"], rows, theirs["time_s"], where)
+    _check_values(table, theirs, [f"{sensor}_degC" for sensor in wanted], where)
+
+    time_s = table["time_s"]
+    if ambient_degC is not None:
+        ambient = np.full(time_s.size, float(ambient_degC))
+    else:
+        ambient = _ambient(time_s, table["ambient_degC"], theirs["ambient_degC"], where)
+    core = table.get("core_degC")
+    return Run(
+        time_s,
+        table["current_A"] if current_sign == "discharge" else -table["current_A"],
+        table["voltage_V"],
+        ambient + ZERO_DEGC_K,
+        {label.removesuffix("_degC"): table[label] + ZERO_DEGC_K for label in theirs if _SURFACE.fullmatch(label)},
+        None if core is None or np.isnan(core).all() else core + ZERO_DEGC_K,
+        path.name.removesuffix(".gz").removesuffix(".csv"),
+    )
+
+
+def _check_options(columns: Mapping[str, str], current_sign: str, ambient_degC: float | None) -> None:
+    for ours in columns:
+        if ours not in (*_INPUTS, "ambient_degC", "core_degC") and not _SURFACE.fullmatch(ours):
+            raise InputError(
+                f"cannot map a column to {ours!r}",
+                where="columns",
+                expected="time_s, current_A, voltage_V, ambient_degC, surface[_NAME]_degC or core_degC",
+            )
+    if current_sign not in ("discharge", "charge"):
+        raise InputError(f"current sign {current_sign!r}", expected="'discharge' or 'charge'")
+    if ambient_degC is not None and not -ZERO_DEGC_K < ambient_degC < 150:
+        raise InputError(f"ambient {ambient_degC!r}", where="--ambient-degC", expected="degC and not kelvin")
+
+
+def _text(path: Path) -> str:
+    """Everything in the file, with or without compression and byte order mark."""
+    try:
+        raw = path.read_bytes()
+        if raw.startswith(_GZIP):
+            raw = gzip.decompress(raw)
+        text = raw.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except IsADirectoryError:
+        raise InputError("is a folder", where=str(path), expected="a CSV file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError("the gzip file is damaged", where=str(path), hint="compress it again") from None
+    except UnicodeDecodeError as error:
+        _not_text(path, f"byte 0x{raw[error.start]:02x} at {error.start}")
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    if "\0" in text:
+        _not_text(path, "it holds zero bytes")
+    return text
+
+
+def _not_text(path: Path, why: str) -> NoReturn:
+    raise InputError(
+        f"not a text file ({why})", where=str(path), expected="CSV in UTF-8", hint="export it as CSV in UTF-8"
+    ) from None
+
+
+def _header(line: str, where: str) -> list[str]:
+    header = [cell.strip() for cell in next(csv.reader([line]))]
+    for mark, word in ((";", "';'"), ("\t", "tabs")):
+        if len(header) == 1 and mark in line:
+            raise InputError(f"the columns are separated by {word}", where=where, expected="',' and decimal points")
+    return header
+
+
+def _choose(header: list[str], columns: dict[str, str], sensors: list[str], ambient: bool, where: str) -> dict[str, str]:
+    """Our name to the column of the file, for everything that will be read."""
+    hint = f"found {', '.join(map(repr, header))}; map it with --columns"
+    if all(re.fullmatch(r"[-+.\deE]*", cell) for cell in header):
+        hint = "the first line holds numbers, put a header line above it"
+    theirs = columns | {ours: columns.get(ours, ours) for ours in _INPUTS}
+    free = [cell for cell in header if cell not in theirs.values()]
+    theirs |= {cell: cell for cell in free if _SURFACE.fullmatch(cell) and cell not in theirs}
+    if "core_degC" in free:
+        theirs.setdefault("core_degC", "core_degC")
+    if ambient:
+        theirs.setdefault("ambient_degC", "ambient_degC")
+        if theirs["ambient_degC"] not in header:
+            hint = f"give its value with --ambient-degC, or {hint}"
+            raise InputError(f"no column {theirs['ambient_degC']!r} for the ambient", where=where, hint=hint)
+    else:
+        theirs.pop("ambient_degC", None)
+    for ours, name in theirs.items():
+        if header.count(name) > 1:
+            raise InputError(f"{header.count(name)} columns are called {name!r}", where=where, hint="rename all but one")
+        if name not in header and not _SURFACE.fullmatch(ours):
+            raise InputError(f"no column {name!r}", where=where, hint=hint)
+    present = [ours.removesuffix("_degC") for ours, name in theirs.items() if _SURFACE.fullmatch(ours) and name in header]
+    for sensor in [*sensors, *(ours.removesuffix("_degC") for ours in columns if _SURFACE.fullmatch(ours))]:
+        if sensor not in present:
+            column = theirs.get(f"{sensor}_degC", f"{sensor}_degC")
+            raise InputError(
+                f"no column {column!r} for sensor {sensor!r}",
+                where=where,
+                expected=f"one of the sensors present ({', '.join(present) or 'none'})",
+                hint=hint,
+            )
+    return theirs
+
+
+def _numbers(
+    lines: list[str], start: int, header: list[str], theirs: dict[str, str], where: str
+) -> tuple[dict[str, Array], NDArray[np.int64]]:
+    """Columns ``(k,)`` by our names, and the line of the file that each row came from."""
+    pick = itemgetter(*(header.index(name) for name in theirs.values()))
+    values, rows = array("d"), array("q")
+    reader = csv.reader(lines[start + 1 :])
+    for row in reader:
+        number = start + 1 + reader.line_num
+        if not row or (len(row) == 1 and not row[0].strip()):
+            continue
+        if len(row) != len(header):
+            raise InputError(f"{len(row)} cells", where=f"{where}, row {number}", expected=f"{len(header)} as in the header")
+        try:
+            values.extend([float(cell) if cell else np.nan for cell in pick(row)])
+        except ValueError:
+            values.extend([_number(c, f"{where}, row {number}, column {n!r}") for n, c in _pairs(theirs, pick(row))])
+        rows.append(number)
+    if len(rows) < 2:
+        found = "a header and no rows" if not rows else "only one row"
+        raise InputError(found, where=where, expected="at least 2 rows of numbers")
+    block = np.frombuffer(values).reshape(len(rows), len(theirs))
+    numbers = np.frombuffer(rows, np.int64)
+    for name, column in zip(theirs.values(), block.T, strict=True):
+        bad = np.flatnonzero(np.isinf(column))
+        if bad.size:
+            cell = f"{where}, row {numbers[bad[0]]}, column {name!r}"
+            raise InputError(f"{column[bad[0]]}", where=cell, expected="a finite number or a blank cell")
+    return {ours: column.copy() for ours, column in zip(theirs, block.T, strict=True)}, numbers
+
+
+def _pairs(theirs: dict[str, str], cells: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(theirs.values(), cells, strict=True))
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        return float(cell) if cell.strip() else np.nan
+    except ValueError:
+        raise InputError(f"{cell!r} is not a number", where=where, expected="a number or a blank cell") from None
+
+
+def _check_time(time_s: Array, rows: NDArray[np.int64], name: str, where: str) -> None:
+    blank = np.flatnonzero(np.isnan(time_s))
+    if blank.size:
+        cell = f"{where}, row {rows[blank[0]]}, column {name!r}"
+        raise InputError("the time is blank", where=cell, expected="a number in every row")
+    step = np.diff(time_s)
+    wrong = np.flatnonzero(step <= 0)
+    if wrong.size:
+        i = wrong[0] + 1
+        what = "runs backwards from" if step[i - 1] < 0 else "is the same as"
+        cell = f"{where}, row {rows[i]}, column {name!r}"
+        raise InputError(
+            f"time {time_s[i]:.12g} {what} {time_s[i - 1]:.12g} in row {rows[i - 1]}",
+            where=cell,
+            expected="increasing seconds",
+            hint="sort the rows and drop repeated ones",
+        )
+    usual = float(np.median(step))
+    if usual >= 1e3 or usual < 1e-3:
+        unit = "ms" if usual >= 1e3 else "hours"
+        _warn(f"{where}: column {name!r} steps by {usual:.3g}, which looks like {unit}, expected seconds")
+
+
+def _check_values(table: dict[str, Array], theirs: dict[str, str], sensors: list[str], where: str) -> None:
+    for ours in ("current_A", "voltage_V", *sensors):
+        if np.isnan(table[ours]).all():
+            raise InputError(f"column {theirs[ours]!r} is entirely blank", where=where, expected="numbers")
+    for ours, column in table.items():
+        if ours.endswith("_degC") and not np.isnan(column).all() and np.nanmedian(column) > 150:
+            raise InputError(
+                f"column {theirs[ours]!r} has a median of {np.nanmedian(column):.4g}",
+                where=where,
+                expected="degC",
+                hint="subtract 273.15 if it is in kelvin",
+            )
+    current, voltage = np.abs(table["current_A"]), float(np.nanmedian(table["voltage_V"]))
+    if (high := np.nanpercentile(current, 95)) > 500:
+        _warn(f"{where}: column {theirs['current_A']!r} reaches {high:.4g}, which looks like mA, expected A of one cell")
+    name = theirs["voltage_V"]
+    if voltage < 0.5:
+        raise InputError(
+            f"column {name!r} has a median of {voltage:.4g} V",
+            where=where,
+            expected="the voltage of a cell",
+            hint="if current and voltage are swapped, map them with --columns",
+        )
+    if voltage > 100:
+        _warn(f"{where}: column {name!r} has a median of {voltage:.4g}, which looks like mV, expected V of one cell")
+    if (low := np.nanmin(table["voltage_V"])) < 0:
+        _warn(f"{where}: column {name!r} goes down to {low:.4g} V, expected positive volts; is it the current?")
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, InputWarning, stacklevel=4)
+
+
+def _ambient(time_s: Array, degC: Array, name: str, where: str) -> Array:
+    known = ~np.isnan(degC)
+    if not degC[known].any():
+        what = "constantly 0" if known.any() else "entirely blank"
+        raise InputError(
+            f"column {name!r} is {what}, as if the ambient was not logged",
+            where=where,
+            hint="give its value with --ambient-degC" + (" (0 if it is meant)" if known.any() else ""),
+        )
+    return np.interp(time_s, time_s[known], degC[known])
+
+
+def _snap(steps: Array) -> Array:
+    """Times in steps, with rounding noise around whole steps taken away."""
+    whole = np.rint(steps)
+    return np.where(np.abs(steps - whole) < 1e-6, whole, steps)
+
+
+def _held(at: Array, values: Array, hold: float, count: int) -> Array:
+    """Time average over each step of samples held for at most `hold` steps, shape ``(count,)``."""
+    mean = np.full(count, np.nan)
+    known = ~np.isnan(values)
+    at, values = at[known], values[known]
+    ends = _snap(at + hold)
+    edges = np.unique(np.concatenate([np.arange(count + 1.0), at, ends[ends < count]]))
+    begin, width = edges[:-1], np.diff(edges)
+    source = np.searchsorted(at, begin, side="right") - 1
+    # a negative source is before the first sample
+    alive = (source >= 0) & (begin < ends[source]) if at.size else np.zeros(begin.size, bool)
+    source, width, step = source[alive], width[alive], begin[alive].astype(np.intp)
+    steps, first = np.unique(step, return_index=True)
+    mean[steps] = values[source[first]]
+    # averaging what exceeds the step's first sample leaves a lone sample as it is, to the bit
+    excess = np.bincount(step, width * (values[source] - mean[step]), count)[steps]
+    mean[steps] += excess / np.bincount(step, width, count)[steps]
+    return mean
+
+
+def _binned(at: Array, values: Array, count: int) -> Array:
+    """Mean of the samples within each step, NaN where there is none, shape ``(count,)``."""
+    known = ~np.isnan(values)
+    step, values = at[known].astype(np.intp), values[known]
+    mean = np.full(count, np.nan)
+    steps, first = np.unique(step, return_index=True)
+    mean[steps] = values[first]
+    mean[steps] += (np.bincount(step, values - mean[step], count) / np.maximum(np.bincount(step, minlength=count), 1))[steps]
+    return mean
+
+
+def _degC(kelvin: Array) -> Array:
+    # nine decimals: 298.15 K is written as 25.0 and not as 24.999999999999943
+    return np.round(kelvin - ZERO_DEGC_K, 9) + 0.0
+
+
+def _write(data: bytes, path: Path) -> None:
+    """Write beside the target and move it there, so that an interruption leaves the old file or none."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise InputError("is not an ordinary file", where=str(path), expected="the name of a CSV file")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            # no time in the gzip header: the same run is the same bytes
+            packed = gzip.compress(data, mtime=0) if target.suffix == ".gz" else data
+            cast(IO[bytes], stream).write(packed)
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"cannot be written ({error.strerror})", where=str(path)) from None
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
