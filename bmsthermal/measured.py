@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
+import io
 import os
 import re
 import warnings
@@ -13,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Literal, NoReturn, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +24,12 @@ from bmsthermal.errors import InputError, InputWarning
 
 Array = NDArray[np.float64]
 ZERO_DEGC_K = 273.15
-MOST_STEPS = 50_000_000
+HOT_DEGC = 150.0
+MOST_STEPS = 20_000_000
 
 _INPUTS = ("time_s", "current_A", "voltage_V")
 _SURFACE = re.compile(r"surface(_\w+)?_degC")
+_NUMBER = re.compile(r"[-+.\deE]*")
 _GZIP = b"\x1f\x8b"
 
 
@@ -75,7 +79,8 @@ class Run:
         def keep(label: str, values: Array) -> Array:
             kept = np.array(values, dtype=np.float64)
             if kept.shape != (count,):
-                raise InputError(f"{label} has shape {kept.shape}", where=self.name, expected=f"({count},) like time_s")
+                shape = f"the ({count},) of time_s"
+                raise InputError(f"{label} has shape {kept.shape}", where=self.name, expected=shape)
             kept.flags.writeable = False
             return kept
 
@@ -83,7 +88,8 @@ class Run:
             raise InputError(f"{count} sample{'s' * (count != 1)}", where=self.name, expected="at least 2")
         for label in (*_INPUTS, "ambient_K"):
             object.__setattr__(self, label, keep(label, getattr(self, label)))
-        object.__setattr__(self, "surfaces_K", {s: keep(f"surfaces_K[{s!r}]", v) for s, v in self.surfaces_K.items()})
+        surfaces = {sensor: keep(f"surface {sensor!r}", kelvin) for sensor, kelvin in self.surfaces_K.items()}
+        object.__setattr__(self, "surfaces_K", surfaces)
         if self.core_K is not None:
             object.__setattr__(self, "core_K", keep("core_K", self.core_K))
         if not (np.isfinite(self.time_s).all() and (np.diff(self.time_s) > 0).all()):
@@ -92,20 +98,20 @@ class Run:
     def __repr__(self) -> str:
         k, seconds = self.time_s.size, self.time_s[-1] - self.time_s[0]
         known = self.current_A[~np.isnan(self.current_A)]
-        current = f"{known.min():.3g} to {known.max():.3g} A" if known.size else "no current"
+        current = f"{np.min(known):.3g} to {np.max(known):.3g} A" if known.size else "no current"
         seen = ", ".join([*self.surfaces_K, *(["core"] if self.core_K is not None else [])]) or "no sensors"
         return f"Run({self.name}: {k} samples over {seconds:g} s, {current}, {seen})"
 
     def before(self, time_s: float) -> Run:
-        """Samples with ``time < time_s``, on the clock of the run."""
+        """Keep the samples with ``time < time_s``, on the clock of the run."""
         return self._pick(self.time_s < time_s)
 
     def after(self, time_s: float) -> Run:
-        """Samples with ``time >= time_s``, on the clock of the run."""
+        """Keep the samples with ``time >= time_s``, on the clock of the run."""
         return self._pick(self.time_s >= time_s)
 
     def part(self, start_fraction: float, stop_fraction: float) -> Run:
-        """Samples between two fractions of the duration; neighbouring parts share no sample.
+        """Keep what lies between two fractions of the duration; neighbouring parts share no sample.
 
         Parameters
         ----------
@@ -123,10 +129,15 @@ class Run:
         return self._pick((fraction >= start_fraction) & ((fraction < stop_fraction) | (stop_fraction == 1)))
 
     def _pick(self, chosen: NDArray[np.bool_]) -> Run:
-        surfaces = {sensor: kelvin[chosen] for sensor, kelvin in self.surfaces_K.items()}
-        core = None if self.core_K is None else self.core_K[chosen]
-        inputs = (a[chosen] for a in (self.time_s, self.current_A, self.voltage_V, self.ambient_K))
-        return Run(*inputs, surfaces, core, self.name)
+        return Run(
+            self.time_s[chosen],
+            self.current_A[chosen],
+            self.voltage_V[chosen],
+            self.ambient_K[chosen],
+            {sensor: kelvin[chosen] for sensor, kelvin in self.surfaces_K.items()},
+            None if self.core_K is None else self.core_K[chosen],
+            self.name,
+        )
 
     def resample(self, step_s: float, hold_s: float | None = None) -> Run:
         """Bring the run to whole steps ``t0 + i step_s``; a gap of any length becomes whole steps.
@@ -155,16 +166,18 @@ class Run:
         InputError
             If `step_s` or `hold_s` is not positive, or the step does not suit the duration.
         """
-        hold_s = max(3 * step_s, 1.5 * float(np.median(np.diff(self.time_s)))) if hold_s is None else hold_s
+        usual_s = float(np.median(np.diff(self.time_s)))
+        hold_s = max(3 * step_s, 1.5 * usual_s) if hold_s is None else hold_s
         if not (0 < step_s < np.inf and hold_s > 0):
-            raise InputError(f"step_s = {step_s:g}, hold_s = {hold_s:g}", where=self.name, expected="positive seconds")
+            found = f"step_s = {step_s:g}, hold_s = {hold_s:g}"
+            raise InputError(found, where=self.name, expected="positive seconds")
         at = _snap((self.time_s - self.time_s[0]) / step_s)
         if not 1 <= at[-1] < MOST_STEPS:
-            raise InputError(
-                f"{at[-1]:.4g} steps of {step_s:g} s", where=self.name, expected=f"1 to {MOST_STEPS:.0g} of them"
-            )
-        count, hold = int(at[-1]) + 1, hold_s / step_s
-        ambient = _held(at, self.ambient_K, np.inf, count)
+            found, limit = f"{at[-1]:.4g} steps of {step_s:g} s", f"1 to {MOST_STEPS:,} of them"
+            raise InputError(found, where=self.name, expected=limit)
+        count = int(at[-1]) + 1
+        hold = min(hold_s / step_s, count)
+        ambient = _held(at, self.ambient_K, count, count)
         known = np.flatnonzero(~np.isnan(ambient))
         if known.size:
             ambient[: known[0]] = ambient[known[0]]
@@ -188,11 +201,11 @@ class Run:
         InputError
             If the file cannot be written there.
         """
-        surfaces = {f"{sensor}_degC": _degC(kelvin) for sensor, kelvin in self.surfaces_K.items()}
+        surfaces = {f"{sensor}_degC": _to_degC(kelvin) for sensor, kelvin in self.surfaces_K.items()}
         table = {label: getattr(self, label) + 0.0 for label in _INPUTS}
-        table |= {"ambient_degC": _degC(self.ambient_K)} | surfaces
+        table |= {"ambient_degC": _to_degC(self.ambient_K)} | surfaces
         if self.core_K is not None:
-            table["core_degC"] = _degC(self.core_K)
+            table["core_degC"] = _to_degC(self.core_K)
         cells = ([repr(x) if x == x else "" for x in column.tolist()] for column in table.values())
         lines = [",".join(table), *map(",".join, zip(*cells, strict=True)), ""]
         _write("\n".join(lines).encode(), Path(path))
@@ -245,14 +258,17 @@ def read_measured(
     where, path = str(path), Path(path)
     wanted = [sensors] if isinstance(sensors, str) else list(sensors)
     ours = dict(columns or {})
-    _check_options(ours, current_sign, ambient_degC)
-    lines = _text(path).splitlines()
+    _check_options(ours, wanted, current_sign, ambient_degC)
+    lines = list(io.StringIO(_text(path), newline=None))
     start = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
     if start is None:
         raise InputError("the file is empty", where=where, expected="a header line and rows of numbers")
     header = _header(lines[start], where)
     theirs = _choose(header, ours, wanted, ambient_degC is None, where)
-    table, rows = _numbers(lines, start, header, theirs, where)
+    try:
+        table, rows = _numbers(lines, start, header, theirs, where)
+    except csv.Error as error:
+        raise InputError(f"not a CSV table ({error})", where=where) from None
     _check_time(table["time_s"], rows, theirs["time_s"], where)
     _check_values(table, theirs, [f"{sensor}_degC" for sensor in wanted], where)
 
@@ -267,193 +283,189 @@ def read_measured(
         table["current_A"] if current_sign == "discharge" else -table["current_A"],
         table["voltage_V"],
         ambient + ZERO_DEGC_K,
-        {label.removesuffix("_degC"): table[label] + ZERO_DEGC_K for label in theirs if _SURFACE.fullmatch(label)},
+        {sensor: table[f"{sensor}_degC"] + ZERO_DEGC_K for sensor in _sensors(theirs)},
         None if core is None or np.isnan(core).all() else core + ZERO_DEGC_K,
         path.name.removesuffix(".gz").removesuffix(".csv"),
     )
 
 
-def _check_options(columns: Mapping[str, str], current_sign: str, ambient_degC: float | None) -> None:
+def _check_options(
+    columns: dict[str, str], wanted: list[str], current_sign: str, ambient_degC: float | None
+) -> None:
+    for sensor in wanted:
+        if not _SURFACE.fullmatch(f"{sensor}_degC"):
+            raise InputError(f"sensor {sensor!r}", expected="surface or surface_NAME, without the _degC")
     for ours in columns:
         if ours not in (*_INPUTS, "ambient_degC", "core_degC") and not _SURFACE.fullmatch(ours):
             raise InputError(
                 f"cannot map a column to {ours!r}",
-                where="columns",
+                where="--columns",
                 expected="time_s, current_A, voltage_V, ambient_degC, surface[_NAME]_degC or core_degC",
             )
     if current_sign not in ("discharge", "charge"):
         raise InputError(f"current sign {current_sign!r}", expected="'discharge' or 'charge'")
-    if ambient_degC is not None and not -ZERO_DEGC_K < ambient_degC < 150:
-        raise InputError(f"ambient {ambient_degC!r}", where="--ambient-degC", expected="degC and not kelvin")
+    if ambient_degC is not None and not -ZERO_DEGC_K < ambient_degC < HOT_DEGC:
+        raise InputError(f"{ambient_degC!r}", where="--ambient-degC", expected="degC and not kelvin")
 
 
 def _text(path: Path) -> str:
     """Everything in the file, with or without compression and byte order mark."""
+    where = str(path)
     try:
         raw = path.read_bytes()
-        if raw.startswith(_GZIP):
-            raw = gzip.decompress(raw)
-        text = raw.decode("utf-8-sig")
+        text = (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode("utf-8-sig")
+        odd = "it holds zero bytes" if "\0" in text else ""
     except FileNotFoundError:
-        raise InputError("no such file", where=str(path)) from None
+        raise InputError("no such file", where=where) from None
     except IsADirectoryError:
-        raise InputError("is a folder", where=str(path), expected="a CSV file") from None
+        raise InputError("is a folder", where=where, expected="a CSV file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError("the gzip file is damaged", where=str(path), hint="compress it again") from None
+        raise InputError("the gzip file is damaged", where=where, hint="compress it again") from None
     except UnicodeDecodeError as error:
-        _not_text(path, f"byte 0x{raw[error.start]:02x} at {error.start}")
+        odd = f"byte 0x{error.object[error.start]:02x} at {error.start}"
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    if "\0" in text:
-        _not_text(path, "it holds zero bytes")
+        raise InputError(f"cannot be read ({error.strerror})", where=where) from None
+    if odd:
+        raise InputError(f"not a text file ({odd})", where=where, expected="CSV in UTF-8")
     return text
-
-
-def _not_text(path: Path, why: str) -> NoReturn:
-    raise InputError(
-        f"not a text file ({why})", where=str(path), expected="CSV in UTF-8", hint="export it as CSV in UTF-8"
-    ) from None
 
 
 def _header(line: str, where: str) -> list[str]:
     header = [cell.strip() for cell in next(csv.reader([line]))]
     for mark, word in ((";", "';'"), ("\t", "tabs")):
         if len(header) == 1 and mark in line:
-            raise InputError(f"the columns are separated by {word}", where=where, expected="',' and decimal points")
+            found = f"the columns are separated by {word}"
+            raise InputError(found, where=where, expected="',' between columns and '.' in decimals")
     return header
 
 
-def _choose(header: list[str], columns: dict[str, str], sensors: list[str], ambient: bool, where: str) -> dict[str, str]:
+def _choose(
+    header: list[str], columns: dict[str, str], wanted: list[str], ambient: bool, where: str
+) -> dict[str, str]:
     """Our name to the column of the file, for everything that will be read."""
-    hint = f"found {', '.join(map(repr, header))}; map it with --columns"
-    if all(re.fullmatch(r"[-+.\deE]*", cell) for cell in header):
-        hint = "the first line holds numbers, put a header line above it"
+    hint = "map it with --columns"
+    if all(_NUMBER.fullmatch(cell) for cell in header):
+        hint = "the first line holds no names, put a header line above it"
     theirs = columns | {ours: columns.get(ours, ours) for ours in _INPUTS}
     free = [cell for cell in header if cell not in theirs.values()]
     theirs |= {cell: cell for cell in free if _SURFACE.fullmatch(cell) and cell not in theirs}
+    theirs |= {f"{sensor}_degC": theirs.get(f"{sensor}_degC", f"{sensor}_degC") for sensor in wanted}
     if "core_degC" in free:
         theirs.setdefault("core_degC", "core_degC")
     if ambient:
         theirs.setdefault("ambient_degC", "ambient_degC")
-        if theirs["ambient_degC"] not in header:
-            hint = f"give its value with --ambient-degC, or {hint}"
-            raise InputError(f"no column {theirs['ambient_degC']!r} for the ambient", where=where, hint=hint)
     else:
         theirs.pop("ambient_degC", None)
     for ours, name in theirs.items():
+        if name not in header:
+            found = f"no column {name!r} among {', '.join(map(repr, header))}"
+            if _SURFACE.fullmatch(ours):
+                here = [sensor for sensor in _sensors(theirs) if theirs[f"{sensor}_degC"] in header]
+                found += f", sensors present: {', '.join(here) or 'none'}"
+            also = "give its value with --ambient-degC or " if ours == "ambient_degC" else ""
+            raise InputError(found, where=where, hint=also + hint)
         if header.count(name) > 1:
-            raise InputError(f"{header.count(name)} columns are called {name!r}", where=where, hint="rename all but one")
-        if name not in header and not _SURFACE.fullmatch(ours):
-            raise InputError(f"no column {name!r}", where=where, hint=hint)
-    present = [ours.removesuffix("_degC") for ours, name in theirs.items() if _SURFACE.fullmatch(ours) and name in header]
-    for sensor in [*sensors, *(ours.removesuffix("_degC") for ours in columns if _SURFACE.fullmatch(ours))]:
-        if sensor not in present:
-            column = theirs.get(f"{sensor}_degC", f"{sensor}_degC")
-            raise InputError(
-                f"no column {column!r} for sensor {sensor!r}",
-                where=where,
-                expected=f"one of the sensors present ({', '.join(present) or 'none'})",
-                hint=hint,
-            )
+            found = f"{header.count(name)} columns are called {name!r}"
+            raise InputError(found, where=where, expected="one", hint="rename the others")
+        if other := [o for o, n in theirs.items() if n == name and o != ours]:
+            found = f"column {name!r} would be both {ours!r} and {other[0]!r}"
+            raise InputError(found, where=where, hint="map the other one too with --columns")
     return theirs
+
+
+def _sensors(labels: Mapping[str, str]) -> list[str]:
+    return [label.removesuffix("_degC") for label in labels if _SURFACE.fullmatch(label)]
+
+
+def _cell(where: str, row: int, column: str) -> str:
+    return f"{where}, row {row}, column {column!r}"
 
 
 def _numbers(
     lines: list[str], start: int, header: list[str], theirs: dict[str, str], where: str
 ) -> tuple[dict[str, Array], NDArray[np.int64]]:
     """Columns ``(k,)`` by our names, and the line of the file that each row came from."""
-    pick = itemgetter(*(header.index(name) for name in theirs.values()))
+    names = list(theirs.values())
+    pick = itemgetter(*map(header.index, names))
     values, rows = array("d"), array("q")
     reader = csv.reader(lines[start + 1 :])
-    for row in reader:
-        number = start + 1 + reader.line_num
-        if not row or (len(row) == 1 and not row[0].strip()):
+    for cells in reader:
+        row = start + 1 + reader.line_num
+        if not cells or (len(cells) == 1 and not cells[0].strip()):
             continue
-        if len(row) != len(header):
-            raise InputError(f"{len(row)} cells", where=f"{where}, row {number}", expected=f"{len(header)} as in the header")
+        if len(cells) != len(header):
+            expected = f"the {len(header)} of the header"
+            raise InputError(f"{len(cells)} cells", where=f"{where}, row {row}", expected=expected)
+        chosen = pick(cells)
         try:
-            values.extend([float(cell) if cell else np.nan for cell in pick(row)])
+            values.extend([float(cell) if cell else np.nan for cell in chosen])
         except ValueError:
-            values.extend([_number(c, f"{where}, row {number}, column {n!r}") for n, c in _pairs(theirs, pick(row))])
-        rows.append(number)
+            pairs = zip(chosen, names, strict=True)
+            values.extend([_number(cell, _cell(where, row, name)) for cell, name in pairs])
+        rows.append(row)
     if len(rows) < 2:
-        found = "a header and no rows" if not rows else "only one row"
+        found = "only one row" if rows else "a header and no rows"
         raise InputError(found, where=where, expected="at least 2 rows of numbers")
-    block = np.frombuffer(values).reshape(len(rows), len(theirs))
-    numbers = np.frombuffer(rows, np.int64)
-    for name, column in zip(theirs.values(), block.T, strict=True):
-        bad = np.flatnonzero(np.isinf(column))
-        if bad.size:
-            cell = f"{where}, row {numbers[bad[0]]}, column {name!r}"
-            raise InputError(f"{column[bad[0]]}", where=cell, expected="a finite number or a blank cell")
-    return {ours: column.copy() for ours, column in zip(theirs, block.T, strict=True)}, numbers
-
-
-def _pairs(theirs: dict[str, str], cells: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(theirs.values(), cells, strict=True))
+    columns, numbers = np.array(values).reshape(len(rows), -1).T.copy(), np.array(rows)
+    for name, column in zip(names, columns, strict=True):
+        for i in np.flatnonzero(np.isinf(column))[:1]:
+            cell = _cell(where, numbers[i], name)
+            raise InputError(f"{column[i]}", where=cell, expected="a finite number or a blank cell")
+    return dict(zip(theirs, columns, strict=True)), numbers
 
 
 def _number(cell: str, where: str) -> float:
     try:
         return float(cell) if cell.strip() else np.nan
     except ValueError:
-        raise InputError(f"{cell!r} is not a number", where=where, expected="a number or a blank cell") from None
+        expected = "a number or a blank cell"
+        raise InputError(f"{cell!r} is not a number", where=where, expected=expected) from None
 
 
 def _check_time(time_s: Array, rows: NDArray[np.int64], name: str, where: str) -> None:
-    blank = np.flatnonzero(np.isnan(time_s))
-    if blank.size:
-        cell = f"{where}, row {rows[blank[0]]}, column {name!r}"
-        raise InputError("the time is blank", where=cell, expected="a number in every row")
+    for i in np.flatnonzero(np.isnan(time_s))[:1]:
+        raise InputError("the time is blank", where=_cell(where, rows[i], name), expected="a number")
     step = np.diff(time_s)
-    wrong = np.flatnonzero(step <= 0)
-    if wrong.size:
-        i = wrong[0] + 1
-        what = "runs backwards from" if step[i - 1] < 0 else "is the same as"
-        cell = f"{where}, row {rows[i]}, column {name!r}"
+    for i in np.flatnonzero(step <= 0)[:1]:
+        what = "runs backwards from" if step[i] < 0 else "is the same as"
         raise InputError(
-            f"time {time_s[i]:.12g} {what} {time_s[i - 1]:.12g} in row {rows[i - 1]}",
-            where=cell,
+            f"time {time_s[i + 1]:.12g} {what} {time_s[i]:.12g} in row {rows[i]}",
+            where=_cell(where, rows[i + 1], name),
             expected="increasing seconds",
             hint="sort the rows and drop repeated ones",
         )
     usual = float(np.median(step))
-    if usual >= 1e3 or usual < 1e-3:
-        unit = "ms" if usual >= 1e3 else "hours"
-        _warn(f"{where}: column {name!r} steps by {usual:.3g}, which looks like {unit}, expected seconds")
+    if not 1e-3 <= usual < 1e3:
+        unit = "ms" if usual > 1 else "hours"
+        _warn(where, name, f"steps by {usual:.3g}, which looks like {unit}, expected seconds")
 
 
-def _check_values(table: dict[str, Array], theirs: dict[str, str], sensors: list[str], where: str) -> None:
-    for ours in ("current_A", "voltage_V", *sensors):
+def _check_values(table: dict[str, Array], theirs: dict[str, str], surfaces: list[str], where: str) -> None:
+    for ours in ("current_A", "voltage_V", *surfaces):
         if np.isnan(table[ours]).all():
             raise InputError(f"column {theirs[ours]!r} is entirely blank", where=where, expected="numbers")
     for ours, column in table.items():
-        if ours.endswith("_degC") and not np.isnan(column).all() and np.nanmedian(column) > 150:
-            raise InputError(
-                f"column {theirs[ours]!r} has a median of {np.nanmedian(column):.4g}",
-                where=where,
-                expected="degC",
-                hint="subtract 273.15 if it is in kelvin",
-            )
-    current, voltage = np.abs(table["current_A"]), float(np.nanmedian(table["voltage_V"]))
-    if (high := np.nanpercentile(current, 95)) > 500:
-        _warn(f"{where}: column {theirs['current_A']!r} reaches {high:.4g}, which looks like mA, expected A of one cell")
-    name = theirs["voltage_V"]
-    if voltage < 0.5:
-        raise InputError(
-            f"column {name!r} has a median of {voltage:.4g} V",
-            where=where,
-            expected="the voltage of a cell",
-            hint="if current and voltage are swapped, map them with --columns",
-        )
-    if voltage > 100:
-        _warn(f"{where}: column {name!r} has a median of {voltage:.4g}, which looks like mV, expected V of one cell")
-    if (low := np.nanmin(table["voltage_V"])) < 0:
-        _warn(f"{where}: column {name!r} goes down to {low:.4g} V, expected positive volts; is it the current?")
+        if ours.endswith("_degC") and not np.isnan(column).all() and np.nanmedian(column) > HOT_DEGC:
+            found = f"column {theirs[ours]!r} has a median of {np.nanmedian(column):.4g}"
+            raise InputError(found, where=where, expected="degC", hint="subtract 273.15 if it is in kelvin")
+    current, voltage = theirs["current_A"], theirs["voltage_V"]
+    high = np.nanpercentile(np.abs(table["current_A"]), 95)
+    low, usual = np.nanmin(table["voltage_V"]), np.nanmedian(table["voltage_V"])
+    if usual < 0.5:
+        found = f"column {voltage!r} has a median of {usual:.4g} V"
+        hint = "if current and voltage are swapped, map them with --columns"
+        raise InputError(found, where=where, expected="the voltage of a cell", hint=hint)
+    if high > 500:
+        _warn(where, current, f"reaches {high:.4g}, which looks like mA, expected A of one cell")
+    if usual > 100:
+        _warn(where, voltage, f"has a median of {usual:.4g}, which looks like mV, expected V of one cell")
+    if low < 0:
+        _warn(where, voltage, f"goes down to {low:.4g} V, expected positive volts; is it the current?")
 
 
-def _warn(sentence: str) -> None:
-    warnings.warn(sentence, InputWarning, stacklevel=4)
+def _warn(where: str, column: str, what: str) -> None:
+    # the caller of read_measured is four frames up
+    warnings.warn(f"{where}: column {column!r} {what}", InputWarning, stacklevel=4)
 
 
 def _ambient(time_s: Array, degC: Array, name: str, where: str) -> Array:
@@ -469,9 +481,9 @@ def _ambient(time_s: Array, degC: Array, name: str, where: str) -> Array:
 
 
 def _snap(steps: Array) -> Array:
-    """Times in steps, with rounding noise around whole steps taken away."""
+    """Take rounding noise around whole steps away from times counted in steps."""
     whole = np.rint(steps)
-    return np.where(np.abs(steps - whole) < 1e-6, whole, steps)
+    return np.where(np.abs(steps - whole) < 1e-5, whole, steps)
 
 
 def _held(at: Array, values: Array, hold: float, count: int) -> Array:
@@ -501,11 +513,11 @@ def _binned(at: Array, values: Array, count: int) -> Array:
     mean = np.full(count, np.nan)
     steps, first = np.unique(step, return_index=True)
     mean[steps] = values[first]
-    mean[steps] += (np.bincount(step, values - mean[step], count) / np.maximum(np.bincount(step, minlength=count), 1))[steps]
+    mean[steps] += np.bincount(step, values - mean[step], count)[steps] / np.bincount(step)[steps]
     return mean
 
 
-def _degC(kelvin: Array) -> Array:
+def _to_degC(kelvin: Array) -> Array:
     # nine decimals: 298.15 K is written as 25.0 and not as 24.999999999999943
     return np.round(kelvin - ZERO_DEGC_K, 9) + 0.0
 
@@ -517,14 +529,11 @@ def _write(data: bytes, path: Path) -> None:
         raise InputError("is not an ordinary file", where=str(path), expected="the name of a CSV file")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as stream:
-            # no time in the gzip header: the same run is the same bytes
-            packed = gzip.compress(data, mtime=0) if target.suffix == ".gz" else data
-            cast(IO[bytes], stream).write(packed)
+        # no time in the gzip header: the same run is the same bytes
+        part.write_bytes(gzip.compress(data, mtime=0) if target.suffix == ".gz" else data)
         os.replace(part, target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(f"cannot be written ({error.strerror})", where=str(path)) from None
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()

@@ -1,0 +1,223 @@
+/* observer.h - extended Kalman filter for the temperatures inside a cell.
+ *
+ * Text, like step.h, which is included first: once per size, with OBS_M surface
+ * sensors (OBS_M_MAX reserved) and OBS_TABLE points per table. The state is
+ * owned by the caller; nothing here allocates, calls libm or keeps anything.
+ * bmsthermal/reference.py is the readable twin. Equation numbers: Simon,
+ * Optimal State Estimation (2006), 13.46 to 13.49.
+ */
+
+#define OBS_P (ROM_N * (ROM_N + 1) / 2)
+
+typedef struct {
+    ROM_(modal_t) modal;
+    num_t noise[ROM_N];               /* variance per step of each state by itself */
+    num_t heat_variance;              /* of the heat of one step, W2 */
+    num_t lost_heat_variance;         /* added when there is nothing to compute heat from, W2 */
+    num_t mean;                       /* mean temperature per unit of state 0, which is the constant mode */
+    num_t heat_error;                 /* 1 when the last state is an error of the heat in W, else 0 */
+    num_t reference_K;                /* temperature that the states count from */
+    num_t soc_per_A;                  /* state of charge that one ampere takes in a step */
+    num_t table_last;                 /* OBS_TABLE - 1 */
+    num_t sensors;                    /* how many are fitted; OBS_M on a target */
+    num_t conductance_W_K[ROM_W_MAX]; /* h A of each wall, where the input does not give it */
+    num_t open_circuit_V[OBS_TABLE];  /* against SOC 0 to 1 */
+    num_t entropy_V_K[OBS_TABLE];
+    num_t sense[OBS_M_MAX][ROM_N];    /* what a sensor reads: of the states */
+    num_t mixed[OBS_M_MAX][ROM_W_MAX]; /* and of the surroundings */
+    num_t sense_variance[OBS_M_MAX];  /* K2 */
+} ROM_(model_t);
+
+/* P is packed by rows of its lower triangle. */
+typedef struct {
+    real_t x[ROM_N];
+    real_t P[OBS_P];
+    real_t soc;
+} ROM_(state_t);
+
+/* NaN where absent. */
+typedef struct {
+    real_t current_A; /* positive discharges */
+    real_t voltage_V;
+    real_t heat_W;    /* where given, it replaces what current and voltage say */
+    real_t coolant_K[ROM_W_MAX];
+    real_t conductance_W_K[ROM_W_MAX];
+} ROM_(input_t);
+
+typedef struct {
+    real_t heat_W;
+    real_t innovation_K[OBS_M_MAX]; /* 0 where the sensor is absent */
+    real_t variance_K2[OBS_M_MAX];  /* of the innovation; 0 where the sensor is absent */
+} ROM_(output_t);
+
+ROM_INLINE real_t ROM_(lookup)(const num_t table[OBS_TABLE], num_t last, real_t at)
+{
+#if defined(ROM_LANES)
+    real_t value;
+    for (int lane = 0; lane < ROM_LANES; lane++) {
+        const num_t position = at[lane] * last;
+        int i = (int)position;
+        i = (i > OBS_TABLE - 2) ? OBS_TABLE - 2 : i;
+        value[lane] = table[i] + (position - (num_t)i) * (table[i + 1] - table[i]);
+    }
+    return value;
+#else
+    const num_t position = at * last;
+    int i = (int)position;
+    i = (i > OBS_TABLE - 2) ? OBS_TABLE - 2 : i;
+    return table[i] + (position - (num_t)i) * (table[i + 1] - table[i]);
+#endif
+}
+
+/* Heat of the step that ends now, how it changes with the mean temperature, and its variance. */
+ROM_INLINE void ROM_(heat)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(input_t) *u, real_t *heat_W,
+                              real_t *slope_W_K, real_t *variance_W2)
+{
+    const real_t zero = ROM_EACH(ROM_NUM(0.0));
+    const real_t current = ROM_SELECT(ROM_PRESENT(u->current_A), u->current_A, zero);
+    const real_t slope = -current * ROM_(lookup)(m->entropy_V_K, m->table_last, s->soc);
+    const real_t over = ROM_(lookup)(m->open_circuit_V, m->table_last, s->soc) - u->voltage_V;
+    const real_t known = current * over + slope * (m->reference_K + m->mean * s->x[0]);
+    real_t soc = s->soc - m->soc_per_A * current;
+    soc = ROM_SELECT(soc > ROM_NUM(0.0), soc, zero);
+    s->soc = ROM_SELECT(soc < ROM_NUM(1.0), soc, ROM_EACH(ROM_NUM(1.0)));
+    /* I (E - V) - I T dE/dT, unless the heat itself is given; nothing known: nothing released, but less sure of it */
+    *heat_W = ROM_SELECT(ROM_PRESENT(known) & ROM_PRESENT(u->current_A), known, zero);
+    *variance_W2 = ROM_SELECT(ROM_PRESENT(known) & ROM_PRESENT(u->current_A), ROM_EACH(m->heat_variance),
+                              ROM_EACH(m->heat_variance + m->lost_heat_variance));
+    *slope_W_K = ROM_SELECT(ROM_PRESENT(known) & ROM_PRESENT(u->current_A), slope, zero);
+    *heat_W = ROM_SELECT(ROM_PRESENT(u->heat_W), u->heat_W, *heat_W);
+    *variance_W2 = ROM_SELECT(ROM_PRESENT(u->heat_W), ROM_EACH(m->heat_variance), *variance_W2);
+    *slope_W_K = ROM_SELECT(ROM_PRESENT(u->heat_W), zero, *slope_W_K);
+}
+
+/* P <- P - a b' - b a', which keeps it symmetric by construction. */
+ROM_INLINE void ROM_(downdate2)(real_t P[OBS_P], const real_t a[ROM_N], const real_t b[ROM_N])
+{
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        ROM_FOR
+        for (int j = 0; j <= i; j++) {
+            P[i * (i + 1) / 2 + j] = P[i * (i + 1) / 2 + j] - (a[i] * b[j] + b[i] * a[j]);
+        }
+    }
+}
+
+/* P v for a constant row v. */
+ROM_INLINE void ROM_(times)(const real_t P[OBS_P], const num_t v[ROM_N], real_t Pv[ROM_N])
+{
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        real_t sum = P[i * (i + 1) / 2] * v[0];
+        ROM_FOR
+        for (int j = 1; j < ROM_N; j++) {
+            sum = sum + P[(j <= i) ? (i * (i + 1) / 2 + j) : (j * (j + 1) / 2 + i)] * v[j];
+        }
+        Pv[i] = sum;
+    }
+}
+
+/* Time update. F = W (diag(decay) + d v'), with d = drive, v the slope of the heat and W the opening of the walls. */
+ROM_INLINE void ROM_(predict)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(input_t) *u,
+                                 real_t coolant[ROM_W_MAX], real_t *heat_W)
+{
+    const ROM_(modal_t) *modal = &m->modal;
+    real_t slope, variance, g[ROM_W_MAX], a[ROM_N], source[ROM_U];
+    ROM_(walls_t) walls;
+
+    ROM_(heat)(m, s, u, heat_W, &slope, &variance);
+    slope = slope * m->mean;
+
+    /* a = diag(decay) P v + d (v' P v + variance) / 2   with v = slope e_first + heat_error e_last */
+    const real_t at_first = slope * s->P[0] + m->heat_error * s->P[OBS_P - ROM_N];
+    const real_t at_last = slope * s->P[OBS_P - ROM_N] + m->heat_error * s->P[OBS_P - 1];
+    const real_t half = ROM_NUM(0.5) * (slope * at_first + m->heat_error * at_last + variance);
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        const real_t Pv = slope * s->P[i * (i + 1) / 2] + m->heat_error * s->P[OBS_P - ROM_N + i];
+        a[i] = modal->decay[i] * Pv + modal->drive[0][i] * half;
+    }
+    /* x* = decay x + d (heat + heat error) */
+    source[0] = *heat_W + m->heat_error * s->x[ROM_N - 1];
+    ROM_(drive)(modal, s->x, source);
+    /* P* = diag(decay) P diag(decay) + a d' + d a' + noise */
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        ROM_FOR
+        for (int j = 0; j <= i; j++) {
+            s->P[i * (i + 1) / 2 + j] = modal->decay[i] * modal->decay[j] * s->P[i * (i + 1) / 2 + j]
+                + (a[i] * modal->drive[0][j] + modal->drive[0][i] * a[j]);
+        }
+        s->P[i * (i + 1) / 2 + i] = s->P[i * (i + 1) / 2 + i] + m->noise[i];
+    }
+    /* Walls, one rank each: x+ = x* - v gain (e' x* - c),  P+ = W P* W'  with W = 1 - v gain e' */
+    ROM_FOR
+    for (int w = 0; w < ROM_W; w++) {
+        g[w] = ROM_SELECT(u->conductance_W_K[w] >= ROM_NUM(0.0), u->conductance_W_K[w],
+                          ROM_EACH(m->conductance_W_K[w]));
+        coolant[w] = u->coolant_K[w] - m->reference_K;
+        /* surroundings that are not known exchange nothing */
+        g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));
+        coolant[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), coolant[w], ROM_(dot)(modal->wall[w], s->x));
+    }
+    ROM_(open)(modal, g, &walls);
+    ROM_(exchange)(modal, &walls, s->x, coolant);
+    ROM_FOR
+    for (int w = 0; w < ROM_W; w++) {
+        real_t v[ROM_N], Pe[ROM_N];
+        ROM_(times)(s->P, modal->wall[w], Pe);
+        const real_t quarter = ROM_NUM(0.5) * walls.gain[w] * ROM_(dot)(modal->wall[w], Pe);
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            v[i] = walls.answer[w][i] * walls.gain[w];
+            Pe[i] = Pe[i] - walls.answer[w][i] * quarter;
+        }
+        ROM_(downdate2)(s->P, v, Pe);
+    }
+}
+
+/* Measurement update with one scalar sensor after another; an absent one changes nothing. */
+ROM_INLINE void ROM_(update)(const ROM_(model_t) *m, ROM_(state_t) *s, const real_t coolant[ROM_W_MAX],
+                                const real_t surface_K[OBS_M_MAX], ROM_(output_t) *out)
+{
+    const real_t zero = ROM_EACH(ROM_NUM(0.0));
+    ROM_FOR
+    for (int k = 0; k < OBS_M; k++) {
+        real_t Pc[ROM_N];
+        const real_t z = surface_K[k] - m->reference_K;
+        real_t expected = ROM_(dot)(m->sense[k], s->x);
+        for (int w = 0; w < ROM_W; w++) {
+            expected = expected + m->mixed[k][w] * coolant[w];
+        }
+        ROM_(times)(s->P, m->sense[k], Pc);
+        /* S = c'Pc + R, never below R: rounding cannot turn the filter round */
+        real_t prior = ROM_(dot)(m->sense[k], Pc);
+        prior = ROM_SELECT(prior > ROM_NUM(0.0), prior, zero);
+        const real_t S = prior + m->sense_variance[k];
+        const real_t innovation = ROM_SELECT(ROM_PRESENT(z), z - expected, zero);
+        const real_t weight = ROM_SELECT(ROM_PRESENT(z), ROM_NUM(1.0) / S, zero);
+        const real_t pull = weight * innovation;
+        out->innovation_K[k] = innovation;
+        out->variance_K2[k] = ROM_SELECT(ROM_PRESENT(z), S, zero);
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            const real_t gain = weight * Pc[i];
+            s->x[i] = s->x[i] + Pc[i] * pull;
+            ROM_FOR
+            for (int j = 0; j <= i; j++) {
+                s->P[i * (i + 1) / 2 + j] = s->P[i * (i + 1) / 2 + j] - gain * Pc[j];
+            }
+        }
+    }
+}
+
+/* One whole step: inputs held over it, measurements at its end. */
+ROM_INLINE void ROM_(observe)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(input_t) *u,
+                                 const real_t surface_K[OBS_M_MAX], ROM_(output_t) *out)
+{
+    real_t coolant[ROM_W_MAX];
+    ROM_(predict)(m, s, u, coolant, &out->heat_W);
+    ROM_(update)(m, s, coolant, surface_K, out);
+}
+
+#undef OBS_P

@@ -1,0 +1,52 @@
+/* real.h - what a number is.
+ *
+ * num_t   a constant of the model
+ * real_t  a value of one cell; with ROM_LANES, of that many cells side by side
+ *
+ * The kernel text is written in + - * / and the macros below, so that the same
+ * text steps one cell on a target and several at once on a desk, with the same
+ * rounding in every lane. Build with -ffp-contract=off: fused multiply-adds
+ * round differently on different machines.
+ */
+#ifndef ROM_REAL_H
+#define ROM_REAL_H
+
+#if defined(__FAST_MATH__)
+#error "bmsthermal: -ffast-math breaks NaN handling and equality between machines; build without it"
+#endif
+
+#if defined(ROM_DOUBLE)
+typedef double num_t;
+#define ROM_NUM(x) (x)
+#else
+typedef float num_t;
+#define ROM_NUM(x) (x##f)
+#endif
+
+#if defined(ROM_LANES)
+typedef num_t real_t __attribute__((vector_size(ROM_LANES * sizeof(num_t)), aligned(sizeof(num_t))));
+#define ROM_EACH(x) ((x) - (real_t){0})
+#define ROM_SELECT(test, a, b) rom_select((test), (a), (b))
+#else
+typedef num_t real_t;
+#define ROM_EACH(x) (x)
+#define ROM_SELECT(test, a, b) ((test) ? (a) : (b))
+#endif
+
+/* Neither NaN nor infinite nor absurd: what a comparison with NaN fails. */
+#define ROM_HUGE ROM_NUM(1.0e6)
+#define ROM_PRESENT(x) (((x) > -ROM_HUGE) & ((x) < ROM_HUGE))
+
+/* A host may insist that everything ends up in one function. */
+#if !defined(ROM_INLINE)
+#define ROM_INLINE static inline
+#endif
+
+/* Loops have constant bounds on a target; unrolled there, the step has no way back. */
+#if defined(ROM_UNROLL)
+#define ROM_FOR _Pragma("GCC unroll 16")
+#else
+#define ROM_FOR
+#endif
+
+#endif
