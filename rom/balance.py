@@ -27,7 +27,7 @@ def balanced(system: StateSpace, order: int, *, match_dc: bool = True) -> StateS
     """
     if system.step_s:
         raise ValueError("balanced() takes a continuous system")
-    if system.poles().real.max() >= 0:
+    if np.max(system.poles().real) >= 0:
         raise ValueError("balanced() needs an asymptotically stable system: a wall must be open (g > 0)")
     T, inverse, _ = _balancing(system)
     A, B, C = inverse @ system.A @ T, inverse @ system.B, system.C @ T

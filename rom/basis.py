@@ -52,10 +52,17 @@ def port_basis(system: PassiveSystem) -> Array:
     every source and every wall, at every wall conductance: any steady state
     is a combination of the constant (all that is conserved) and of shapes in
     which what comes in through one port goes out through another.
+
+    Raises
+    ------
+    ValueError
+        If the insulated system does not conserve exactly one quantity.
     """
     constants = system.modes[1][:, system.modes[0] == 0.0]
+    if constants.shape[1] != 1:
+        raise ValueError(f"{constants.shape[1]} quantities are conserved when insulated, expected one")
     ports = np.hstack([system.E, system.B])
     amounts = constants.T @ ports
-    # Each port against the first wall: flows in and out cancel. (One conserved quantity.)
-    balanced = ports[:, 1:] - ports[:, :1] * (amounts[:1, 1:] / amounts[:1, :1])
+    # Each port against the first wall: flows in and out cancel.
+    balanced = ports[:, 1:] - ports[:, :1] * (amounts[:, 1:] / amounts[:, :1])
     return orthonormal(solve_insulated(system, balanced), system.M, start=constants)

@@ -53,12 +53,12 @@ def multipoint(system: PassiveSystem, order: int, shifts: Sequence[float] | None
         so that `order` is filled.
     """
     V = port_basis(system)
-    if shifts is None:
-        wanted = max(order - V.shape[1], 0)
-        shifts = default_shifts(system, -(-wanted // len(system.walls)))
+    wanted = max(order - V.shape[1], 0)
+    chosen = default_shifts(system, -(-wanted // len(system.walls))) if shifts is None else shifts
     for ports in (system.E, system.B):  # walls first: swings of the surroundings are the harder input
-        for shift in shifts:
-            V = orthonormal(linalg.solve(system.K + shift * system.M, ports, assume_a="pos"), system.M, start=V)
+        for shift in chosen:
+            response = linalg.solve(system.K + shift * system.M, ports, assume_a="pos")
+            V = orthonormal(response, system.M, start=V)
     return V[:, :order]
 
 
@@ -106,7 +106,7 @@ def diffusion(order: int, dimension: int) -> PassiveSystem:
         raise ValueError(f"dimension must be 1, 2 or 3 and order >= 1, got {dimension} and {order}")
     beta = dimension / 2 - 1
     k = np.arange(order)
-    # r^(d-1) dr is (1+x)^beta dx up to a constant, x = 2 r^2 - 1; norms follow from those of Jacobi polynomials.
+    # r^(d-1) dr is (1+x)^beta dx up to a constant, x = 2 r^2 - 1; norms are those of Jacobi polynomials.
     x, weight = roots_jacobi(order + 1, 0.0, beta)
     weight = weight / weight.sum()
     size = np.sqrt((2 * k + beta + 1) / (beta + 1))

@@ -77,11 +77,11 @@ class PassiveSystem:
     @property
     def order(self) -> int:
         """Number of states."""
-        return self.M.shape[0]
+        return int(self.M.shape[0])
 
     @cached_property
     def modes(self) -> tuple[Array, Array]:
-        """Rates ``(n,)`` in 1/s, ascending from 0, and M-orthonormal mode shapes ``(n, n)`` of the insulated system."""
+        """Insulated rates ``(n,)`` in 1/s, ascending from 0, and M-orthonormal mode shapes ``(n, n)``."""
         rates, shapes = linalg.eigh(self.K, self.M)
         # A shape's sign is arbitrary: fix it, so that the same input gives the same bytes everywhere.
         largest = np.abs(shapes).argmax(axis=0)
@@ -93,12 +93,10 @@ class PassiveSystem:
         """Galerkin projection onto the columns of `V` ``(n, r)``: symmetric, so stability is inherited."""
         V = np.asarray(V, float)
         M, K = V.T @ self.M @ V, V.T @ self.K @ V
-        return replace(
-            self, M=(M + M.T) / 2, K=(K + K.T) / 2, B=V.T @ self.B, E=V.T @ self.E, C=self.C @ V
-        )
+        return replace(self, M=(M + M.T) / 2, K=(K + K.T) / 2, B=V.T @ self.B, E=V.T @ self.E, C=self.C @ V)
 
     def modal(self) -> tuple[PassiveSystem, Array]:
-        """Return the same system in its own modes (``M = 1``, ``K`` diagonal) and the shapes that lift it back."""
+        """Return the system in its own modes (``M = 1``, ``K`` diagonal) and the shapes that lift it back."""
         rates, shapes = self.modes
         modal = self.project(shapes)
         return replace(modal, M=np.eye(self.order), K=np.diag(rates)), shapes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,22 +39,22 @@ def pod(system: PassiveSystem, snapshots: ArrayLike, order: int) -> Array:
 def port_snapshots(system: PassiveSystem, conductances: Sequence[ArrayLike], count: int = 40) -> Array:
     """Step responses of every source and every wall, at each set of `conductances`, ``(n, k)``.
 
-    Times are log-spaced from a tenth of the fastest resolved time to five
-    times the slowest; each response is scaled to the same size, so that no
-    port is drowned by another.
+    Columns are weighted so that their sum of squares is an integral over
+    time (continuous POD; Kunisch & Volkwein 2001): times are log-spaced, to
+    see the fast modes too, and each counts as much as the time it stands for.
+    They end at the slowest time of the insulated system; what follows is
+    nearly steady, and `pod` holds the steady shapes already. Each response is
+    scaled to the same heat content, so that no port is drowned by another.
     """
     slowest = system.modes[0][system.modes[0] > 0][0]
-    times = np.geomspace(1e-3, 10.0, count) / slowest
+    times = np.geomspace(1e-3, 1.0, count) / slowest
     columns = []
     for g in conductances:
         g = system.conductances(g)
-        closed = PassiveSystem(
-            system.M, system.K + (system.E * g) @ system.E.T, np.hstack([system.B, system.E * g]), system.E,
-            system.C, system.inputs + tuple(f"surroundings {w}" for w in system.walls), system.walls,
-            system.outputs,
-        )  # fmt: skip
+        closed = replace(system, K=system.K + (system.E * g) @ system.E.T)
         rates, shapes = closed.modes
-        for port in (shapes.T @ closed.B).T:
-            response = shapes @ np.column_stack([held(rates, t)[1] * port for t in times])
-            columns.append(response / np.abs(response).max())
+        for port in np.hstack([system.B, system.E]).T:
+            gains = np.column_stack([held(rates, t)[1] for t in times])
+            response = shapes @ (gains * (shapes.T @ port)[:, None]) * np.sqrt(times)
+            columns.append(response / np.sqrt(np.sum(response * (system.M @ response))))
     return np.hstack(columns)

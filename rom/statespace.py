@@ -52,11 +52,12 @@ class StateSpace:
     @property
     def order(self) -> int:
         """Number of states."""
-        return self.A.shape[0]
+        return int(self.A.shape[0])
 
     def __repr__(self) -> str:
         kind = f"discrete, {self.step_s:g} s" if self.step_s else "continuous"
-        return f"StateSpace({self.order} states, {', '.join(self.inputs)} -> {', '.join(self.outputs)}, {kind})"
+        ports = f"{', '.join(self.inputs)} -> {', '.join(self.outputs)}"
+        return f"StateSpace({self.order} states, {ports}, {kind})"
 
     def poles(self) -> NDArray[np.complex128]:
         """Eigenvalues of ``A``, in 1/s, or of the step map when discrete."""
@@ -85,7 +86,7 @@ class StateSpace:
         return StateSpace(block[:n, :n], block[:n, n:], self.C, self.D, step_s, self.inputs, self.outputs)
 
     def simulate(self, u: ArrayLike, x0: ArrayLike | None = None) -> Array:
-        """Outputs ``(k, y)`` of a discrete system at the *end* of each step.
+        """Return outputs ``(k, y)`` of a discrete system at the *end* of each step.
 
         Parameters
         ----------
@@ -115,7 +116,9 @@ class StateSpace:
 
     @classmethod
     def from_control(cls, system: Any) -> StateSpace:
-        """Make one from a `control.StateSpace`."""
+        """Make one from a `control.StateSpace`, whose step must be stated if it is discrete."""
+        if system.dt is True:
+            raise ValueError("the system is discrete but does not say its step: set its dt in seconds")
         step = 0.0 if not system.dt else float(system.dt)
         return cls(
             system.A, system.B, system.C, system.D, step,

@@ -4,17 +4,31 @@
  * at once. A model, a state, an input and an output are rows of num_t in the
  * order of their structs: all members have that type, so there is no padding.
  */
+#include "vectors.h"
+
 #define ROM_U 1
 #define OBS_M_MAX 8
 #define OBS_M ((int)m->sensors)
+#define OBS_FOR /* how many sensors is known at run time only */
 #define OBS_TABLE 65
 
-#if defined(ROM_LANES)
+/* One function per size, compiled for plain and for wider registers; the loader picks. */
+#if defined(OBS_VECTORS)
 #define ROM_INLINE static inline __attribute__((always_inline))
 #endif
+#if defined(OBS_VECTORS) && defined(__linux__) && !defined(ROM_LANES)
+#define OBS_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define OBS_CLONES
+#endif
+
 #include "real.h"
 #if defined(ROM_LANES)
 #include "lanes.h"
+#define OBS_LANES ROM_LANES
+#else
+#define OBS_LANES 1
+#define OBS_SUPPORTED 1
 #endif
 #include "kernels.h"
 
@@ -24,8 +38,6 @@
 #define ROM_W_MAX ROM_W
 
 #define ROM_W 1
-#define ROM_N 1
-#include "host_size.h"
 #define ROM_N 2
 #include "host_size.h"
 #define ROM_N 3
@@ -35,6 +47,10 @@
 #define ROM_N 5
 #include "host_size.h"
 #define ROM_N 6
+#include "host_size.h"
+
+#if !defined(ROM_LANES)
+#define ROM_N 1
 #include "host_size.h"
 #define ROM_N 7
 #include "host_size.h"
@@ -59,15 +75,22 @@
 #include "host_size.h"
 #define ROM_N 8
 #include "host_size.h"
+#endif
 #undef ROM_W
 
-#define OBS_ROW(w)                                                                                              \
-    {&observer_n1w##w##_entry, &observer_n2w##w##_entry, &observer_n3w##w##_entry, &observer_n4w##w##_entry,    \
-     &observer_n5w##w##_entry, &observer_n6w##w##_entry, &observer_n7w##w##_entry, &observer_n8w##w##_entry}
-
-/* The kernel for n states and w walls, or NULL where none was built. */
 const observer_t *OBS_KERNELS(int n, int w)
 {
-    static const observer_t *const built[2][8] = {OBS_ROW(1), OBS_ROW(2)};
-    return (n < 1 || n > 8 || w < 1 || w > 2) ? (const observer_t *)0 : built[w - 1][n - 1];
+#if defined(ROM_LANES)
+    static const observer_t *const built[1][8] = {
+        {0, &observer_n2w1_entry, &observer_n3w1_entry, &observer_n4w1_entry, &observer_n5w1_entry,
+         &observer_n6w1_entry, 0, 0}};
+#else
+    static const observer_t *const built[2][8] = {
+        {&observer_n1w1_entry, &observer_n2w1_entry, &observer_n3w1_entry, &observer_n4w1_entry,
+         &observer_n5w1_entry, &observer_n6w1_entry, &observer_n7w1_entry, &observer_n8w1_entry},
+        {&observer_n1w2_entry, &observer_n2w2_entry, &observer_n3w2_entry, &observer_n4w2_entry,
+         &observer_n5w2_entry, &observer_n6w2_entry, &observer_n7w2_entry, &observer_n8w2_entry}};
+#endif
+    const int walls = (int)(sizeof(built) / sizeof(built[0]));
+    return (n < 1 || n > 8 || w < 1 || w > walls || !OBS_SUPPORTED) ? (const observer_t *)0 : built[w - 1][n - 1];
 }

@@ -3,8 +3,8 @@
 
 #include "observer.h"
 
-/* Rows: model; state per cell; u[steps][cells], z[steps][cells][sensors]; out and past (may be NULL) alike. */
-static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const num_t *z, num_t *out, num_t *past,
+/* Rows: u, out and past [steps][cells], z [steps][cells][sensors]; out and past may be NULL. */
+OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const num_t *z, num_t *out, num_t *past,
                       int sensors, long steps, long cells)
 {
     enum {
@@ -15,20 +15,15 @@ static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const nu
     const ROM_(model_t) *m = (const ROM_(model_t) *)model;
 #if defined(ROM_LANES)
     for (long block = 0; block < cells; block += ROM_LANES) {
-        ROM_(state_t) s;
+        ROM_(state_t) *s = (ROM_(state_t) *)(state + block * STATE);
         ROM_(input_t) in;
         ROM_(output_t) result;
         real_t measured[OBS_M_MAX];
-        num_t *flat = (num_t *)&s, *input = (num_t *)&in, *answer = (num_t *)&result, *sensor = (num_t *)measured;
-        const long width = (cells - block < ROM_LANES) ? cells - block : ROM_LANES;
-        for (int lane = 0; lane < ROM_LANES; lane++) { /* a short block repeats its first cell */
-            const num_t *from = state + (block + ((lane < width) ? lane : 0)) * STATE;
-            for (int i = 0; i < STATE; i++) {
-                flat[i * ROM_LANES + lane] = from[i];
-            }
-        }
+        const num_t *flat = (const num_t *)s, *answer = (const num_t *)&result;
+        num_t *input = (num_t *)&in, *sensor = (num_t *)measured;
+        const int width = (cells - block < ROM_LANES) ? (int)(cells - block) : ROM_LANES;
         for (long k = 0; k < steps; k++) {
-            for (int lane = 0; lane < ROM_LANES; lane++) {
+            for (int lane = 0; lane < ROM_LANES; lane++) { /* a short block repeats its first cell */
                 const long cell = k * cells + block + ((lane < width) ? lane : 0);
                 for (int i = 0; i < INPUT; i++) {
                     input[i * ROM_LANES + lane] = u[cell * INPUT + i];
@@ -37,27 +32,15 @@ static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const nu
                     sensor[i * ROM_LANES + lane] = z[cell * sensors + i];
                 }
             }
-            ROM_(observe)(m, &s, &in, measured, &result);
+            ROM_(observe)(m, s, &in, measured, &result);
             for (int lane = 0; lane < width; lane++) {
                 const long cell = k * cells + block + lane;
-                if (out) {
-                    for (int i = 0; i < 1 + sensors; i++) {
-                        out[cell * OUTPUT + i] = answer[i * ROM_LANES + lane];
-                    }
-                    for (int i = 1 + OBS_M_MAX; i < 1 + OBS_M_MAX + sensors; i++) {
-                        out[cell * OUTPUT + i] = answer[i * ROM_LANES + lane];
-                    }
+                for (int i = 0; out && i < OUTPUT; i++) {
+                    out[cell * OUTPUT + i] = answer[i * ROM_LANES + lane];
                 }
-                if (past) {
-                    for (int i = 0; i < STATE; i++) {
-                        past[cell * STATE + i] = flat[i * ROM_LANES + lane];
-                    }
+                for (int i = 0; past && i < STATE; i++) {
+                    past[cell * STATE + i] = flat[i * ROM_LANES + lane];
                 }
-            }
-        }
-        for (int lane = 0; lane < width; lane++) {
-            for (int i = 0; i < STATE; i++) {
-                state[(block + lane) * STATE + i] = flat[i * ROM_LANES + lane];
             }
         }
     }
@@ -68,10 +51,8 @@ static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const nu
             num_t *mine = state + (cell - k * cells) * STATE;
             ROM_(output_t) *result = out ? (ROM_(output_t) *)(out + cell * OUTPUT) : &unwanted;
             ROM_(observe)(m, (ROM_(state_t) *)mine, (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors, result);
-            if (past) {
-                for (int i = 0; i < STATE; i++) {
-                    past[cell * STATE + i] = mine[i];
-                }
+            for (int i = 0; past && i < STATE; i++) {
+                past[cell * STATE + i] = mine[i];
             }
         }
     }
@@ -80,6 +61,6 @@ static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const nu
 
 static const observer_t ROM_(entry) = {
     sizeof(ROM_(model_t)) / sizeof(num_t), sizeof(ROM_(state_t)) / sizeof(real_t),
-    sizeof(ROM_(input_t)) / sizeof(real_t), sizeof(ROM_(output_t)) / sizeof(real_t), ROM_(run)};
+    sizeof(ROM_(input_t)) / sizeof(real_t), sizeof(ROM_(output_t)) / sizeof(real_t), OBS_LANES, ROM_(run)};
 
 #undef ROM_N

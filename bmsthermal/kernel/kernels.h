@@ -1,10 +1,11 @@
-/* kernels.h - what the builds of host.h offer. Sizes are in numbers, of one cell. */
+/* kernels.h - what the builds of host.h offer to a desk. */
 #ifndef BMSTHERMAL_KERNELS_H
 #define BMSTHERMAL_KERNELS_H
 
+/* Sizes count numbers of one cell. States lie in blocks of `lanes` cells: state[block][number][lane]. */
 #define OBS_KERNEL_OF(type, name)                                                                            \
     typedef struct {                                                                                         \
-        int model, state, input, output;                                                                     \
+        int model, state, input, output, lanes;                                                              \
         void (*run)(const type *model, type *state, const type *u, const type *z, type *out, type *past,     \
                     int sensors, long steps, long cells);                                                    \
     } name
@@ -12,9 +13,12 @@
 OBS_KERNEL_OF(double, observer_f64_t);
 OBS_KERNEL_OF(float, observer_f32_t);
 
+/* The kernel for n states and w walls, or NULL: not built for that size, or not for this processor. */
 const observer_f64_t *observer_f64(int n, int w);
 const observer_f32_t *observer_f32(int n, int w);
-const observer_f64_t *observer_lanes_f64(int n, int w);
-const observer_f32_t *observer_lanes_f32(int n, int w);
+const observer_f64_t *observer_avx2_f64(int n, int w);
+const observer_f32_t *observer_avx2_f32(int n, int w);
+const observer_f64_t *observer_avx512_f64(int n, int w);
+const observer_f32_t *observer_avx512_f32(int n, int w);
 
 #endif

@@ -8,18 +8,22 @@
  */
 
 #define OBS_P (ROM_N * (ROM_N + 1) / 2)
+#define OBS_AT(i, j) (((j) <= (i)) ? ((i) * ((i) + 1) / 2 + (j)) : ((j) * ((j) + 1) / 2 + (i)))
 
 typedef struct {
     ROM_(modal_t) modal;
+    num_t decay2[OBS_P];              /* decay[i] decay[j], packed like P */
     num_t noise[ROM_N];               /* variance per step of each state by itself */
     num_t heat_variance;              /* of the heat of one step, W2 */
     num_t lost_heat_variance;         /* added when there is nothing to compute heat from, W2 */
     num_t mean;                       /* mean temperature per unit of state 0, which is the constant mode */
-    num_t heat_error;                 /* 1 when the last state is an error of the heat in W, else 0 */
     num_t reference_K;                /* temperature that the states count from */
     num_t soc_per_A;                  /* state of charge that one ampere takes in a step */
     num_t table_last;                 /* OBS_TABLE - 1 */
     num_t sensors;                    /* how many are fitted; OBS_M on a target */
+    num_t gradient_variance;          /* relative, of a temperature difference inside the cell */
+    num_t offset_variance;            /* of every temperature, K2: what no measurement removes */
+    num_t core[ROM_N];                /* core temperature, of the states */
     num_t conductance_W_K[ROM_W_MAX]; /* h A of each wall, where the input does not give it */
     num_t open_circuit_V[OBS_TABLE];  /* against SOC 0 to 1 */
     num_t entropy_V_K[OBS_TABLE];
@@ -53,7 +57,7 @@ typedef struct {
 ROM_INLINE real_t ROM_(lookup)(const num_t table[OBS_TABLE], num_t last, real_t at)
 {
 #if defined(ROM_LANES)
-    real_t value;
+    real_t value = at;
     for (int lane = 0; lane < ROM_LANES; lane++) {
         const num_t position = at[lane] * last;
         int i = (int)position;
@@ -91,66 +95,68 @@ ROM_INLINE void ROM_(heat)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(
     *slope_W_K = ROM_SELECT(ROM_PRESENT(u->heat_W), zero, *slope_W_K);
 }
 
-/* P <- P - a b' - b a', which keeps it symmetric by construction. */
-ROM_INLINE void ROM_(downdate2)(real_t P[OBS_P], const real_t a[ROM_N], const real_t b[ROM_N])
-{
-    ROM_FOR
-    for (int i = 0; i < ROM_N; i++) {
-        ROM_FOR
-        for (int j = 0; j <= i; j++) {
-            P[i * (i + 1) / 2 + j] = P[i * (i + 1) / 2 + j] - (a[i] * b[j] + b[i] * a[j]);
-        }
-    }
-}
-
 /* P v for a constant row v. */
 ROM_INLINE void ROM_(times)(const real_t P[OBS_P], const num_t v[ROM_N], real_t Pv[ROM_N])
 {
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
-        real_t sum = P[i * (i + 1) / 2] * v[0];
+        real_t sum = P[OBS_AT(i, 0)] * v[0];
         ROM_FOR
         for (int j = 1; j < ROM_N; j++) {
-            sum = sum + P[(j <= i) ? (i * (i + 1) / 2 + j) : (j * (j + 1) / 2 + i)] * v[j];
+            sum = sum + P[OBS_AT(i, j)] * v[j];
         }
         Pv[i] = sum;
     }
 }
 
-/* Time update. F = W (diag(decay) + d v'), with d = drive, v the slope of the heat and W the opening of the walls. */
+/* Close one more wall: P <- W P W' with W = 1 - answer gain wall', one symmetric pass of rank two. */
+ROM_INLINE void ROM_(shed)(const ROM_(modal_t) *modal, const ROM_(walls_t) *walls, int w, real_t P[OBS_P])
+{
+    real_t v[ROM_N], b[ROM_N];
+    ROM_(times)(P, modal->wall[w], b);
+    const real_t half = ROM_NUM(0.5) * walls->gain[w] * ROM_(dot)(modal->wall[w], b);
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        v[i] = walls->answer[w][i] * walls->gain[w];
+        b[i] = b[i] - walls->answer[w][i] * half;
+    }
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        ROM_FOR
+        for (int j = 0; j <= i; j++) {
+            P[OBS_AT(i, j)] = P[OBS_AT(i, j)] - (v[i] * b[j] + b[i] * v[j]);
+        }
+    }
+}
+
+/* Time update. F = W (diag(decay) + d v'): d = drive, v = slope of the heat, W = the opening of the walls. */
 ROM_INLINE void ROM_(predict)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(input_t) *u,
-                                 real_t coolant[ROM_W_MAX], real_t *heat_W)
+                              real_t coolant[ROM_W_MAX], real_t *heat_W)
 {
     const ROM_(modal_t) *modal = &m->modal;
-    real_t slope, variance, g[ROM_W_MAX], a[ROM_N], source[ROM_U];
+    const num_t *d = modal->drive[0];
+    real_t slope, variance, source[ROM_U], g[ROM_W_MAX], a[ROM_N];
     ROM_(walls_t) walls;
 
     ROM_(heat)(m, s, u, heat_W, &slope, &variance);
     slope = slope * m->mean;
 
-    /* a = diag(decay) P v + d (v' P v + variance) / 2   with v = slope e_first + heat_error e_last */
-    const real_t at_first = slope * s->P[0] + m->heat_error * s->P[OBS_P - ROM_N];
-    const real_t at_last = slope * s->P[OBS_P - ROM_N] + m->heat_error * s->P[OBS_P - 1];
-    const real_t half = ROM_NUM(0.5) * (slope * at_first + m->heat_error * at_last + variance);
+    /* P* = D P D + a d' + d a' + noise,  a = D P v + d (v' P v + variance) / 2,  v = slope e_0: only the mean heats */
+    const real_t half = ROM_NUM(0.5) * (slope * slope * s->P[0] + variance);
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
-        const real_t Pv = slope * s->P[i * (i + 1) / 2] + m->heat_error * s->P[OBS_P - ROM_N + i];
-        a[i] = modal->decay[i] * Pv + modal->drive[0][i] * half;
+        a[i] = modal->decay[i] * (slope * s->P[OBS_AT(i, 0)]) + d[i] * half;
     }
-    /* x* = decay x + d (heat + heat error) */
-    source[0] = *heat_W + m->heat_error * s->x[ROM_N - 1];
-    ROM_(drive)(modal, s->x, source);
-    /* P* = diag(decay) P diag(decay) + a d' + d a' + noise */
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
         ROM_FOR
         for (int j = 0; j <= i; j++) {
-            s->P[i * (i + 1) / 2 + j] = modal->decay[i] * modal->decay[j] * s->P[i * (i + 1) / 2 + j]
-                + (a[i] * modal->drive[0][j] + modal->drive[0][i] * a[j]);
+            s->P[OBS_AT(i, j)] = m->decay2[OBS_AT(i, j)] * s->P[OBS_AT(i, j)] + (a[i] * d[j] + d[i] * a[j]);
         }
-        s->P[i * (i + 1) / 2 + i] = s->P[i * (i + 1) / 2 + i] + m->noise[i];
+        s->P[OBS_AT(i, i)] = s->P[OBS_AT(i, i)] + m->noise[i];
     }
-    /* Walls, one rank each: x+ = x* - v gain (e' x* - c),  P+ = W P* W'  with W = 1 - v gain e' */
+    source[0] = *heat_W;
+    ROM_(drive)(modal, s->x, source);
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
         g[w] = ROM_SELECT(u->conductance_W_K[w] >= ROM_NUM(0.0), u->conductance_W_K[w],
@@ -164,15 +170,7 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *m, ROM_(state_t) *s, const RO
     ROM_(exchange)(modal, &walls, s->x, coolant);
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        real_t v[ROM_N], Pe[ROM_N];
-        ROM_(times)(s->P, modal->wall[w], Pe);
-        const real_t quarter = ROM_NUM(0.5) * walls.gain[w] * ROM_(dot)(modal->wall[w], Pe);
-        ROM_FOR
-        for (int i = 0; i < ROM_N; i++) {
-            v[i] = walls.answer[w][i] * walls.gain[w];
-            Pe[i] = Pe[i] - walls.answer[w][i] * quarter;
-        }
-        ROM_(downdate2)(s->P, v, Pe);
+        ROM_(shed)(modal, &walls, w, s->P);
     }
 }
 
@@ -181,7 +179,7 @@ ROM_INLINE void ROM_(update)(const ROM_(model_t) *m, ROM_(state_t) *s, const rea
                                 const real_t surface_K[OBS_M_MAX], ROM_(output_t) *out)
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0));
-    ROM_FOR
+    OBS_FOR
     for (int k = 0; k < OBS_M; k++) {
         real_t Pc[ROM_N];
         const real_t z = surface_K[k] - m->reference_K;
@@ -205,7 +203,7 @@ ROM_INLINE void ROM_(update)(const ROM_(model_t) *m, ROM_(state_t) *s, const rea
             s->x[i] = s->x[i] + Pc[i] * pull;
             ROM_FOR
             for (int j = 0; j <= i; j++) {
-                s->P[i * (i + 1) / 2 + j] = s->P[i * (i + 1) / 2 + j] - gain * Pc[j];
+                s->P[OBS_AT(i, j)] = s->P[OBS_AT(i, j)] - gain * Pc[j];
             }
         }
     }
@@ -220,4 +218,17 @@ ROM_INLINE void ROM_(observe)(const ROM_(model_t) *m, ROM_(state_t) *s, const RO
     ROM_(update)(m, s, coolant, surface_K, out);
 }
 
+/* A temperature (a row over the states) and its variance: the filter's, and what the model itself is unsure of. */
+ROM_INLINE void ROM_(read)(const ROM_(model_t) *m, const ROM_(state_t) *s, const num_t row[ROM_N], real_t *value_K,
+                           real_t *variance_K2)
+{
+    real_t Pr[ROM_N];
+    const real_t above = ROM_(dot)(row, s->x);
+    const real_t gradient = above - ROM_(dot)(m->modal.wall[0], s->x);
+    ROM_(times)(s->P, row, Pr);
+    *value_K = m->reference_K + above;
+    *variance_K2 = ROM_(dot)(row, Pr) + m->gradient_variance * (gradient * gradient) + m->offset_variance;
+}
+
 #undef OBS_P
+#undef OBS_AT

@@ -1,0 +1,220 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The compiled observer: a state of its own, stepped by the C kernel for one cell or for many."""
+
+from libc.math cimport NAN
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+cdef extern from "kernels.h":
+    ctypedef struct observer_f64_t:
+        int model, state, input, output, lanes
+        void (*run)(const double *, double *, const double *, const double *, double *, double *,
+                    int, long, long) noexcept nogil
+    ctypedef struct observer_f32_t:
+        int model, state, input, output, lanes
+        void (*run)(const float *, float *, const float *, const float *, float *, float *,
+                    int, long, long) noexcept nogil
+    const observer_f64_t *observer_f64(int n, int w) nogil
+    const observer_f32_t *observer_f32(int n, int w) nogil
+    const observer_f64_t *observer_avx2_f64(int n, int w) nogil
+    const observer_f32_t *observer_avx2_f32(int n, int w) nogil
+    const observer_f64_t *observer_avx512_f64(int n, int w) nogil
+    const observer_f32_t *observer_avx512_f32(int n, int w) nogil
+
+MAX_STATES = 8
+MAX_WALLS = 2
+MAX_SENSORS = 8
+
+ctypedef fused real:
+    double
+    float
+
+
+cdef const observer_f64_t *widest_f64(int n, int w, long cells) noexcept:
+    cdef const observer_f64_t *kernel = NULL
+    if cells > 4:
+        kernel = observer_avx512_f64(n, w)
+    if kernel == NULL and cells > 1:
+        kernel = observer_avx2_f64(n, w)
+    return kernel if kernel != NULL else observer_f64(n, w)
+
+
+cdef const observer_f32_t *widest_f32(int n, int w, long cells) noexcept:
+    cdef const observer_f32_t *kernel = NULL
+    if cells > 8:
+        kernel = observer_avx512_f32(n, w)
+    if kernel == NULL and cells > 1:
+        kernel = observer_avx2_f32(n, w)
+    return kernel if kernel != NULL else observer_f32(n, w)
+
+
+cdef class Kernel:
+    """Observers of one model in the arithmetic of the target, each with a state of its own.
+
+    Parameters
+    ----------
+    model
+        The model as a row of numbers in the order of ``model_t`` (see
+        `bmsthermal.packing.pack`), float64 or float32: that is the precision
+        of the kernel.
+    states, walls, sensors
+        Sizes.
+    cells
+        How many cells are observed side by side.
+    """
+
+    cdef const observer_f64_t *wide
+    cdef const observer_f32_t *narrow
+    cdef void *model
+    cdef void *state_
+    cdef double u64[16]
+    cdef float u32[16]
+    cdef double z64[8]
+    cdef float z32[8]
+    cdef readonly int states, walls, sensors, state_size, input_size, output_size, lanes
+    cdef readonly long cells
+    cdef readonly bint single
+
+    def __cinit__(self, model, int states, int walls, int sensors, long cells=1):
+        cdef const double[::1] model64
+        cdef const float[::1] model32
+        cdef int size
+        self.single = memoryview(model).format == "f"
+        if not (1 <= states <= MAX_STATES and 1 <= walls <= MAX_WALLS and 1 <= sensors <= MAX_SENSORS):
+            raise ValueError(
+                f"the kernel is built for up to {MAX_STATES} states, {MAX_WALLS} walls and {MAX_SENSORS} sensors, "
+                f"got {states}, {walls} and {sensors}"
+            )
+        if cells < 1:
+            raise ValueError(f"cells must be at least 1, got {cells}")
+        self.states, self.walls, self.sensors, self.cells = states, walls, sensors, cells
+        if self.single:
+            self.narrow = widest_f32(states, walls, cells)
+            size, self.lanes = self.narrow.model, self.narrow.lanes
+            self.state_size, self.input_size = self.narrow.state, self.narrow.input
+            self.output_size = self.narrow.output
+        else:
+            self.wide = widest_f64(states, walls, cells)
+            size, self.lanes = self.wide.model, self.wide.lanes
+            self.state_size, self.input_size = self.wide.state, self.wide.input
+            self.output_size = self.wide.output
+        if len(model) != size:
+            raise ValueError(f"the model row has {len(model)} numbers, expected {size}")
+        cdef size_t width = 4 if self.single else 8
+        cdef size_t blocks = (cells + self.lanes - 1) // self.lanes
+        self.model = calloc(size, width)
+        self.state_ = calloc(blocks * self.lanes * self.state_size, width)
+        if self.model == NULL or self.state_ == NULL:
+            raise MemoryError("no memory for the observer's state")
+        if self.single:
+            model32 = model
+            memcpy(self.model, &model32[0], size * width)
+        else:
+            model64 = model
+            memcpy(self.model, &model64[0], size * width)
+        for i in range(16):
+            self.u64[i] = NAN
+            self.u32[i] = NAN
+
+    def __dealloc__(self):
+        free(self.model)
+        free(self.state_)
+
+    def step(self, tuple u, tuple z):
+        """Step one cell: `u` is current_A, voltage_V, heat_W, then coolants and conductances; `z` the sensors.
+
+        What is left out of the end of `u`, and what is NaN, is absent.
+        """
+        cdef Py_ssize_t i, nu = len(u), nz = len(z)
+        if nu > self.input_size or nz != self.sensors or self.cells != 1:
+            raise ValueError(
+                f"step takes one cell, up to {self.input_size} inputs and {self.sensors} measurements, "
+                f"got {self.cells} cells, {nu} inputs and {nz} measurements"
+            )
+        if self.single:
+            for i in range(nu):
+                self.u32[i] = <float><double>u[i]
+            for i in range(nu, self.input_size):
+                self.u32[i] = NAN
+            for i in range(nz):
+                self.z32[i] = <float><double>z[i]
+            self.narrow.run(<float *>self.model, <float *>self.state_, self.u32, self.z32, NULL, NULL,
+                            self.sensors, 1, 1)
+        else:
+            for i in range(nu):
+                self.u64[i] = u[i]
+            for i in range(nu, self.input_size):
+                self.u64[i] = NAN
+            for i in range(nz):
+                self.z64[i] = z[i]
+            self.wide.run(<double *>self.model, <double *>self.state_, self.u64, self.z64, NULL, NULL,
+                          self.sensors, 1, 1)
+
+    def run(self, u, z, out=None, past=None):
+        """Step every cell through arrays, without the interpreter's lock.
+
+        Parameters
+        ----------
+        u, z
+            Inputs ``(steps, cells, input_size)`` and measurements
+            ``(steps, cells, sensors)``, C-contiguous, in the kernel's precision.
+        out, past
+            Filled if given: outputs ``(steps, cells, output_size)`` and
+            states after each step ``(steps, cells, state_size)``.
+        """
+        shapes = (u.shape[:2], z.shape[:2], u.shape[2], z.shape[2])
+        steps = u.shape[0]
+        if shapes != ((steps, self.cells), (steps, self.cells), self.input_size, self.sensors):
+            raise ValueError(
+                f"u {u.shape} and z {z.shape} do not fit {self.cells} cells with {self.input_size} inputs and "
+                f"{self.sensors} sensors"
+            )
+        for array, size in ((out, self.output_size), (past, self.state_size)):
+            if array is not None and array.shape != (steps, self.cells, size):
+                raise ValueError(f"an array to fill has shape {array.shape}, expected {(steps, self.cells, size)}")
+        if steps == 0:
+            return
+        if self.single:
+            self._run[float](u, z, out, past)
+        else:
+            self._run[double](u, z, out, past)
+
+    cdef _run(self, const real[:, :, ::1] u, const real[:, :, ::1] z, real[:, :, ::1] out, real[:, :, ::1] past):
+        cdef real *out_ = &out[0, 0, 0] if out is not None else NULL
+        cdef real *past_ = &past[0, 0, 0] if past is not None else NULL
+        cdef long steps = u.shape[0]
+        with nogil:
+            if real is float:
+                self.narrow.run(<float *>self.model, <float *>self.state_, &u[0, 0, 0], &z[0, 0, 0], out_, past_,
+                                self.sensors, steps, self.cells)
+            else:
+                self.wide.run(<double *>self.model, <double *>self.state_, &u[0, 0, 0], &z[0, 0, 0], out_, past_,
+                              self.sensors, steps, self.cells)
+
+    def read(self, rows):
+        """Copy the state of every cell into `rows` ``(cells, state_size)``: x, packed P, SOC."""
+        if self.single:
+            self._move[float](rows, False)
+        else:
+            self._move[double](rows, False)
+
+    def write(self, rows):
+        """Set the state of every cell from `rows` ``(cells, state_size)``."""
+        if self.single:
+            self._move[float](rows, True)
+        else:
+            self._move[double](rows, True)
+
+    cdef _move(self, real[:, ::1] rows, bint inwards):
+        cdef long cell, lane, i, size = self.state_size, lanes = self.lanes
+        cdef long total = (self.cells + lanes - 1) // lanes * lanes
+        cdef real *state = <real *>self.state_
+        if rows.shape[0] != self.cells or rows.shape[1] != size:
+            raise ValueError(f"rows have shape {(rows.shape[0], rows.shape[1])}, expected {(self.cells, size)}")
+        for cell in range(total if inwards else self.cells):
+            for i in range(size):
+                if inwards:  # spare lanes of the last block mirror its first cell
+                    lane = cell if cell < self.cells else cell // lanes * lanes
+                    state[(cell // lanes * size + i) * lanes + cell % lanes] = rows[lane, i]
+                else:
+                    rows[cell, i] = state[(cell // lanes * size + i) * lanes + cell % lanes]

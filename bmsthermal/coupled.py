@@ -1,0 +1,129 @@
+"""The full model of a cell: conduction from core to surface, driven by the heat that current and voltage say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bmsthermal.cell import Cell
+from bmsthermal.conduction import conduct
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.measured import Run
+from bmsthermal.reduction import METHODS, ReducedModel
+from bmsthermal.simulation import Simulation, simulate
+from rom import PassiveSystem
+
+
+@dataclass(frozen=True)
+class CoupledModel:
+    """Semi-discrete heat conduction through a cell with its measured heat.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    heat
+        ``measured``: heat from current and voltage.
+    nodes
+        Finite volumes across the roll.
+    heat_shape
+        Relative heat per volume against the coordinate in m; uniform by default.
+
+    Examples
+    --------
+    >>> from bmsthermal import CoupledModel, load_cell
+    >>> CoupledModel(load_cell("a123_26650"))
+    CoupledModel(a123_26650: 201 states, side h 25 W/m2K)
+    """
+
+    cell: Cell
+    heat: Literal["measured"] = "measured"
+    nodes: int = 200
+    heat_shape: Callable[[Array], Array] | None = None
+
+    def __post_init__(self) -> None:
+        if self.heat != "measured":
+            raise InputError(f"heat={self.heat!r} is not built yet", expected="'measured'")
+        if self.nodes < 4:
+            raise InputError(f"nodes={self.nodes}", expected="at least 4")
+
+    def __repr__(self) -> str:
+        faces = ", ".join(f"{w} h {h:g} W/m2K" for w, h in self.cell.h_W_m2K.items())
+        return f"CoupledModel({self.cell.name}: {self.system.order} states, {faces})"
+
+    @cached_property
+    def _conduction(self) -> tuple[PassiveSystem, Array]:
+        cell = self.cell
+        return conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes, heat_shape=self.heat_shape)
+
+    @property
+    def system(self) -> PassiveSystem:
+        """The insulated conduction problem; its walls are closed by `conductance_W_K`."""
+        return self._conduction[0]
+
+    @property
+    def position_m(self) -> Array:
+        """Coordinate of each node, ``(n,)``."""
+        return self._conduction[1]
+
+    @property
+    def conductance_W_K(self) -> Array:
+        """Heat-transfer coefficient times area of each face, ``(w,)``."""
+        h, area = self.cell.h_W_m2K, self.cell.areas_m2
+        return np.array([h[w] * area[w] for w in self.cell.walls])
+
+    def simulate(
+        self,
+        run: Run,
+        *,
+        initial_soc: float = 0.5,
+        start_K: float | None = None,
+        coolant_K: Mapping[str, ArrayLike] | None = None,
+        step_s: float = 1.0,
+    ) -> Simulation:
+        """Run the full model, each step held exactly; see `bmsthermal.simulation.simulate`."""
+        step = self.system.hold(self.conductance_W_K, step_s)
+        # The constant in the closed modes: where the steady state of one kelvin outside, no heat, would be.
+        ones = np.linalg.lstsq(step.C, np.ones(len(step.C)), rcond=None)[0]
+        if (self.conductance_W_K > 0).all():
+            share = step.B[:, 1:].sum(axis=1)
+            ones = share / (1.0 - np.diag(step.A))
+        return simulate(
+            self.cell, (np.diag(step.A), step.B), step.C, ones, run, step_s,
+            initial_soc=initial_soc, start_K=start_K, coolant_K=coolant_K,
+        )  # fmt: skip
+
+    def reduce(self, order: int = 4, *, step_s: float = 1.0, method: str = "multipoint") -> ReducedModel:
+        """Reduce to `order` thermal states.
+
+        Parameters
+        ----------
+        order
+            Number of states; 4 is within 0.1 K of the full model on drive cycles.
+        step_s
+            Length of the step that the model will run at.
+        method
+            ``multipoint`` (Padé about several points), ``pade`` (about zero)
+            or ``pod``: bases of one projection, valid at every ``h``.
+
+        Raises
+        ------
+        InputError
+            If the order is larger than the full model or smaller than 1, or
+            the method is unknown.
+        """
+        if method not in METHODS:
+            raise InputError(f"unknown method {method!r}", expected="one of " + ", ".join(METHODS))
+        if not 1 <= order <= self.system.order:
+            raise InputError(f"order {order}", expected=f"1 to {self.system.order}, the states of the full model")
+        if not step_s > 0:
+            raise InputError(f"step_s = {step_s!r}", expected="a positive number of seconds")
+        basis = METHODS[method](self.system, order)
+        modal, shapes = self.system.project(basis).modal()
+        return ReducedModel(self.cell, modal, basis @ shapes, self.position_m, float(step_s), method)

@@ -1,0 +1,192 @@
+"""What an observer found along a run: arrays with units, a score where the core was measured, a file, a picture."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmsthermal.belief import Belief, Estimate
+from bmsthermal.cell import write_whole
+from bmsthermal.curves import Array
+from bmsthermal.measured import Run
+from bmsthermal.packing import HOST_SENSORS, unpack_covariance
+
+if TYPE_CHECKING:
+    from bmsthermal.observer import Observer
+
+ZERO_DEGC_K = 273.15
+#: Samples at the start whose core minus surface counts as mismatch of the two thermocouples.
+MISMATCH_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Score:
+    """Estimate against a measured core, in K.
+
+    ``mismatch_K`` is the mean of core minus surface over the first samples,
+    where it should be zero; it is subtracted from the measured core before
+    scoring, and the ``raw`` figures are without that.
+    """
+
+    rmse_K: float
+    max_K: float
+    raw_rmse_K: float
+    raw_max_K: float
+    mismatch_K: float
+    coverage: float
+    median_std_K: float
+    samples: int
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value with unit, for a table."""
+        return [
+            ("core RMSE", f"{self.rmse_K:.3f} K (raw {self.raw_rmse_K:.3f} K)"),
+            ("core maximum error", f"{self.max_K:.3f} K (raw {self.raw_max_K:.3f} K)"),
+            ("inside 2 sigma", f"{100 * self.coverage:.1f} %"),
+            ("median sigma", f"{self.median_std_K:.3f} K, {self.median_std_K / self.rmse_K:.2f} x RMSE"),
+            ("thermocouple mismatch", f"{self.mismatch_K:+.3f} K over the first {MISMATCH_SAMPLES} samples, subtracted"),
+        ]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates along a run; arrays ``(k,)``, temperatures in K.
+
+    ``heat_W[i]`` is the heat of the step that ends at ``time_s[i]``;
+    ``innovation_K`` is the first sensor's, NaN where it was absent, and `nis`
+    the normalised innovation squared over the sensors present.
+    """
+
+    time_s: Array
+    core_K: Array
+    core_std_K: Array
+    mean_K: Array
+    surface_K: Array
+    surface_std_K: Array
+    heat_W: Array
+    innovation_K: Array
+    nis: Array
+    sensors: NDArray[np.int_]
+    soc: Array
+    states: NDArray[np.floating] = field(repr=False)
+    observer: Observer = field(repr=False)
+    run: Run | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Estimates({len(self.time_s)} rows, core {self.core_K.min() - ZERO_DEGC_K:.1f} to "
+            f"{self.core_K.max() - ZERO_DEGC_K:.1f} degC, sigma {np.median(self.core_std_K):.2f} K)"
+        )
+
+    @classmethod
+    def of(
+        cls,
+        observer: Observer,
+        time_s: Array,
+        states: NDArray[np.floating],
+        out: NDArray[np.floating],
+        *,
+        run: Run | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Estimates:
+        """Read temperatures and statistics out of the kernel's states ``(k, s)`` and outputs ``(k, o)``."""
+        outputs = observer.reduced.outputs
+        core, core_std = _read(observer, states, outputs[0])
+        surface, surface_std = _read(observer, states, outputs[2])
+        innovation = out[:, 1 : 1 + HOST_SENSORS].astype(float)
+        variance = out[:, 1 + HOST_SENSORS :].astype(float)
+        seen = variance > 0
+        nis = np.divide(innovation**2, variance, out=np.zeros_like(innovation), where=seen).sum(axis=1)
+        n = observer.reduced.order
+        return cls(
+            time_s=time_s,
+            core_K=core,
+            core_std_K=core_std,
+            mean_K=states[:, :n].astype(float) @ outputs[1] + observer.reduced.cell.reference_K,
+            surface_K=surface,
+            surface_std_K=surface_std,
+            heat_W=out[:, 0].astype(float),
+            innovation_K=np.where(seen[:, 0], innovation[:, 0], np.nan),
+            nis=np.where(seen.any(axis=1), nis, np.nan),
+            sensors=seen.sum(axis=1),
+            soc=states[:, -1].astype(float),
+            states=states,
+            observer=observer,
+            run=run,
+            notes=notes,
+        )
+
+    def at(self, i: int) -> Estimate:
+        """Row `i` as an `Estimate`."""
+        return Estimate(
+            float(self.core_K[i]), float(self.core_std_K[i]), float(self.mean_K[i]), float(self.surface_K[i]),
+            float(self.surface_std_K[i]), float(self.heat_W[i]), float(self.innovation_K[i]), float(self.nis[i]),
+            int(self.sensors[i]),
+        )  # fmt: skip
+
+    def belief(self, i: int = -1) -> Belief:
+        """Belief after row `i`, to go on from."""
+        return Belief(self.states[i], self.observer.reduced.order)
+
+    def point(self, position_m: float) -> tuple[Array, Array]:
+        """Temperature in K and its standard deviation at a coordinate between core and surface."""
+        return _read(self.observer, self.states, self.observer.reduced.point(position_m))
+
+    def score(self, start_s: float = -np.inf) -> Score | None:
+        """Compare with the measured core from `start_s` on; None where it was not measured."""
+        if self.run is None or self.run.core_K is None:
+            return None
+        core, surface = self.run.core_K, next(iter(self.run.surfaces_K.values()))
+        both = np.isfinite(core) & np.isfinite(surface)
+        first = np.flatnonzero(both)[:MISMATCH_SAMPLES]
+        mismatch = float((core - surface)[first].mean())
+        judged = np.isfinite(core) & (self.time_s >= start_s)
+        raw = (self.core_K - core)[judged]
+        error = raw + mismatch
+        std = self.core_std_K[judged]
+        return Score(
+            float(np.sqrt(np.mean(error**2))), float(np.abs(error).max()),
+            float(np.sqrt(np.mean(raw**2))), float(np.abs(raw).max()), mismatch,
+            float(np.mean(np.abs(error) <= 2 * std)), float(np.median(std)), int(judged.sum()),
+        )  # fmt: skip
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write ``time_s,core_degC,core_std_K,...``: temperatures in degC, blank where there is nothing."""
+        columns = {
+            "time_s": self.time_s,
+            "core_degC": self.core_K - ZERO_DEGC_K,
+            "core_std_K": self.core_std_K,
+            "surface_degC": self.surface_K - ZERO_DEGC_K,
+            "surface_std_K": self.surface_std_K,
+            "mean_degC": self.mean_K - ZERO_DEGC_K,
+            "heat_W": self.heat_W,
+            "innovation_K": self.innovation_K,
+            "nis": self.nis,
+        }
+        text = io.StringIO()
+        text.write(",".join(columns) + "\n")
+        for row in zip(*columns.values(), strict=True):
+            text.write(",".join("" if np.isnan(v) else f"{v:.6g}" for v in row) + "\n")
+        write_whole(path, text.getvalue())
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw core with its 2-sigma band, surface and current; save to `path` if given."""
+        from bmsthermal.plot import draw_estimates
+
+        return draw_estimates(self, path)
+
+
+def _read(observer: Observer, states: NDArray[np.floating], row: Array) -> tuple[Array, Array]:
+    """Value and standard deviation of ``row @ x``: the filter's variance and what the model is unsure of."""
+    n, noise = observer.reduced.order, observer.noise
+    x = states[:, :n].astype(float)
+    P = unpack_covariance(states[:, n:-1].astype(float), n)
+    gradient = x @ (row - observer.reduced.outputs[2])
+    variance = np.einsum("i,kij,j->k", row, P, row) + (noise.gradient * gradient) ** 2 + noise.offset_K**2
+    return x @ row + observer.reduced.cell.reference_K, np.sqrt(variance)

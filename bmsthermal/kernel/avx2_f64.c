@@ -1,0 +1,19 @@
+/* The observer in double precision, 4 cells side by side in the registers of AVX2. */
+#include "vectors.h"
+
+#if defined(OBS_VECTORS)
+#pragma GCC target("avx2")
+#define OBS_SUPPORTED __builtin_cpu_supports("avx2")
+#define ROM_DOUBLE
+#define ROM_LANES 4
+#define OBS_KERNELS observer_avx2_f64
+#define observer_t observer_f64_t
+#include "host.h"
+#else
+#include "kernels.h"
+const observer_f64_t *observer_avx2_f64(int n, int w)
+{
+    (void)n, (void)w;
+    return (const observer_f64_t *)0;
+}
+#endif

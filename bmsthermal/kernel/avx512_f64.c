@@ -1,0 +1,19 @@
+/* The observer in double precision, 8 cells side by side in the registers of AVX-512. */
+#include "vectors.h"
+
+#if defined(OBS_VECTORS)
+#pragma GCC target("avx512f")
+#define OBS_SUPPORTED __builtin_cpu_supports("avx512f")
+#define ROM_DOUBLE
+#define ROM_LANES 8
+#define OBS_KERNELS observer_avx512_f64
+#define observer_t observer_f64_t
+#include "host.h"
+#else
+#include "kernels.h"
+const observer_f64_t *observer_avx512_f64(int n, int w)
+{
+    (void)n, (void)w;
+    return (const observer_f64_t *)0;
+}
+#endif

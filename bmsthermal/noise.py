@@ -1,0 +1,84 @@
+"""How sure each part of the observer is: the numbers behind its covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from bmsthermal.cell import Cell
+from bmsthermal.errors import InputError
+
+_CONDUCTIVITY = ("Radial thermal conductivity [W.m-1.K-1]", "Through-plane thermal conductivity [W.m-1.K-1]")
+
+#: Names in the ``Observer`` section of a cell file.
+KEYS = {
+    "heat_W_rts": "Heat noise [W.s0.5]",
+    "sensor_K": "Sensor noise [K]",
+    "gradient": "Gradient uncertainty",
+    "offset_K": "Offset uncertainty [K]",
+    "start_K": "Start uncertainty [K]",
+    "start_gradient_K": "Start gradient uncertainty [K]",
+    "lost_heat_W": "Lost heat uncertainty [W]",
+}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations of what drives, measures and models the cell.
+
+    Parameters
+    ----------
+    heat_W_rts
+        White error of the heat, as a density in W s^0.5: over one second it is
+        that many watts. At 3 the filter inverts the surface rather than
+        trusting the current; a gain error of 5 % moves the core by 0.01 K.
+    sensor_K
+        Noise of a surface sensor in K.
+    gradient
+        Relative uncertainty of any temperature difference inside the cell,
+        from the uncertain conductivity: no surface measurement removes it.
+    offset_K
+        Uncertainty of every temperature in K that nothing removes
+        (thermocouples on a drilled cell disagree by that much at rest).
+    start_K, start_gradient_K
+        Uncertainty of the start: of the level, and of core minus surface.
+    lost_heat_W
+        Heat that may flow unseen while current or voltage is missing, in W.
+    """
+
+    heat_W_rts: float = 3.0
+    sensor_K: float = 0.05
+    gradient: float = 0.3
+    offset_K: float = 0.1
+    start_K: float = 5.0
+    start_gradient_K: float = 1.0
+    lost_heat_W: float = 5.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            positive = item.name in ("heat_W_rts", "sensor_K")
+            if not np.isfinite(value) or value < 0 or (positive and value == 0):
+                raise InputError(
+                    f"found {value!r}", where=f"Observer, {KEYS[item.name]!r}",
+                    expected="a positive number" if positive else "a number >= 0",
+                )  # fmt: skip
+
+    @classmethod
+    def of(cls, cell: Cell) -> Noise:
+        """What the cell's ``Observer`` section says; the spread of its conductivity where that is all there is."""
+        given: dict[str, Any] = {name: cell.settings[key] for name, key in KEYS.items() if key in cell.settings}
+        if "gradient" not in given:
+            spread = [cell.spread[key] for key in _CONDUCTIVITY if key in cell.spread]
+            given |= {"gradient": spread[0]} if spread else {}
+        for name, value in given.items():
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise InputError(f"found {value!r}", where=f"{cell.name}, Observer, {KEYS[name]!r}", expected="a number")
+        return cls(**given)
+
+    def document(self) -> Mapping[str, float]:
+        """Return the entries of an ``Observer`` section."""
+        return {key: float(getattr(self, name)) for name, key in KEYS.items()}

@@ -1,0 +1,291 @@
+"""The observer: core temperature from current, voltage, ambient and surface sensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmsthermal.belief import Belief, Estimate, Inputs
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.estimates import Estimates
+from bmsthermal.measured import Run
+from bmsthermal.noise import Noise
+from bmsthermal.packing import HOST_SENSORS, Packed, pack
+from bmsthermal.reduction import ReducedModel
+from bmsthermal.reference import Reference
+
+#: Half the width of the range of SOC, beyond which a rest voltage does not identify it.
+SOC_IDENTIFIED = 0.05
+#: How far a rest voltage may be off the open-circuit curve: hysteresis and relaxation, in V.
+REST_BLUR_V = 0.025
+
+
+def compiled() -> bool:
+    """Whether the compiled kernel is there; without it everything runs in Python, slowly."""
+    try:
+        import bmsthermal._observer  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+class Observer:
+    """Extended Kalman filter on a reduced model. It holds no state: a `Belief` goes in and comes out.
+
+    Parameters
+    ----------
+    reduced
+        The model.
+    measured
+        Surface sensors by column name: ``surface``, ``surface_left``, ...; on
+        a slab a name that ends in ``back`` or ``front`` sits on that face.
+    noise
+        Standard deviations; by default what the cell's ``Observer`` section says.
+    engine
+        ``kernel``: the C text that is exported, compiled; ``filterpy``: the
+        same filter written to be read.
+    real
+        Precision of the kernel: ``double``, or ``float`` as on a target.
+
+    Raises
+    ------
+    InputError
+        If a sensor is named twice or none is, or the model is larger than the
+        kernel was built for.
+
+    Examples
+    --------
+    >>> from bmsthermal import CoupledModel, Inputs, Observer, load_cell
+    >>> observer = Observer(CoupledModel(load_cell("a123_26650")).reduce(order=4))
+    >>> belief = observer.start(surface_K=298.15, soc=0.5)
+    >>> belief, estimate = observer.step(belief, Inputs(10.0, 3.2, 298.15), [298.20])
+    >>> 298.15 < estimate.core_K < 298.35
+    True
+    """
+
+    def __init__(
+        self,
+        reduced: ReducedModel,
+        measured: Sequence[str] = ("surface",),
+        *,
+        noise: Noise | None = None,
+        engine: Literal["kernel", "filterpy"] = "kernel",
+        real: Literal["double", "float"] = "double",
+    ) -> None:
+        if not measured or len(set(measured)) != len(measured) or isinstance(measured, str):
+            raise InputError(f"measured = {measured!r}", expected="at least one sensor, each named once, in a list")
+        if engine not in ("kernel", "filterpy") or real not in ("double", "float"):
+            raise InputError(
+                f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
+            )
+        self.reduced, self.measured = reduced, tuple(measured)
+        self.noise = Noise.of(reduced.cell) if noise is None else noise
+        self.engine, self.real = engine, real
+        if engine == "kernel" and compiled():
+            from bmsthermal import _observer as limits
+
+            if reduced.order > limits.MAX_STATES or len(self.measured) > limits.MAX_SENSORS:
+                raise InputError(
+                    f"{reduced.order} states and {len(self.measured)} sensors",
+                    expected=f"at most {limits.MAX_STATES} and {limits.MAX_SENSORS}, which the kernel is built for",
+                    hint="reduce to a lower order or use engine='filterpy'",
+                )
+
+    def __repr__(self) -> str:
+        return (
+            f"Observer({self.reduced.cell.name}: {self.reduced.order} states, measures {', '.join(self.measured)}, "
+            f"{self.engine}, {self.real})"
+        )
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The observer as the kernel's numbers."""
+        walls = self.reduced.cell.walls
+        on = [next((i for i, wall in enumerate(walls) if name.endswith(wall)), 0) for name in self.measured]
+        return pack(self.reduced, on, self.noise, self.reduced.cell.ambient_share)
+
+    @property
+    def dtype(self) -> type[np.floating[Any]]:
+        """Number type of the kernel."""
+        return np.float32 if self.real == "float" and self.engine == "kernel" else np.float64
+
+    def kernel(self, cells: int = 1) -> Any:
+        """Return an engine with a state of its own, for `cells` cells: ``step``, ``run``, ``read``, ``write``."""
+        if self.engine == "kernel" and compiled():
+            from bmsthermal._observer import Kernel
+
+            n, w = self.reduced.order, len(self.reduced.cell.walls)
+            return Kernel(self.packed.row(self.dtype), n, w, len(self.measured), cells)
+        if cells != 1:
+            raise InputError(f"{cells} cells", expected="the compiled kernel", hint="see bmsthermal info")
+        return Reference(self.packed)
+
+    @cached_property
+    def _engine(self) -> Any:
+        return self.kernel()
+
+    @cached_property
+    def gradient_shape(self) -> Array:
+        """State ``(n,)`` of a cell at steady heat, scaled to one kelvin between core and surface."""
+        rates = np.diag(self.reduced.modal.K)
+        shape = np.zeros(len(rates))
+        # steady shape of heat in and wall flow out: the modes beyond the constant, over their rates
+        flow = self.reduced.modal.B[:, 0] - self.reduced.modal.E[:, 0] * (
+            self.reduced.modal.B[0, 0] / self.reduced.modal.E[0, 0]
+        )
+        shape[1:] = flow[1:] / rates[1:] * self.reduced.scale[1:]
+        inside = (self.reduced.outputs[0] - self.reduced.outputs[2]) @ shape
+        return shape / inside if inside else shape
+
+    def start(
+        self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None
+    ) -> Belief:
+        """Belief about a cell of one temperature, or of a steady profile between `core_K` and `surface_K`.
+
+        Parameters
+        ----------
+        surface_K
+            Temperature of the surface, and of the whole cell unless `core_K` is given.
+        soc
+            State of charge, 0 to 1.
+        core_K
+            Temperature of the core.
+        noise
+            Its ``start_K`` and ``start_gradient_K`` say how sure that is.
+        """
+        if not (np.isfinite(surface_K) and 100.0 < surface_K < 1000.0):
+            raise InputError(f"surface_K = {surface_K!r}", expected="a temperature in kelvin")
+        if not 0.0 <= soc <= 1.0:
+            raise InputError(f"soc = {soc!r}", expected="a state of charge from 0 to 1")
+        noise = noise or self.noise
+        n, shape = self.reduced.order, self.gradient_shape
+        gradient = 0.0 if core_K is None else core_K - surface_K
+        at_surface = float(self.reduced.outputs[2] @ shape)
+        x = (surface_K - self.reduced.cell.reference_K - gradient * at_surface) * self.reduced.constant
+        x = x + gradient * shape
+        P = noise.start_K**2 * np.outer(self.reduced.constant, self.reduced.constant)
+        P += noise.start_gradient_K**2 * np.outer(shape, shape) + 1e-6 * np.eye(n)
+        row = np.concatenate([x, P[np.tril_indices(n)], [soc]])
+        return Belief(row.astype(self.dtype), n)
+
+    def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
+        """One step: `inputs` held over it, `measurements` in K at its end, NaN where absent.
+
+        Raises
+        ------
+        InputError
+            If the number of measurements or coolants does not fit, or the
+            belief is another observer's.
+        """
+        if len(measurements) != len(self.measured):
+            raise InputError(
+                f"{len(measurements)} measurements", expected=f"one per sensor, {', '.join(self.measured)}"
+            )
+        u, z = self._row(inputs), np.array(measurements, self.dtype)[None, None, :]
+        engine = self._engine
+        if belief.row.shape != (engine.state_size,) or belief.row.dtype != self.dtype:
+            raise InputError("the belief belongs to another observer", hint="make one with start()")
+        past = np.empty((1, 1, engine.state_size), self.dtype)
+        out = np.zeros((1, 1, engine.output_size), self.dtype)
+        engine.write(belief.row[None, :].copy())
+        engine.run(u[None, None, :], z, out, past)
+        result = Estimates.of(self, np.array([0.0]), past[:, 0], out[:, 0])
+        return Belief(past[0, 0], self.reduced.order), result.at(0)
+
+    def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
+        """Let the cell rest for whole steps without heat and without measurements, as between key-off and key-on."""
+        steps = round(seconds / self.reduced.step_s)
+        u = np.broadcast_to(self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0)), (steps, 1, self._engine.input_size))
+        z = np.full((steps, 1, len(self.measured)), np.nan, self.dtype)
+        row = belief.row[None, :].copy()
+        self._engine.write(row)
+        self._engine.run(np.ascontiguousarray(u), z)
+        self._engine.read(row)
+        return Belief(row[0], self.reduced.order)
+
+    def run(
+        self,
+        run: Run,
+        *,
+        initial_soc: float | None = None,
+        start: Belief | None = None,
+        start_K: float | None = None,
+        ambient_offset_K: float | None = None,
+    ) -> Estimates:
+        """Estimate along a measured run, resampled to whole steps.
+
+        Parameters
+        ----------
+        run
+            The measurements. A core temperature in it is kept for comparison and never used.
+        initial_soc
+            Where the coulomb counter starts; by default from the rest voltage
+            where the open-circuit curve identifies it. Where neither does, the
+            heat is `I^2 R`, and the result says so.
+        start, start_K
+            Belief, or uniform temperature, at the first row; by default the
+            first reading of the first sensor.
+        ambient_offset_K
+            Added to the ambient; by default what calibration found.
+        """
+        notes: list[str] = []
+        missing = [name for name in self.measured if name not in run.surfaces_K]
+        if missing:
+            raise InputError(
+                f"no sensor {missing[0]!r}", where=run.name, expected=f"one of {', '.join(run.surfaces_K) or 'none'}"
+            )
+        run = run.resample(self.reduced.step_s)
+        soc, heat_W = self._heat_source(run, initial_soc, notes)
+        offset = self.reduced.cell.settings.get("Ambient offset [K]", 0.0) if ambient_offset_K is None else ambient_offset_K
+        z = np.column_stack([run.surfaces_K[name] for name in self.measured])
+        if start is None:
+            first = z[0, 0] if np.isfinite(z[0, 0]) else np.nanmin(np.where(np.isfinite(z), z, np.nan)[:60], initial=np.nan)
+            first = run.ambient_K[0] if not np.isfinite(first) else first
+            start = self.start(float(first if start_K is None else start_K), soc)
+        engine, walls = self.kernel(), len(self.reduced.cell.walls)
+        k = len(run.time_s)
+        u = np.full((k, 1, engine.input_size), np.nan, self.dtype)
+        u[:, 0, 0], u[:, 0, 1], u[:, 0, 2] = run.current_A, run.voltage_V, heat_W
+        u[:, 0, 3 : 3 + walls] = (run.ambient_K + offset)[:, None]
+        past = np.empty((k, 1, engine.state_size), self.dtype)
+        out = np.zeros((k, 1, engine.output_size), self.dtype)
+        past[0, 0] = start.row
+        engine.write(start.row[None, :].copy())
+        # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
+        engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :], self.dtype), out[1:], past[1:])
+        return Estimates.of(self, run.time_s, past[:, 0], out[:, 0], run=run, notes=tuple(notes))
+
+    def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array]:
+        """State of charge to start from, and heat (NaN: from current and voltage) for every row."""
+        heat, nothing = self.reduced.heat, np.full(run.time_s.shape, np.nan)
+        if initial_soc is not None:
+            if not 0.0 <= initial_soc <= 1.0:
+                raise InputError(f"initial SOC {initial_soc!r}", expected="0 to 1")
+            return float(initial_soc), nothing
+        rest = abs(run.current_A[0]) < 0.02 * self.reduced.cell.capacity_Ah and np.isfinite(run.voltage_V[0])
+        if rest:
+            soc, blur = heat.soc_of_rest(float(run.voltage_V[0]), REST_BLUR_V)
+            if blur <= SOC_IDENTIFIED:
+                notes.append(f"initial SOC {soc:.2f} from the rest voltage of {run.voltage_V[0]:.3f} V")
+                return soc, nothing
+            why = f"the rest voltage leaves it between {max(soc - blur, 0):.2f} and {min(soc + blur, 1):.2f}"
+        else:
+            why = "the run does not begin at rest"
+        notes.append(f"initial SOC unknown ({why}): heat is I^2 R(T), without the reversible part")
+        sensor = run.surfaces_K[self.measured[0]]
+        T = np.where(np.isfinite(sensor), sensor, run.ambient_K)
+        return 0.5, run.current_A**2 * heat.resistance_Ohm(0.5, T)
+
+    def _row(self, inputs: Inputs) -> NDArray[np.floating]:
+        cell = self.reduced.cell
+        coolant = np.broadcast_to(np.asarray(inputs.coolant_K, float), (len(cell.walls),))
+        g = np.full(len(cell.walls), np.nan)
+        if inputs.h_W_m2K is not None:
+            g = np.asarray(inputs.h_W_m2K, float) * np.array([cell.areas_m2[w] for w in cell.walls])
+        heat = np.nan if inputs.heat_W is None else inputs.heat_W
+        return np.concatenate([[inputs.current_A, inputs.voltage_V, heat], coolant, g]).astype(self.dtype)

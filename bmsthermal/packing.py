@@ -1,0 +1,114 @@
+"""The observer as rows of numbers, in the order of the structs of ``kernel/observer.h``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from bmsthermal.curves import Array
+from bmsthermal.noise import Noise
+from bmsthermal.reduction import ReducedModel
+
+#: Rows of sensors that a host kernel reserves; a target reserves what it uses.
+HOST_SENSORS = 8
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Everything the kernel knows, as float64; `row` lays it out and `rounded` makes it float32.
+
+    Attributes are named as in ``model_t`` and have its shapes.
+    """
+
+    decay: Array
+    drive: Array
+    wall: Array
+    sink: Array
+    decay2: Array
+    noise: Array
+    heat_variance: float
+    lost_heat_variance: float
+    mean: float
+    reference_K: float
+    soc_per_A: float
+    table_last: float
+    sensors: float
+    gradient_variance: float
+    offset_variance: float
+    core: Array
+    conductance_W_K: Array
+    open_circuit_V: Array
+    entropy_V_K: Array
+    sense: Array
+    mixed: Array
+    sense_variance: Array
+
+    def row(self, dtype: DTypeLike, sensors: int = HOST_SENSORS) -> NDArray[np.floating]:
+        """One row in the order of ``model_t`` with room for `sensors` sensors."""
+        parts = []
+        for name, value in vars(self).items():
+            value = np.atleast_1d(np.asarray(value, float))
+            if name in ("sense", "mixed", "sense_variance"):
+                room = np.zeros((sensors, *value.shape[1:]))
+                room[: len(value)] = value
+                value = room
+            parts.append(value.ravel())
+        return np.concatenate(parts).astype(dtype)
+
+
+def pack(reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_share: float) -> Packed:
+    """Lay out a reduced model and its noise.
+
+    Parameters
+    ----------
+    reduced
+        The model.
+    sensor_walls
+        Which wall each sensor sits on.
+    noise
+        Standard deviations.
+    ambient_share
+        Share of the surroundings in what a sensor reads.
+    """
+    step, heat = reduced.step, reduced.heat
+    n, walls = step.wall.shape
+    lower = np.tril_indices(n)
+    seconds = reduced.step_s
+    sense = np.array([(1.0 - ambient_share) * step.wall[:, w] for w in sensor_walls])
+    mixed = np.array([ambient_share * np.eye(walls)[w] for w in sensor_walls])
+    return Packed(
+        decay=step.decay,
+        drive=step.drive.T,
+        wall=step.wall.T,
+        sink=step.sink.T,
+        decay2=np.outer(step.decay, step.decay)[lower],
+        # White heat fills every mode it reaches; a little of its own keeps the others from freezing.
+        noise=np.full(n, seconds * 1e-8),
+        heat_variance=noise.heat_W_rts**2 / seconds,
+        lost_heat_variance=noise.lost_heat_W**2,
+        mean=float(reduced.outputs[1, 0]),
+        reference_K=reduced.cell.reference_K,
+        soc_per_A=seconds / (3600.0 * reduced.cell.capacity_Ah),
+        table_last=float(len(heat.soc) - 1),
+        sensors=float(len(sensor_walls)),
+        gradient_variance=noise.gradient**2,
+        offset_variance=noise.offset_K**2,
+        core=reduced.outputs[0],
+        conductance_W_K=reduced.conductance_W_K,
+        open_circuit_V=heat.open_circuit_V,
+        entropy_V_K=heat.entropy_V_K,
+        sense=sense,
+        mixed=mixed,
+        sense_variance=np.full(len(sensor_walls), noise.sensor_K**2),
+    )
+
+
+def unpack_covariance(rows: NDArray[np.floating], n: int) -> Array:
+    """Full symmetric covariance ``(..., n, n)`` from packed lower rows ``(..., n (n + 1) / 2)``."""
+    i, j = np.tril_indices(n)
+    P = np.zeros((*rows.shape[:-1], n, n))
+    P[..., i, j] = rows
+    P[..., j, i] = rows
+    return P

@@ -1,0 +1,203 @@
+"""The reduced model: a handful of states that answer what the full model answers."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bmsthermal.cell import Cell, write_whole
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.heat import MeasuredHeat
+from bmsthermal.measured import Run
+from bmsthermal.simulation import Simulation, simulate
+from rom import PassiveSystem
+from rom.pade import multipoint, pade
+from rom.pod import pod, port_snapshots
+from rom.step import ModalStep
+
+
+def _pod(system: PassiveSystem, order: int) -> Array:
+    area_scale = 1.0 / (system.C[1] @ system.modes[1][:, 0]) ** 2 * system.modes[0][1]
+    g = [area_scale * np.full(len(system.walls), share) for share in (0.02, 0.4)]
+    return pod(system, port_snapshots(system, g), order)
+
+
+#: Bases, each a function of the full system and the order.
+METHODS: dict[str, Callable[[PassiveSystem, int], Array]] = {"multipoint": multipoint, "pade": pade, "pod": _pod}
+
+
+@dataclass(frozen=True)
+class ReducedModel:
+    """A few thermal modes, insulated, with the cooled faces closed at run time.
+
+    Each state is what its mode adds to the temperature of the first surface,
+    in kelvin above the cell's reference temperature; the first mode is the
+    constant, so that the mean temperature is conserved exactly.
+
+    Parameters
+    ----------
+    cell
+        The cell that was reduced.
+    modal
+        Reduced system in modal form.
+    shapes
+        ``(n, r)``: what lifts the modes back to the nodes of the full model.
+    position_m
+        Coordinates of those nodes, ``(n,)``.
+    step_s
+        Length of a step.
+    method
+        The basis it was made with.
+    """
+
+    cell: Cell
+    modal: PassiveSystem = field(repr=False)
+    shapes: Array = field(repr=False)
+    position_m: Array = field(repr=False)
+    step_s: float
+    method: str
+
+    def __repr__(self) -> str:
+        times = ", ".join(f"{1 / rate:.3g}" for rate in np.diag(self.modal.K)[1:])
+        return (
+            f"ReducedModel({self.cell.name}: {len(self.position_m)} -> {self.order} states by {self.method}, "
+            f"step {self.step_s:g} s, times {times} s)"
+        )
+
+    @property
+    def order(self) -> int:
+        """Number of thermal states."""
+        return self.modal.order
+
+    @cached_property
+    def scale(self) -> Array:
+        """Value of each unit mode at the first surface, ``(r,)``: what turns modes into kelvin."""
+        return self.modal.E[:, 0]
+
+    @cached_property
+    def step(self) -> ModalStep:
+        """The step that runs on a target, in kelvin at the first surface."""
+        step, s = ModalStep.of(self.modal, self.step_s), self.scale[:, None]
+        return ModalStep(step.decay, step.drive * s, step.wall / s, step.sink * s, self.step_s)
+
+    @cached_property
+    def outputs(self) -> Array:
+        """Rows ``(2 + w, r)``: core, mean and each surface, of the states."""
+        rows = self.modal.C / self.scale
+        rows[1, 1:] = 0.0  # modes other than the constant carry no mean, to the last bit
+        return rows
+
+    @property
+    def constant(self) -> Array:
+        """State ``(r,)`` that is one kelvin everywhere."""
+        return np.eye(self.order)[0]
+
+    @property
+    def conductance_W_K(self) -> Array:
+        """Heat-transfer coefficient times area of each face, ``(w,)``."""
+        h, area = self.cell.h_W_m2K, self.cell.areas_m2
+        return np.array([h[w] * area[w] for w in self.cell.walls])
+
+    @cached_property
+    def heat(self) -> MeasuredHeat:
+        """Heat from current and voltage."""
+        return MeasuredHeat(self.cell)
+
+    def point(self, position_m: float) -> Array:
+        """Row ``(r,)`` that gives the temperature at a coordinate between core and surface."""
+        low, high = float(self.position_m[0]), float(self.position_m[-1])
+        if not low <= position_m <= high:
+            raise InputError(f"position {position_m:g} m", expected=f"{low:g} to {high:g} m, core to surface")
+        columns = [np.interp(position_m, self.position_m, shape) for shape in self.shapes.T]
+        return np.array(columns) / self.scale
+
+    def simulate(
+        self,
+        run: Run,
+        *,
+        initial_soc: float = 0.5,
+        start_K: float | None = None,
+        coolant_K: Mapping[str, ArrayLike] | None = None,
+    ) -> Simulation:
+        """Run the reduced model as a target would step it; see `bmsthermal.simulation.simulate`."""
+        return simulate(
+            self.cell, self.step.matrices(self.conductance_W_K), self.outputs, self.constant, run, self.step_s,
+            initial_soc=initial_soc, start_K=start_K, coolant_K=coolant_K,
+        )  # fmt: skip
+
+    def with_h(self, h_W_m2K: Mapping[str, float] | float) -> ReducedModel:
+        """Return the same model with other heat-transfer coefficients: nothing is reduced again."""
+        h = dict(h_W_m2K) if isinstance(h_W_m2K, Mapping) else dict.fromkeys(self.cell.walls, float(h_W_m2K))
+        cell = self.cell.with_values({"Heat transfer coefficient [W.m-2.K-1]": h})
+        return ReducedModel(cell, self.modal, self.shapes, self.position_m, self.step_s, self.method)
+
+    def to_control(self) -> Any:
+        """Return the closed, discrete model as a `control.StateSpace`: inputs heat in W and coolants in K."""
+        from rom import StateSpace
+
+        A, B = self.step.matrices(self.conductance_W_K)
+        D = np.zeros((len(self.outputs), B.shape[1]))
+        inputs = ("heat_W", *(f"coolant_{w}_K" for w in self.cell.walls))
+        outputs = ("core_K", "mean_K", *(f"surface_{w}_K" for w in self.cell.walls))
+        return StateSpace(A, B, self.outputs, D, self.step_s, inputs, outputs).to_control()
+
+    def verify(self) -> None:
+        """Check the answer: poles inside the unit circle, one at 1 when insulated, mean conserved.
+
+        Raises
+        ------
+        ArithmeticError
+            If one of them does not hold.
+        """
+        insulated = self.step.poles(0.0)
+        if np.sum(insulated == 1.0) != 1 or insulated.max() > 1.0:
+            raise ArithmeticError(f"insulated poles are {insulated}: expected exactly one at 1")
+        if self.step.poles(self.conductance_W_K).max() > 1.0:
+            raise ArithmeticError("a pole is outside the unit circle")
+        if np.abs(self.modal.C[1, 1:] * self.modal.E[1:, 0]).max(initial=0.0) > 1e-9 * abs(self.modal.C[1, 0]):
+            raise ArithmeticError("a mode other than the constant carries heat")
+
+    def save(self, path: str | Path) -> None:
+        """Write an ``.npz`` that holds the cell too; the same model gives the same bytes."""
+        buffer = io.BytesIO()
+        settings = {"step_s": self.step_s, "method": self.method, "name": self.cell.name, "digest": self.cell.digest}
+        np.savez(
+            buffer, rates=np.diag(self.modal.K), B=self.modal.B, E=self.modal.E, C=self.modal.C,
+            shapes=self.shapes, position_m=self.position_m,
+            cell=json.dumps(self.cell.document), settings=json.dumps(settings),
+        )  # fmt: skip
+        write_whole(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | Path) -> ReducedModel:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is not a reduced model, or its cell is not the one it was made from.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                arrays = {key: data[key] for key in data.files}
+            settings, document = json.loads(str(arrays["settings"])), json.loads(str(arrays["cell"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError("not a reduced model", where=str(path), hint="make one with bmsthermal reduce") from error
+        cell = Cell(settings["name"], document)
+        if cell.digest != settings["digest"]:
+            raise InputError("the cell inside was changed after the reduction", where=str(path), hint="reduce it again")
+        walls = cell.walls
+        modal = PassiveSystem(
+            np.eye(len(arrays["rates"])), np.diag(arrays["rates"]), arrays["B"], arrays["E"], arrays["C"],
+            ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
+        )  # fmt: skip
+        return cls(cell, modal, arrays["shapes"], arrays["position_m"], settings["step_s"], settings["method"])
