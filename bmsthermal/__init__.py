@@ -8,10 +8,11 @@ from bmsthermal.belief import Belief, Estimate, Inputs
 from bmsthermal.cell import Cell, cells, load_cell
 from bmsthermal.coupled import CoupledModel
 from bmsthermal.errors import InputError, InputWarning
-from bmsthermal.measured import Run, read_measured
+from bmsthermal.measured import read_measured
 from bmsthermal.noise import Noise
 from bmsthermal.observer import Observer
 from bmsthermal.reduction import ReducedModel
+from bmsthermal.run import Run
 
 __all__ = [
     "Belief", "Cell", "CoupledModel", "Estimate", "InputError", "InputWarning", "Inputs", "Noise", "Observer",

@@ -6,8 +6,6 @@ import copy
 import difflib
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ import numpy as np
 from bmsthermal.conduction import Layer
 from bmsthermal.curves import Curve
 from bmsthermal.errors import InputError
+from bmsthermal.files import write_whole
 
 #: What the thermal section needs for each form factor, beside what BPX itself asks for.
 _NEEDED = {
@@ -336,35 +335,3 @@ def _raise_missing(key: str, values: Mapping[str, Any], where: str) -> None:
 def _text(value: Any) -> Any:
     """Return a text of a User-defined section: BPX reads a bare string there as a formula."""
     return value.get("description") if isinstance(value, Mapping) else value
-
-
-def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever interrupts.
-
-    Raises
-    ------
-    InputError
-        If the place cannot be written.
-    """
-    target = Path(path)
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write ({error.strerror})", where=str(target)) from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(draft, 0o666 & ~_umask())
-        os.replace(draft, target)
-    except BaseException as error:
-        Path(draft).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"cannot write ({error.strerror})", where=str(target)) from error
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

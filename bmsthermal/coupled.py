@@ -14,8 +14,8 @@ from bmsthermal.cell import Cell
 from bmsthermal.conduction import conduct
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.measured import Run
 from bmsthermal.reduction import METHODS, ReducedModel
+from bmsthermal.run import Run
 from bmsthermal.simulation import Simulation, simulate
 from rom import PassiveSystem
 

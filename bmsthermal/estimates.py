@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmsthermal.belief import Belief, Estimate
-from bmsthermal.cell import write_whole
 from bmsthermal.curves import Array
-from bmsthermal.measured import Run
+from bmsthermal.files import ZERO_DEGC_K, write_whole
 from bmsthermal.packing import HOST_SENSORS, unpack_covariance
+from bmsthermal.run import Run
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
 
-ZERO_DEGC_K = 273.15
 #: Samples at the start whose core minus surface counts as mismatch of the two thermocouples.
 MISMATCH_SAMPLES = 10
 

@@ -13,11 +13,11 @@ from bmsthermal.belief import Belief, Estimate, Inputs
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
-from bmsthermal.measured import Run
 from bmsthermal.noise import Noise
-from bmsthermal.packing import HOST_SENSORS, Packed, pack
+from bmsthermal.packing import Packed, pack
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.reference import Reference
+from bmsthermal.run import Run
 
 #: Half the width of the range of SOC, beyond which a rest voltage does not identify it.
 SOC_IDENTIFIED = 0.05

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bmsthermal.cell import Cell, write_whole
+from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.files import write_whole
 from bmsthermal.heat import MeasuredHeat
-from bmsthermal.measured import Run
+from bmsthermal.run import Run
 from bmsthermal.simulation import Simulation, simulate
 from rom import PassiveSystem
 from rom.pade import multipoint, pade

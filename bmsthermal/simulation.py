@@ -12,7 +12,7 @@ from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.heat import MeasuredHeat
-from bmsthermal.measured import Run
+from bmsthermal.run import Run
 
 
 @dataclass(frozen=True)
