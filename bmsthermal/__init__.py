@@ -6,7 +6,7 @@ The walk: `load_cell`, `CoupledModel`, its ``reduce``, `Observer`,
 
 from bmsthermal.belief import Belief, Estimate, Inputs
 from bmsthermal.cell import Cell, cells, load_cell
-from bmsthermal.coupled import CoupledModel
+from bmsthermal.coupled import CoupledModel, load_model
 from bmsthermal.errors import InputError, InputWarning
 from bmsthermal.measured import read_measured
 from bmsthermal.noise import Noise
@@ -16,5 +16,5 @@ from bmsthermal.run import Run
 
 __all__ = [
     "Belief", "Cell", "CoupledModel", "Estimate", "InputError", "InputWarning", "Inputs", "Noise", "Observer",
-    "ReducedModel", "Run", "cells", "load_cell", "read_measured",
+    "ReducedModel", "Run", "cells", "load_cell", "load_model", "read_measured",
 ]  # fmt: skip

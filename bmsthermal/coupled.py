@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bmsthermal.cell import Cell
+from bmsthermal.cell import Cell, load_cell
 from bmsthermal.conduction import conduct
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
@@ -127,3 +128,41 @@ class CoupledModel:
         basis = METHODS[method](self.system, order)
         modal, shapes = self.system.project(basis).modal()
         return ReducedModel(self.cell, modal, basis @ shapes, self.position_m, float(step_s), method)
+
+
+def load_model(
+    name: str | Path, *, order: int | None = None, step_s: float | None = None, method: str = "multipoint"
+) -> ReducedModel:
+    """Open whatever a command takes as CELL: a shipped name, a cell file, or a reduced ``.npz``.
+
+    Parameters
+    ----------
+    name
+        Shipped cell, cell file or reduced model.
+    order, step_s
+        Wanted states and step; by default what the ``Observer`` section says,
+        else 4 states and 1 s. A reduced model has its own.
+    method
+        Basis, see `CoupledModel.reduce`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened, or a reduced model is asked for another order or step.
+    """
+    if str(name).endswith(".npz"):
+        reduced = ReducedModel.load(name)
+        if order not in (None, reduced.order) or step_s not in (None, reduced.step_s):
+            raise InputError(
+                f"it has {reduced.order} states and a step of {reduced.step_s:g} s",
+                where=str(name), hint="reduce the cell again for another order or step",
+            )  # fmt: skip
+        return reduced
+    cell = load_cell(name)
+    settings = {"Order": 4, "Step [s]": 1.0} | dict(cell.settings)
+    order = settings["Order"] if order is None else order
+    step_s = settings["Step [s]"] if step_s is None else step_s
+    for value, kind, key in ((order, int, "Order"), (step_s, int | float, "Step [s]")):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InputError(f"found {value!r}", where=f"{cell.name}, Observer, {key!r}", expected="a number")
+    return CoupledModel(cell).reduce(order, step_s=step_s, method=method)

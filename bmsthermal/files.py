@@ -43,3 +43,19 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def folder(path: str | Path) -> Path:
+    """Make a folder, or take one that is there.
+
+    Raises
+    ------
+    InputError
+        If the place is a file or cannot be written.
+    """
+    place = Path(path)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder ({error.strerror})", where=str(place)) from error
+    return place

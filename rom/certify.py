@@ -139,9 +139,7 @@ def _errors(
             yield name, tuple(g.tolist()), float(by_hold), float(by_step)
 
 
-def _gains(
-    modal: PassiveSystem, step: ModalStep, truths: Sequence[_Truth], output: int
-) -> tuple[float, float]:
+def _gains(modal: PassiveSystem, step: ModalStep, truths: Sequence[_Truth], output: int) -> tuple[float, float]:
     dc = frequency = 0.0
     for truth in truths:
         exact, reduced = truth.closed, _Closed(modal, truth.closed.g)
@@ -153,9 +151,7 @@ def _gains(
     return dc, frequency
 
 
-def _energy(
-    full: PassiveSystem, modal: PassiveSystem, step: ModalStep, lift: Array, truths: Sequence[_Truth]
-) -> float:
+def _energy(full: PassiveSystem, modal: PassiveSystem, step: ModalStep, lift: Array, truths: Sequence[_Truth]) -> float:
     worst = 0.0
     constants = full.modes[1][:, full.modes[0] == 0.0]
     for truth in truths:

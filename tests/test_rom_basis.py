@@ -12,7 +12,10 @@ from rom.basis import orthonormal, port_basis, solve_insulated
 
 CYLINDER, r = conduct([Layer("roll", 0.0, 0.0129, 0.67, 2.47e6)], "cylinder", 0.065, nodes=60)
 SLAB, _ = conduct(
-    [Layer("roll", 0.0, 0.012, 0.8, 2.4e6, contact_m2K_W=1e-4), Layer("case", 0.012, 0.0125, 200.0, 2.4e6, heated=False)],
+    [
+        Layer("roll", 0.0, 0.012, 0.8, 2.4e6, contact_m2K_W=1e-4),
+        Layer("case", 0.012, 0.0125, 200.0, 2.4e6, heated=False),
+    ],
     "slab", 0.02, nodes=30,
 )  # fmt: skip
 BOTH = pytest.mark.parametrize("system", [CYLINDER, SLAB], ids=["cylinder", "slab"])
@@ -66,8 +69,8 @@ def test_steady_states_and_energy_are_exact_in_the_smallest_basis(system, g):
     reduced = system.project(V)
     for u, c in (([1.0], np.zeros(len(system.walls))), ([0.0], np.arange(1.0, 1 + len(system.walls)))):
         exact = system.C @ system.steady(g, u, c)
-        # cond(K + g) is 1e7 at the smallest g, times rounding
-        np.testing.assert_allclose(reduced.C @ reduced.steady(g, u, c), exact, rtol=1e-9)
+        # rounding times the condition of K + g: 1e9 for the metal case behind the smallest g
+        np.testing.assert_allclose(reduced.C @ reduced.steady(g, u, c), exact, rtol=1e-7 * 1e-3 / g + 1e-11)
     assert np.sum(reduced.modes[0] == 0.0) == 1
 
 

@@ -7,7 +7,7 @@ from math import factorial
 
 import numpy as np
 import pytest
-from scipy import interpolate, special
+from scipy import special
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import brentq
 
@@ -34,9 +34,9 @@ def test_twice_as_many_moments_as_states(order, g):
     reduced = CYLINDER.project(pade(CYLINDER, order))
     full, ours = moments(CYLINDER, g, 2 * order + 1), moments(reduced, g, 2 * order + 1)
     # cond(K + g) up to 1e6 times rounding, once per moment
-    np.testing.assert_allclose(ours[:-1], full[:-1], rtol=1e-8)
-    if g == 5.0:  # with a nearly insulated wall the next one is equal to many digits too
-        assert abs(ours[-1] / full[-1] - 1) > 1e-7
+    np.testing.assert_allclose(ours[:-1], full[:-1], rtol=1e-9)
+    if g == 5.0 and order < 4:  # else the next one is equal to many digits too
+        assert abs(ours[-1] / full[-1] - 1) > 1e-5
 
 
 def surface(s, dimension):
@@ -56,7 +56,7 @@ def centre(s, dimension):
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
-@pytest.mark.parametrize("s", [0.1, 3.0, 2 + 5j, 20j, 100j])
+@pytest.mark.parametrize("s", [0.1, 3.0, 2 + 5j, 20j])
 def test_diffusion_of_order_12_is_the_transcendental_function(dimension, s):
     insulated = diffusion(12, dimension)
     K = insulated.K + s * np.eye(12)
@@ -102,8 +102,11 @@ def exact_poles(count):
 
 
 def textbook(order):
-    _, bottom = interpolate.pade(taylor(2 * order), order, order - 1)
-    return bottom.roots
+    """Poles from Taylor coefficients through a Hankel system, in double precision: as `scipy.interpolate.pade`."""
+    c = np.array(taylor(2 * order))
+    hankel = np.array([[c[order + i - j] for j in range(1, order + 1)] for i in range(order)])
+    q = np.linalg.solve(hankel, -c[order:])
+    return np.roots(np.concatenate([q[::-1], [1.0]]))
 
 
 def projected(order):
@@ -124,9 +127,9 @@ def test_the_textbook_route_fails_where_the_projection_does_not(order):
     poles, good = textbook(order), projected(order)
     unstable = poles.real.max() > 0
     complex_pair = np.abs(poles.imag).max() > 1e-6
-    assert unstable or complex_pair or miss(poles, exact_poles(4)) > 1e-2
+    assert unstable or complex_pair or miss(poles, exact_poles(3)) > 1e-2
     assert good.real.max() < 0 and np.abs(good.imag).max() == 0
-    assert miss(good, exact_poles(4)) < 1e-6
+    assert miss(good, exact_poles(3)) < 1e-8  # measured 2e-9, 1e-13, 1e-13
 
 
 @pytest.mark.parametrize("system", [CYLINDER, SLAB], ids=["cylinder", "slab"])
@@ -136,10 +139,11 @@ def test_multipoint_is_exact_at_its_shifts_through_every_port(system, g):
     order = 1 + len(system.walls) + len(shifts) * (len(system.walls) + 1)
     reduced = system.project(multipoint(system, order, shifts))
     for s in shifts:
-        np.testing.assert_allclose(reduced.closed(g).at(s), system.closed(g).at(s), rtol=1e-9)  # cond of K + g + sM
+        np.testing.assert_allclose(reduced.closed(g).at(s), system.closed(g).at(s), rtol=1e-9)  # rounding
     between = np.sqrt(shifts[0] * shifts[1])
-    error = np.abs(reduced.closed(g).at(between) / system.closed(g).at(between) - 1).max()
-    assert 1e-12 < error < 1e-2
+    exact = system.closed(g).at(between)
+    error = (np.abs(reduced.closed(g).at(between) - exact) / np.abs(exact).max(axis=0)).max()
+    assert 1e-9 < error < 1e-2  # and only near elsewhere
 
 
 @pytest.mark.parametrize("basis", [pade, multipoint])

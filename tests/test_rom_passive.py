@@ -47,7 +47,9 @@ def test_modes_are_orthonormal_and_the_conserved_one_is_exact():
 def test_modal_form_answers_as_the_full_system(g):
     modal, shapes = SLAB.modal()
     for s in (1e-3, 0.02j, 1.0 + 1j):
-        np.testing.assert_allclose(modal.closed(g).at(s), SLAB.closed(g).at(s), rtol=1e-8)
+        exact = SLAB.closed(g).at(s)
+        # one face seen from the other is a millionth of the largest: rounding is that of the largest
+        np.testing.assert_allclose(modal.closed(g).at(s), exact, atol=1e-9 * np.abs(exact).max())
     np.testing.assert_allclose(SLAB.C @ shapes, modal.C)
 
 

@@ -63,7 +63,7 @@ ROM_INLINE void ROM_(drive)(const ROM_(modal_t) *m, real_t x[ROM_N], const real_
     }
 }
 
-/* The walls' share of the step, towards surroundings c; where c is absent the wall stays insulated. */
+/* The walls' share of the step, towards surroundings c. */
 ROM_INLINE void ROM_(exchange)(const ROM_(modal_t) *m, const ROM_(walls_t) *walls, real_t x[ROM_N],
                                   const real_t c[ROM_W_MAX])
 {

@@ -1,0 +1,102 @@
+"""What a reduced cell is worth: core error by order and method, over cooling and over a drive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmsthermal.console import console, print_table
+from bmsthermal.coupled import CoupledModel
+from bmsthermal.plot import AMBIENT, CORE, CURRENT, SURFACE, figure, save
+from bmsthermal.reduction import METHODS, ReducedModel
+from bmsthermal.vehicle import Vehicle, load_schedule
+from rom.certify import Certificate, certify
+
+#: Heat-transfer coefficients that a certificate covers, in W/m2K: still air, forced air, liquid, immersion.
+H_W_m2K = (5.0, 65.0, 300.0, 1000.0)
+ORDERS = (2, 3, 4, 5, 6)
+#: The heat is scaled to this difference between core and surface, in K.
+GRADIENT_K = 10.0
+RUNS = {"source": "US06 heat", "coolant": "coolant swing"}
+
+
+def certify_cell(full: CoupledModel, reduced: ReducedModel, methods: tuple[str, ...] = tuple(METHODS)) -> Certificate:
+    """Measure reductions of a cell against its full model.
+
+    Two runs at each of `H_W_m2K`: the heat of a US06 current squared, scaled
+    to `GRADIENT_K` between core and surface; and a coolant that drops by 10 K,
+    then swings by 10 K with a period of 300 s.
+
+    Parameters
+    ----------
+    full
+        The full model.
+    reduced
+        Its order and step are covered beside `ORDERS`.
+    methods
+        Bases to compare.
+    """
+    time_s, speed_m_s = load_schedule("us06")
+    current = np.tile(Vehicle().cell_current_A(time_s, speed_m_s), 4)
+    seconds = np.arange(len(current), dtype=float)
+    drop = len(seconds) // 2
+    coolant = np.where(np.arange(len(seconds)) < drop, -10.0, 10.0 * np.sin(2 * np.pi * (seconds - drop) / 300.0))
+    areas = np.array([full.cell.areas_m2[wall] for wall in full.cell.walls])
+    fewest = len(full.system.inputs) + len(full.system.walls)
+    orders = sorted({order for order in (*ORDERS, reduced.order) if order >= fewest or order == reduced.order})
+    return certify(
+        full.system, {name: METHODS[name] for name in methods}, orders,
+        conductances=[h * areas for h in H_W_m2K], source=current**2,
+        surroundings={"coolant": np.tile(coolant[:, None], len(areas))}, step_s=reduced.step_s,
+        scale=(0, 2, GRADIENT_K), units=("K", "W/K"),
+    )  # fmt: skip
+
+
+def print_certificate(certificate: Certificate, reduced: ReducedModel) -> None:
+    """Print the core error of the reduced model's method by order, and what is kept exactly."""
+    kept = [kept for kept in certificate.kept if kept.method == reduced.method]
+    errors = {(e.order, e.run, e.conductance): e.step for e in certificate.errors if e.method == reduced.method}
+    walls = list(dict.fromkeys(e.conductance for e in certificate.errors))
+    rows = [
+        [title, f"{h:g}", *(f"{errors[k.order, run, wall]:.3f}" for k in kept)]
+        for run, title in RUNS.items()
+        for wall, h in zip(walls, H_W_m2K, strict=True)
+    ]
+    columns = ["input", "h W/m2K", *(f"{k.order}{'*' if k.order == reduced.order else ''}" for k in kept)]
+    print_table(f"largest core error in K by number of states ({len(reduced.position_m)} in the full model)", columns, rows)
+    worst = {name: max(getattr(k, name) for k in kept) for name in ("dc", "energy", "largest_pole")}
+    console.print(
+        f"steady gain kept to {worst['dc']:.0e}, energy to {worst['energy']:.0e}, largest pole "
+        f"{worst['largest_pole']:.6f}, exactly {certificate.conserved} at 1 when insulated; heat scaled to "
+        f"{GRADIENT_K:g} K core to surface; coolant -10 K, then a 10 K sine of 300 s; steps of {reduced.step_s:g} s"
+    )
+
+
+def draw_certificate(certificate: Certificate, reduced: ReducedModel, path: str | Path | None = None) -> Any:
+    """Core error against states, one panel per run, a line per method and heat-transfer coefficient."""
+    drawn = figure(height=4.2)
+    colours = dict(zip(METHODS, (CORE, SURFACE, CURRENT), strict=True))
+    shades = np.linspace(0.3, 1.0, len(H_W_m2K))
+    for axes, (run, title) in zip(drawn.subplots(1, len(RUNS), sharey=True), RUNS.items(), strict=True):
+        walls = list(dict.fromkeys(e.conductance for e in certificate.errors))
+        for method in dict.fromkeys(e.method for e in certificate.errors):
+            for wall, h, shade in zip(walls, H_W_m2K, shades, strict=True):
+                errors = [e for e in certificate.errors if (e.method, e.run, e.conductance) == (method, run, wall)]
+                label = f"{method}, h {h:g}" if run == "source" else None
+                axes.semilogy(
+                    [e.order for e in errors], [e.step for e in errors], "o-", ms=3, lw=1.2,
+                    color=colours[method], alpha=shade, label=label,
+                )  # fmt: skip
+        axes.axvline(reduced.order, color=AMBIENT, lw=0.8, ls=":")
+        axes.axhline(0.1, color=AMBIENT, lw=0.8, ls="--")
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlabel("thermal states")
+        axes.set_xticks(sorted({e.order for e in certificate.errors}))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+    drawn.axes[0].set_ylabel("largest core error, K")
+    drawn.axes[0].legend(fontsize=6.5, frameon=False, ncols=len(colours))
+    drawn.suptitle(f"{reduced.cell.name}: {len(reduced.position_m)} states reduced", fontsize=10)
+    return save(drawn, path)

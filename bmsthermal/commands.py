@@ -1,0 +1,198 @@
+"""Sub-commands: reduce, calibrate, estimate, info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bmsthermal.console import console, listed, mapped, print_table, steps
+
+Cell = Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")]
+Data = Annotated[Path, typer.Option("--data", help="CSV: time_s, current_A, voltage_V, ambient_degC, surface_degC.")]
+Columns = Annotated[str | None, typer.Option(help="Other column names: ambient_degC=chamber_degC,...")]
+Sign = Annotated[Literal["discharge", "charge"], typer.Option(help="What a positive current does in the data.")]
+Ambient = Annotated[float | None, typer.Option("--ambient-degC", help="Ambient in place of the data's, in degC.")]
+Soc = Annotated[float | None, typer.Option("--initial-soc", help="State of charge at the first row, 0 to 1.")]
+Order = Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")]
+Step = Annotated[float | None, typer.Option("--step-s", help="Step in seconds; by default the cell file's, else 1.")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Draw a picture (.png, .svg or .pdf).")]
+
+
+def add(app: typer.Typer) -> None:
+    """Register the sub-commands of this package."""
+    app.command("reduce")(reduce)
+    app.command("calibrate")(calibrate)
+    app.command("estimate")(estimate)
+    app.command("info")(info)
+
+
+def reduce(
+    cell: Cell,
+    order: Order = None,
+    step_s: Step = None,
+    method: Annotated[str, typer.Option(help="Basis: multipoint, pade or pod.")] = "multipoint",
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the reduced model (.npz).")] = None,
+    plot: Plot = None,
+) -> None:
+    """Reduce a cell's full conduction model and print its certificate."""
+    from bmsthermal.certificate import certify_cell, draw_certificate, print_certificate
+    from bmsthermal.coupled import CoupledModel, load_model
+
+    with steps(3) as step:
+        step("reduce")
+        reduced = load_model(cell, order=order, step_s=step_s, method=method)
+        step("certify")
+        certificate = certify_cell(CoupledModel(reduced.cell), reduced)
+        step("write")
+        if out is not None:
+            reduced.save(out)
+        if plot is not None:
+            draw_certificate(certificate, reduced, plot)
+    console.print(reduced)
+    print_certificate(certificate, reduced)
+    _say_written(out, plot)
+
+
+def calibrate(
+    cell: Cell,
+    data: Annotated[list[Path], typer.Option("--data", help="One or more runs (repeat the option).")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Cell file to write (.json).")],
+    use: Annotated[str, typer.Option(help="What is fitted: surface, or surface,core.")] = "surface",
+    initial_soc: Soc = None,
+    columns: Columns = None,
+    current_sign: Sign = "discharge",
+    ambient_degC: Ambient = None,
+    order: Order = None,
+    step_s: Step = None,
+    until_s: Annotated[float | None, typer.Option("--until-s", help="Use the data before this time only.")] = None,
+    plot: Plot = None,
+) -> None:
+    """Fit a cell's thermal parameters to measured runs, with the file's own spreads as priors."""
+    from bmsthermal.calibration import calibrate as fit
+    from bmsthermal.cell import load_cell
+    from bmsthermal.measured import read_measured
+
+    used = listed(use, "--use")
+    sensors = [name for name in used if name != "core"]
+    runs = [
+        read_measured(
+            path, columns=mapped(columns, "--columns"), current_sign=current_sign, ambient_degC=ambient_degC,
+            sensors=sensors,
+        )
+        for path in data
+    ]  # fmt: skip
+    runs = [run if until_s is None else run.before(until_s) for run in runs]
+    source = load_cell(cell)
+    settings = {"Order": 4, "Step [s]": 1.0} | dict(source.settings)
+    with steps(2) as step:
+        step("fit (some seconds)")
+        found = fit(
+            source, runs, use=used, order=order or settings["Order"], step_s=step_s or settings["Step [s]"],
+            initial_soc=initial_soc,
+        )  # fmt: skip
+        step("write")
+        found.cell.save(out)
+        if plot is not None:
+            found.plot(plot)
+    for run in runs:
+        console.print(run)
+    columns_ = ("parameter", "prior", "sd", "fitted", "sd", "unit", "learnt")
+    print_table(f"{source.name} fitted on {', '.join(used)}", columns_, found.table())
+    for note in found.notes:
+        console.print(f"note: {note}")
+    _say_written(out, plot)
+
+
+def estimate(
+    cell: Cell,
+    data: Data,
+    sensors: Annotated[str | None, typer.Option(help="Surface sensors by column: surface,surface_left.")] = None,
+    initial_soc: Soc = None,
+    columns: Columns = None,
+    current_sign: Sign = "discharge",
+    ambient_degC: Ambient = None,
+    order: Order = None,
+    step_s: Step = None,
+    start_degC: Annotated[float | None, typer.Option("--start-degC", help="Start temperature, in degC.")] = None,
+    score_from_s: Annotated[float | None, typer.Option("--score-from-s", help="Compare from this time on.")] = None,
+    engine: Annotated[Literal["kernel", "filterpy"], typer.Option(help="Which filter runs.")] = "kernel",
+    real: Annotated[Literal["double", "float"], typer.Option(help="Precision of the kernel.")] = "double",
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the estimates (.csv).")] = None,
+    plot: Plot = None,
+) -> None:
+    """Estimate the core temperature along a measured run; a measured core is compared, never used."""
+    from bmsthermal.coupled import load_model
+    from bmsthermal.files import ZERO_DEGC_K
+    from bmsthermal.measured import read_measured
+    from bmsthermal.observer import Observer
+
+    reduced = load_model(cell, order=order, step_s=step_s)
+    named = reduced.cell.settings.get("Sensors", ["surface"])
+    wanted = list(named) if sensors is None else listed(sensors, "--sensors")
+    run = read_measured(
+        data, columns=mapped(columns, "--columns"), current_sign=current_sign, ambient_degC=ambient_degC, sensors=wanted
+    )
+    with steps(2) as step:
+        step("estimate")
+        observer = Observer(reduced, wanted, engine=engine, real=real)
+        start_K = None if start_degC is None else start_degC + ZERO_DEGC_K
+        found = observer.run(run, initial_soc=initial_soc, start_K=start_K)
+        step("write")
+        if out is not None:
+            found.to_csv(out)
+        if plot is not None:
+            found.plot(plot)
+    console.print(run)
+    console.print(observer)
+    for note in found.notes:
+        console.print(f"note: {note}")
+    hottest = int(found.core_K.argmax())
+    rows = [
+        ("highest core", f"{found.core_K[hottest] - ZERO_DEGC_K:.2f} degC at {found.time_s[hottest]:.0f} s"),
+        ("core above surface, largest", f"{(found.core_K - found.surface_K).max():.2f} K"),
+        ("median sigma of the core", f"{sorted(found.core_std_K)[len(found.core_std_K) // 2]:.2f} K"),
+    ]
+    score = found.score(start_s=-1e300 if score_from_s is None else score_from_s)
+    print_table("estimate", ("quantity", "value"), rows + (score.rows() if score else []))
+    _say_written(out, plot)
+
+
+def info() -> None:
+    """Say which kernel runs, what is shipped and what was found on this machine."""
+    import platform
+    import shutil
+
+    import numpy
+    import scipy
+
+    from bmsthermal import cells
+    from bmsthermal.observer import compiled
+    from bmsthermal.vehicle import schedules
+    from importlib.metadata import version
+
+    compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "none")
+    rows = [
+        ("bmsthermal", version("bmsthermal")),
+        ("kernel", _kernel() if compiled() else "python (slow: installed without a C compiler)"),
+        ("Python", platform.python_version()),
+        ("NumPy, SciPy", f"{numpy.__version__}, {scipy.__version__}"),
+        ("C compiler", compiler),
+        ("cells", ", ".join(cells())),
+        ("drive schedules", ", ".join(schedules())),
+    ]
+    print_table("bmsthermal", ("what", "found"), rows)
+
+
+def _kernel() -> str:
+    from bmsthermal._observer import MAX_SENSORS, MAX_STATES, MAX_WALLS, lanes
+
+    wide = f", {lanes('d')} cells at once in double and {lanes('f')} in single precision" if lanes("d") > 1 else ""
+    return f"compiled (up to {MAX_STATES} states, {MAX_WALLS} walls, {MAX_SENSORS} sensors{wide})"
+
+
+def _say_written(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None:
+            console.print(f"wrote {path}")

@@ -1,0 +1,99 @@
+"""Pictures: an estimate with its band, a certificate. Drawn without a screen, saved whole."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+
+from bmsthermal.files import ZERO_DEGC_K, write_whole
+
+if TYPE_CHECKING:
+    from bmsthermal.curves import Array
+    from bmsthermal.estimates import Estimates
+
+CORE, SURFACE, ESTIMATE, AMBIENT, CURRENT = "#b2182b", "#2166ac", "#111111", "#7f7f7f", "#4d4d4d"
+
+
+def figure(width: float = 9.0, height: float = 5.5) -> Any:
+    """Return an empty figure that needs no screen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def save(drawn: Any, path: str | Path | None) -> Any:
+    """Save a figure if a path is given, all of it or nothing; return it."""
+    if path is not None:
+        buffer = io.BytesIO()
+        kind = Path(path).suffix.lstrip(".").lower() or "png"
+        if kind not in drawn.canvas.get_supported_filetypes():
+            from bmsthermal.errors import InputError
+
+            raise InputError(f"cannot draw a {kind!r} file", where=str(path), expected=".png, .svg or .pdf")
+        # a picture carries no date and no version: the same result is the same bytes
+        blank = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
+        drawn.savefig(buffer, format=kind, dpi=130, metadata=blank.get(kind))
+        write_whole(path, buffer.getvalue())
+    return drawn
+
+
+def draw_estimates(found: Estimates, path: str | Path | None = None) -> Any:
+    """Core estimate with its 2-sigma band, measured core if there is one, surface, ambient; current below."""
+    drawn = figure()
+    top, middle, bottom = drawn.subplots(3, 1, sharex=True, height_ratios=[5, 1.6, 1.4])
+    minutes = found.time_s / 60
+    run = found.run
+    draw_band(top, minutes, found.core_K, found.core_std_K)
+    if run is not None:
+        for i, (name, kelvin) in enumerate(run.surfaces_K.items()):
+            label = name.replace("_", " ") + " (measured)"
+            top.plot(minutes, kelvin - ZERO_DEGC_K, color=SURFACE, lw=1.0, alpha=1 - 0.25 * i, label=label)
+        top.plot(minutes, run.ambient_K - ZERO_DEGC_K, color=AMBIENT, lw=0.8, ls=":", label="ambient")
+        bottom.plot(minutes, run.current_A, color=CURRENT, lw=0.6)
+    score = found.score()
+    if run is not None and run.core_K is not None and score is not None:
+        core = run.core_K - score.mismatch_K
+        top.plot(minutes, core - ZERO_DEGC_K, color=CORE, lw=1.2, label="core (measured, not used)")
+        middle.plot(minutes, found.core_K - core, color=ESTIMATE, lw=0.9)
+        middle.set_ylabel("core error\nK")
+        top.set_title(
+            f"RMSE {score.rmse_K:.2f} K, maximum {score.max_K:.2f} K, {100 * score.coverage:.0f} % inside 2 sigma",
+            fontsize=9, loc="right",
+        )  # fmt: skip
+    else:
+        middle.plot(minutes, found.innovation_K, color=ESTIMATE, lw=0.6)
+        middle.set_ylabel("innovation\nK")
+    middle.fill_between(minutes, -2 * found.core_std_K, 2 * found.core_std_K, color=ESTIMATE, alpha=0.12, lw=0)
+    middle.axhline(0, color=AMBIENT, lw=0.6)
+    finish(top, bottom, found.observer.reduced.cell.name)
+    return save(drawn, path)
+
+
+def draw_band(axes: Any, x: Array, core_K: Array, core_std_K: Array) -> None:
+    """Draw the estimate and its 2-sigma band in degC."""
+    core = core_K - ZERO_DEGC_K
+    axes.fill_between(
+        x, core - 2 * core_std_K, core + 2 * core_std_K, color=ESTIMATE, alpha=0.15, lw=0, label="2 sigma"
+    )
+    axes.plot(x, core, color=ESTIMATE, lw=1.4, ls="--", label="core (estimated)", zorder=5)
+
+
+def finish(top: Any, bottom: Any, title: str) -> None:
+    """Label what every strip chart has."""
+    top.set_ylabel("temperature\ndegC")
+    top.set_title(title, fontsize=10, loc="left")
+    top.legend(fontsize=8, frameon=False, ncols=3, loc="best")
+    bottom.set_ylabel("current\nA")
+    bottom.set_xlabel("time, minutes")
+    bottom.axhline(0, color=AMBIENT, lw=0.6)
+    for axes in top.figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+        axes.margins(x=0)
+
+

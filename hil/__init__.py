@@ -1,0 +1,1 @@
+"""The bench: a plant, its sensors, a device under test, and the verdict."""

@@ -1,0 +1,200 @@
+"""The command line as a person types it: what it writes, and what it says when it is given nonsense."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hil.demo import drive_current
+from hil.plant import Plant
+from hil.sensors import SensorSet
+
+from bmsthermal import CoupledModel, ReducedModel, load_cell, read_measured
+from bmsthermal.cli import main
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    """A recorded drive with a core column, ten minutes of it."""
+    path = tmp_path_factory.mktemp("drive") / "drive.csv"
+    time_s, current_A = drive_current(1)
+    plant = Plant(CoupledModel(load_cell("a123_26650")), SensorSet())
+    plant.drive(time_s, current_A, ambient_K=283.15, initial_soc=0.9)[1].to_csv(path)
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Type a command; returns exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def typed(*words):
+        monkeypatch.setattr(sys, "argv", ["bmsthermal", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return typed
+
+
+def refuses(run, *words):
+    code, out, err = run(*words)
+    assert code != 0
+    assert "Traceback" not in err + out
+    return " ".join((err + out).split())
+
+
+def test_estimate_writes_what_it_promises(run, drive, tmp_path):
+    code, out, err = run("estimate", "a123_26650", "--data", drive, "-o", "estimate.csv", "--plot", "estimate.png",
+                         "--initial-soc", 0.9)  # fmt: skip
+    assert code == 0, err
+    header = (tmp_path / "estimate.csv").read_text().splitlines()[0]
+    assert header == "time_s,core_degC,core_std_K,surface_degC,surface_std_K,mean_degC,heat_W,innovation_K,nis"
+    table = np.genfromtxt(tmp_path / "estimate.csv", delimiter=",", names=True)
+    recorded = read_measured(drive)
+    assert len(table) == len(recorded.time_s)
+    # filter and truth share the cell here: what is left is sensor noise
+    assert np.sqrt(np.mean((table["core_degC"] + 273.15 - recorded.core_K)[60:] ** 2)) < 0.15
+    assert (tmp_path / "estimate.png").read_bytes().startswith(b"\x89PNG")
+    for word in ("core RMSE", "inside 2 sigma", "thermocouple mismatch"):
+        assert word in out
+
+
+def test_the_core_column_is_compared_and_never_used(run, drive, tmp_path):
+    lines = drive.read_text().splitlines()
+    core = lines[0].split(",").index("core_degC")
+    blind = [",".join(cell for i, cell in enumerate(line.split(",")) if i != core) for line in lines]
+    (tmp_path / "blind.csv").write_text("\n".join(blind) + "\n")
+    run("estimate", "a123_26650", "--data", drive, "-o", "a.csv", "--initial-soc", 0.9)
+    run("estimate", "a123_26650", "--data", "blind.csv", "-o", "b.csv", "--initial-soc", 0.9)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_an_unknown_soc_is_said(run, drive):
+    assert "initial SOC unknown" in run("estimate", "a123_26650", "--data", drive)[1]
+
+
+def test_reduce_and_estimate_from_the_reduced_model(run, drive, tmp_path):
+    code, out, err = run("reduce", "a123_26650", "--order", 4, "-o", "reduced.npz", "--plot", "certificate.png")
+    assert code == 0, err
+    assert "largest core error" in out
+    assert ReducedModel.load(tmp_path / "reduced.npz").order == 4
+    first = (tmp_path / "reduced.npz").read_bytes()
+    run("reduce", "a123_26650", "--order", 4, "-o", "reduced.npz")
+    assert (tmp_path / "reduced.npz").read_bytes() == first
+    assert run("estimate", "reduced.npz", "--data", drive, "--initial-soc", 0.9)[0] == 0
+
+
+def test_info_names_the_kernel(run):
+    code, out, _ = run("info")
+    assert code == 0
+    assert "kernel" in out
+    assert "a123_26650" in out
+
+
+def test_what_is_wrong_is_said_in_a_sentence(run, drive, tmp_path):
+    text = drive.read_text()
+    lines = text.splitlines()
+    bad = {
+        "empty": ("", "empty"),
+        "backwards": ("\n".join([lines[0], lines[3], lines[2]]), "runs backwards"),
+        "duplicate": ("\n".join([lines[0], lines[2], lines[2]]), "is the same as"),
+        "text": (text.replace(lines[5], lines[5].replace(",", ",x", 1), 1), "is not a number"),
+        "kelvin": ("\n".join([lines[0], *(f"{i},1,3.3,298,299,299" for i in range(9))]), "expected degC"),
+        "no ambient": ("\n".join(["time_s,current_A,voltage_V,surface_degC", "0,1,3.3,20", "1,1,3.3,20"]), "--ambient-degC"),
+        "ambient of 0": ("\n".join([lines[0], *(f"{i},1,3.3,0,20,20" for i in range(9))]), "--ambient-degC"),
+        "no voltage": (text.replace("voltage_V", "volts", 1), "voltage_V"),
+    }
+    for name, (content, words) in bad.items():
+        path = tmp_path / f"{name}.csv"
+        path.write_text(content)
+        said = refuses(run, "estimate", "a123_26650", "--data", path, "-o", "never.csv")
+        assert words in said, (name, said)
+        assert name in said
+    assert not (tmp_path / "never.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["reduce", "a123"], "a123_26650"),
+        (["reduce", "a123_26650", "--order", "500"], "500"),
+        (["reduce", "a123_26650", "--order", "0"], "order 0"),
+        (["reduce", "a123_26650", "--method", "magic"], "multipoint"),
+        (["reduce", "a123_26650", "--step-s", "-1"], "step"),
+        (["reduce", "a123_26650", "-o", "absent/reduced.npz"], "cannot be written"),
+        (["reduce", "a123_26650", "--plot", "picture.xyz"], "xyz"),
+        (["estimate", "a123_26650", "--data", "absent.csv"], "no such file"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "--sensors", "surface_left"], "surface_left"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "--initial-soc", "50"], "0 to 1"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "--columns", "nonsense"], "OURS=THEIRS"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "-o", "absent/estimate.csv"], "cannot be written"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "--current-sign", "up"], "discharge"),
+        (["calibrate", "a123_26650", "--data", "DRIVE", "--use", "everything", "-o", "x.json"], "everything"),
+        (["export", "a123_26650", "-o", "build", "--name", "4cell"], "4cell"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_nonsense_is_refused(run, drive, words, said, tmp_path):
+    assert said in refuses(run, *[str(drive) if word == "DRIVE" else word for word in words])
+    assert [path.name for path in tmp_path.iterdir() if path.name != "reduced.npz"] == []
+
+
+def test_current_in_milliampere_warns_and_names_the_column(run, drive, tmp_path):
+    recorded = read_measured(drive)
+    rows = ["time_s,current_A,voltage_V,ambient_degC,surface_degC"]
+    rows += [f"{t:g},{1000 * i:g},3.3,10,11" for t, i in zip(recorded.time_s, recorded.current_A, strict=True)]
+    (tmp_path / "milli.csv").write_text("\n".join(rows) + "\n")
+    _, _, err = run("estimate", "a123_26650", "--data", "milli.csv", "--initial-soc", 0.9)
+    assert "warning" in err
+    assert "'current_A'" in err
+
+
+def test_other_names_the_other_sign_and_a_constant_ambient(run, drive, tmp_path):
+    recorded = read_measured(drive)
+    rows = ["t,i,u,side"]
+    rows += [
+        f"{t:g},{-i:.6g},{v:.6g},{s - 273.15:.6g}"
+        for t, i, v, s in zip(
+            recorded.time_s, recorded.current_A, recorded.voltage_V, recorded.surfaces_K["surface"], strict=True
+        )
+    ]
+    (tmp_path / "other.csv").write_text("\n".join(rows) + "\n")
+    names = "time_s=t,current_A=i,voltage_V=u,surface_degC=side"
+    code, _, err = run("estimate", "a123_26650", "--data", "other.csv", "--columns", names, "--current-sign", "charge",
+                       "--ambient-degC", 10, "--initial-soc", 0.9, "-o", "other_estimate.csv")  # fmt: skip
+    assert code == 0, err
+    run("estimate", "a123_26650", "--data", drive, "--ambient-degC", 10, "--initial-soc", 0.9, "-o", "estimate.csv")
+    one, two = (np.genfromtxt(tmp_path / f, delimiter=",", skip_header=1) for f in ("other_estimate.csv", "estimate.csv"))
+    # six digits of the rewritten file are what is lost
+    assert np.nanmax(np.abs(one[:, 1] - two[:, 1])) < 1e-2
+
+
+def test_calibrate_writes_a_cell_that_the_others_read(run, drive, tmp_path):
+    code, out, err = run("calibrate", "a123_26650", "--data", drive, "--use", "surface", "--initial-soc", 0.9,
+                         "-o", "my_cell.json", "--plot", "fit.png")  # fmt: skip
+    assert code == 0, err
+    assert "Radial" in out or "conductivity" in out
+    assert "Observer" in json.loads((tmp_path / "my_cell.json").read_text())
+    assert run("estimate", "my_cell.json", "--data", drive, "--initial-soc", 0.9)[0] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are not sent this way on Windows")
+def test_an_interrupt_leaves_nothing_half_written(drive, tmp_path):
+    command = [sys.executable, "-c", "from bmsthermal.cli import main; main()", "calibrate", "a123_26650",
+               "--data", str(drive), "-o", str(tmp_path / "cell.json")]  # fmt: skip
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2.0)
+    started.send_signal(signal.SIGINT)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode != 0
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,48 @@
+"""Every example that people read is run: docstrings and the Python blocks of the README."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("rom", "bmsthermal", "firmware_export", "hil")
+
+
+def modules():
+    for package in PACKAGES:
+        found = importlib.import_module(package)
+        yield package
+        for info in pkgutil.walk_packages(found.__path__, package + "."):
+            yield info.name
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if not name.endswith(("._step", "._observer"))])
+def test_docstring_examples(name):
+    assert doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS).failed == 0
+
+
+def blocks():
+    text = (ROOT / "README.md").read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_readme_blocks(tmp_path, monkeypatch):
+    """The blocks run in order in one namespace, in a folder with a recorded drive called drive.csv."""
+    from hil.demo import drive_current
+    from hil.plant import Plant
+    from hil.sensors import SensorSet
+
+    from bmsthermal import CoupledModel, load_cell
+
+    monkeypatch.chdir(tmp_path)
+    time_s, current_A = drive_current(1)
+    plant = Plant(CoupledModel(load_cell("a123_26650")), SensorSet())
+    plant.drive(time_s, current_A, ambient_K=283.15, initial_soc=0.9)[1].to_csv("drive.csv")
+    namespace: dict = {}
+    assert blocks()
+    for block in blocks():
+        exec(compile(block, "README.md", "exec"), namespace)

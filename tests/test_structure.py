@@ -1,0 +1,67 @@
+"""The arrows between the packages, what a wheel holds, what an import costs."""
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHAIN = ("rom", "bmsthermal", "firmware_export", "hil")
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add((node.module or "").split(".")[0])
+    return names & set(CHAIN)
+
+
+@pytest.mark.parametrize("package", CHAIN)
+def test_a_package_imports_only_what_stands_left_of_it(package):
+    allowed = set(CHAIN[: CHAIN.index(package) + 1])
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        assert imported(path) <= allowed, f"{path} imports {imported(path) - allowed}"
+
+
+def test_the_wheel_holds_exactly_the_four_packages(tmp_path):
+    # without a compiler it is quick, and the pure part is what this is about
+    env = os.environ | {"CC": "/bin/false"}
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, env=env, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == set(CHAIN)
+    for needed in (
+        "rom/kernel/real.h", "rom/kernel/step.h", "bmsthermal/kernel/observer.h", "bmsthermal/cells/a123_26650.json",
+        "bmsthermal/schedules/us06.csv", "rom/py.typed", "bmsthermal/py.typed",
+    ):  # fmt: skip
+        assert needed in names
+    assert not [name for name in names if name.startswith("tests")]
+
+
+def test_import_is_light():
+    code = "import time, bmsthermal; print(time.process_time())"
+    seconds = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    heavy = "import sys, bmsthermal; print([m for m in ('matplotlib', 'control', 'bpx', 'filterpy') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", heavy], check=True, capture_output=True, text=True).stdout
+    assert found.strip() == "[]"
+    # 0.5 s is the promise; what is asserted is that nothing heavy is loaded, the time is only kept from exploding
+    assert seconds < 5.0
+
+
+@pytest.mark.skipif(not os.environ.get("BMSTHERMAL_NEEDS_KERNEL"), reason="an install without a compiler is allowed")
+def test_the_compiled_kernel_is_there():
+    from bmsthermal.observer import compiled
+
+    assert compiled()
