@@ -275,7 +275,9 @@ def _check(cell: Cell) -> None:
         for other in thermal:
             if other != key and other.split(" [")[0] == stem:
                 raise InputError(f"{other!r} has another unit", where=where, expected=repr(key))
-    for key, value in [(k, lumped[k]) for k in _LUMPED] + [(k, thermal[k]) for k in _NEEDED[form] + _OPTIONAL if k in thermal]:
+    values = {key: lumped[key] for key in _LUMPED}
+    values |= {key: thermal[key] for key in _NEEDED[form] + _OPTIONAL if key in thermal}
+    for key, value in values.items():
         if isinstance(value, Mapping | str) and key.split(" [")[0] != "Heat transfer coefficient":
             Curve(value, f"{where}, {key!r}")
             continue

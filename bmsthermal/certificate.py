@@ -65,7 +65,8 @@ def print_certificate(certificate: Certificate, reduced: ReducedModel) -> None:
         for wall, h in zip(walls, H_W_m2K, strict=True)
     ]
     columns = ["input", "h W/m2K", *(f"{k.order}{'*' if k.order == reduced.order else ''}" for k in kept)]
-    print_table(f"largest core error in K by number of states ({len(reduced.position_m)} in the full model)", columns, rows)
+    title = f"largest core error in K by number of states ({len(reduced.position_m)} in the full model)"
+    print_table(title, columns, rows)
     worst = {name: max(getattr(k, name) for k in kept) for name in ("dc", "energy", "largest_pole")}
     console.print(
         f"steady gain kept to {worst['dc']:.0e}, energy to {worst['energy']:.0e}, largest pole "
@@ -77,7 +78,7 @@ def print_certificate(certificate: Certificate, reduced: ReducedModel) -> None:
 def draw_certificate(certificate: Certificate, reduced: ReducedModel, path: str | Path | None = None) -> Any:
     """Core error against states, one panel per run, a line per method and heat-transfer coefficient."""
     drawn = figure(height=4.2)
-    colours = dict(zip(METHODS, (CORE, SURFACE, CURRENT), strict=True))
+    colours = dict(zip(METHODS, (CORE, SURFACE, CURRENT, "#1b7837"), strict=True))
     shades = np.linspace(0.3, 1.0, len(H_W_m2K))
     for axes, (run, title) in zip(drawn.subplots(1, len(RUNS), sharey=True), RUNS.items(), strict=True):
         walls = list(dict.fromkeys(e.conductance for e in certificate.errors))
@@ -97,6 +98,6 @@ def draw_certificate(certificate: Certificate, reduced: ReducedModel, path: str 
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
     drawn.axes[0].set_ylabel("largest core error, K")
-    drawn.axes[0].legend(fontsize=6.5, frameon=False, ncols=len(colours))
+    drawn.axes[0].legend(fontsize=6, frameon=False, ncols=len(colours), columnspacing=0.8, handlelength=1.2)
     drawn.suptitle(f"{reduced.cell.name}: {len(reduced.position_m)} states reduced", fontsize=10)
     return save(drawn, path)

@@ -28,9 +28,13 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2."""
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
+    warnings.showwarning = _say
     try:
         application()()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _say(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -32,7 +32,7 @@ def reduce(
     cell: Cell,
     order: Order = None,
     step_s: Step = None,
-    method: Annotated[str, typer.Option(help="Basis: multipoint, pade or pod.")] = "multipoint",
+    method: Annotated[str, typer.Option(help="Basis: multipoint, pade, pod or balanced.")] = "multipoint",
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the reduced model (.npz).")] = None,
     plot: Plot = None,
 ) -> None:
@@ -163,6 +163,7 @@ def info() -> None:
     """Say which kernel runs, what is shipped and what was found on this machine."""
     import platform
     import shutil
+    from importlib.metadata import version
 
     import numpy
     import scipy
@@ -170,7 +171,6 @@ def info() -> None:
     from bmsthermal import cells
     from bmsthermal.observer import compiled
     from bmsthermal.vehicle import schedules
-    from importlib.metadata import version
 
     compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "none")
     rows = [

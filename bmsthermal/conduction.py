@@ -136,10 +136,11 @@ def _assemble(
         K[i, j] -= conductance
         K[j, i] -= conductance
     unit = np.eye(n)
-    if form == "cylinder":
-        walls, core, E = ("side",), unit[0], unit[:, [n - 1]]
-    else:
-        walls, core, E = ("back", "front"), unit[int(np.argmin(np.abs(x - (x[0] + x[-1]) / 2)))], unit[:, [0, n - 1]]
+    walls: tuple[str, ...] = ("side",)
+    core, E = unit[0], unit[:, [n - 1]]
+    if form == "slab":
+        walls = ("back", "front")
+        core, E = unit[int(np.argmin(np.abs(x - (x[0] + x[-1]) / 2)))], unit[:, [0, n - 1]]
     outputs = ("core", "mean", *(f"surface {w}" for w in walls))
     C = np.vstack([core, capacity / capacity.sum(), E.T])
     system = PassiveSystem(

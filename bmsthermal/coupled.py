@@ -110,8 +110,8 @@ class CoupledModel:
         step_s
             Length of the step that the model will run at.
         method
-            ``multipoint`` (Padé about several points), ``pade`` (about zero)
-            or ``pod``: bases of one projection, valid at every ``h``.
+            ``multipoint`` (Padé about several points), ``pade`` (about zero),
+            ``pod`` or ``balanced``: bases of one projection, valid at every ``h``.
 
         Raises
         ------

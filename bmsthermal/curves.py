@@ -90,9 +90,10 @@ class Curve:
         """Value at `x`; a table is linear between its points and constant beyond its ends."""
         x = np.asarray(x, float)
         if isinstance(self.source, Mapping):
-            return np.interp(x, self.source["x"], self.source["y"])
+            return np.asarray(np.interp(x, self.source["x"], self.source["y"]))
         if isinstance(self.source, str):
-            return np.broadcast_to(_evaluate(_parse(self.source, self.where), x, self.where), x.shape) * 1.0
+            value = _evaluate(_parse(self.source, self.where), x, self.where)
+            return np.array(np.broadcast_to(value, x.shape), float)
         return np.full(x.shape, float(self.source))
 
     def slope(self, x: ArrayLike, span: float = 0.02) -> Array:

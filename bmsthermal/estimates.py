@@ -48,7 +48,7 @@ class Score:
             ("core maximum error", f"{self.max_K:.3f} K (raw {self.raw_max_K:.3f} K)"),
             ("inside 2 sigma", f"{100 * self.coverage:.1f} %"),
             ("median sigma", f"{self.median_std_K:.3f} K, {self.median_std_K / self.rmse_K:.2f} x RMSE"),
-            ("thermocouple mismatch", f"{self.mismatch_K:+.3f} K over the first {MISMATCH_SAMPLES} samples, subtracted"),
+            ("thermocouple mismatch", f"{self.mismatch_K:+.3f} K in the first {MISMATCH_SAMPLES} samples, subtracted"),
         ]
 
 

@@ -21,6 +21,8 @@ from bmsthermal.curves import Array
 GAS_CONSTANT_J_molK = 8.31446261815324
 #: Points of the tables on the target, evenly spaced over SOC 0 to 1.
 TABLE_POINTS = 65
+#: How far a rest voltage may be off the open-circuit curve: hysteresis and relaxation, in V.
+REST_BLUR_V = 0.025
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class MeasuredHeat:
         """Heat released in W, irreversible and reversible."""
         I, V, T = (np.asarray(v, float) for v in (current_A, voltage_V, T_K))  # noqa: E741
         E, dE = self._table(self.open_circuit_V, soc), self._table(self.entropy_V_K, soc)
-        return I * (E - V) - I * T * dE
+        return np.asarray(I * (E - V) - I * T * dE)
 
     def slope_W_K(self, current_A: ArrayLike, soc: ArrayLike) -> Array:
         """Derivative of the heat with respect to temperature."""
@@ -76,6 +78,17 @@ class MeasuredHeat:
         """State of charge after a current has flowed: coulomb counting, held inside 0 to 1."""
         return float(min(max(soc - current_A * seconds / (3600.0 * self.cell.capacity_Ah), 0.0), 1.0))
 
+    def start_soc(self, current_A: float, voltage_V: float) -> tuple[float, float]:
+        """State of charge at the first row of a run, and how far it may be off.
+
+        Returns
+        -------
+        soc, uncertainty
+            From the voltage where the cell rests (less than C/50); else 0.5, 0.5.
+        """
+        rests = abs(current_A) < 0.02 * self.cell.capacity_Ah and np.isfinite(voltage_V)
+        return self.soc_of_rest(voltage_V, REST_BLUR_V) if rests else (0.5, 0.5)
+
     def soc_of_rest(self, voltage_V: float, blur_V: float = 0.01) -> tuple[float, float]:
         """State of charge whose open-circuit voltage is `voltage_V`, and how far `blur_V` smears it.
 
@@ -94,4 +107,4 @@ class MeasuredHeat:
         return float((low + high) / 2), float((high - low) / 2)
 
     def _table(self, values: Array, soc: ArrayLike) -> Array:
-        return np.interp(np.asarray(soc, float), self.soc, values)
+        return np.asarray(np.interp(np.asarray(soc, float), self.soc, values))

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import expm
 
 from bmsthermal.curves import Array
 from rom import PassiveSystem
+from rom.passive import held
 
 #: Correlation times of the slow heat error and of the surface discrepancy, in s.
 SLOW_HEAT_S, DISCREPANCY_S = 600.0, 200.0
@@ -99,21 +99,22 @@ class BlockModel:
         """
         n, m = modal.order, len(walls)
         heat, sensors = n, slice(n + 1, n + 1 + m)
-        F = np.zeros((n + m + 2, n + m + 2))  # its last state is one watt held over the block
-        F[:n, :n] = -modal.K - (modal.E * g) @ modal.E.T
-        F[:n, heat] = F[:n, -1] = modal.B[:, 0]
-        F[heat, heat] = -1 / SLOW_HEAT_S
-        F[sensors, sensors] = -np.eye(m) / DISCREPANCY_S
-        hold = expm(F * seconds)
-        held = np.outer(hold[:-1, -1], hold[:-1, -1])
-        Q_heat = error.white_rts**2 / seconds * held
-        Q_heat[heat, heat] += error.slow**2 * -np.expm1(-2 * seconds / SLOW_HEAT_S)
-        P, Q = np.zeros_like(held), np.zeros_like(held)
-        P[0, 0] = (START_K / modal.E[0, 0]) ** 2
+        rates, shapes = np.linalg.eigh(modal.K + (modal.E * g) @ modal.E.T)
+        drive, wall = shapes.T @ modal.B[:, 0], shapes.T @ modal.E[:, walls]
+        faster = rates - 1 / SLOW_HEAT_S
+        faster = np.where(faster == 0, 1e-12, faster)
+        A = np.diag(np.exp(-seconds * np.r_[rates, 1 / SLOW_HEAT_S, np.full(m, 1 / DISCREPANCY_S)]))
+        A[:n, heat] = -drive * A[heat, heat] * np.expm1(-faster * seconds) / faster
+        held_W = np.r_[drive * held(rates, seconds)[1], np.zeros(1 + m)]
+        Q_lost = np.outer(held_W, held_W)
+        Q_heat = error.white_rts**2 / seconds * Q_lost
+        Q_heat[heat, heat] -= error.slow**2 * np.expm1(-2 * seconds / SLOW_HEAT_S)
+        P, Q = np.zeros_like(A), np.zeros_like(A)
+        P[:n, :n] = (START_K / modal.E[0, 0]) ** 2 * np.outer(shapes[0], shapes[0])
         P[sensors, sensors] = error.discrepancy_K**2 * np.eye(m)
         Q[sensors, sensors] = P[sensors, sensors] * -np.expm1(-2 * seconds / DISCREPANCY_S)
-        H = np.hstack([(1 - share) * modal.E[:, walls].T, np.zeros((m, 1)), np.eye(m)])
-        return cls(hold[:-1, :-1], H, P, Q, Q_heat, held)
+        H = np.hstack([(1 - share) * wall.T, np.zeros((m, 1)), np.eye(m)])
+        return cls(A, H, P, Q, Q_heat, Q_lost)
 
     def log_density(self, residual: Array, heat_W2: Array, lost_W2: Array) -> float:
         """Exact Gaussian log density of block means, by a Kalman filter.

@@ -76,7 +76,8 @@ class Noise:
             given |= {"gradient": spread[0]} if spread else {}
         for name, value in given.items():
             if not isinstance(value, int | float) or isinstance(value, bool):
-                raise InputError(f"found {value!r}", where=f"{cell.name}, Observer, {KEYS[name]!r}", expected="a number")
+                where = f"{cell.name}, Observer, {KEYS[name]!r}"
+                raise InputError(f"found {value!r}", where=where, expected="a number")
         return cls(**given)
 
     def document(self) -> Mapping[str, float]:

@@ -241,17 +241,18 @@ class Observer:
             )
         run = run.resample(self.reduced.step_s)
         soc, heat_W = self._heat_source(run, initial_soc, notes)
-        offset = self.reduced.cell.settings.get("Ambient offset [K]", 0.0) if ambient_offset_K is None else ambient_offset_K
+        if ambient_offset_K is None:
+            ambient_offset_K = float(self.reduced.cell.settings.get("Ambient offset [K]", 0.0))
         z = np.column_stack([run.surfaces_K[name] for name in self.measured])
         if start is None:
-            first = z[0, 0] if np.isfinite(z[0, 0]) else np.nanmin(np.where(np.isfinite(z), z, np.nan)[:60], initial=np.nan)
-            first = run.ambient_K[0] if not np.isfinite(first) else first
+            seen = z[np.isfinite(z)]
+            first = seen[0] if len(seen) else run.ambient_K[0]
             start = self.start(float(first if start_K is None else start_K), soc)
         engine, walls = self.kernel(), len(self.reduced.cell.walls)
         k = len(run.time_s)
         u = np.full((k, 1, engine.input_size), np.nan, self.dtype)
         u[:, 0, 0], u[:, 0, 1], u[:, 0, 2] = run.current_A, run.voltage_V, heat_W
-        u[:, 0, 3 : 3 + walls] = (run.ambient_K + offset)[:, None]
+        u[:, 0, 3 : 3 + walls] = (run.ambient_K + ambient_offset_K)[:, None]
         past = np.empty((k, 1, engine.state_size), self.dtype)
         out = np.zeros((k, 1, engine.output_size), self.dtype)
         past[0, 0] = start.row

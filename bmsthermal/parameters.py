@@ -44,6 +44,11 @@ class Values(NamedTuple):
     discrepancy_K: float
     lag_s: float
 
+    @property
+    def physical(self) -> Values:
+        """Same observer, whatever the fit thinks of its errors: the noise of the fit is 0."""
+        return self._replace(slow_heat=0.0, white_heat_rts=0.0, discrepancy_K=0.0, lag_s=0.0)
+
 
 #: How many of `Values` the observer itself has.
 PHYSICAL = 6
@@ -138,7 +143,7 @@ class Family:
         full = CoupledModel(cell)
         self.cell, self.reference_K = cell, reference_K
         self.base = full.reduce(order, step_s=step_s)
-        self.conductivity, self.specific_heat = CONDUCTIVITY[cell.form], SPECIFIC_HEAT
+        self.conductivity = CONDUCTIVITY[cell.form]
         k, c = float(cell.thermal[self.conductivity]), float(cell.lumped[SPECIFIC_HEAT])
         stiffer = CoupledModel(cell.with_values({self.conductivity: 2 * k})).system
         heavier = CoupledModel(cell.with_values({SPECIFIC_HEAT: 2 * c})).system
@@ -146,6 +151,11 @@ class Family:
         self._dK = V.T @ (stiffer.K - full.system.K) @ V
         self._dM = V.T @ (heavier.M - full.system.M) @ V
         self._k, self._c, self._h = k, c, cell.h_W_m2K[cell.walls[0]]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the file that change."""
+        return (self.conductivity, SPECIFIC_HEAT, COEFFICIENT, ENTROPY, SHARE)
 
     def modal(self, values: Values) -> tuple[PassiveSystem, Array]:
         """Reduced system at `values` in its own modes, and the shapes ``(n, r)`` that lift it back."""

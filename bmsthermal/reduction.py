@@ -21,19 +21,30 @@ from bmsthermal.heat import MeasuredHeat
 from bmsthermal.run import Run
 from bmsthermal.simulation import Simulation, simulate
 from rom import PassiveSystem
+from rom.balance import balanced_basis
 from rom.pade import multipoint, pade
 from rom.pod import pod, port_snapshots
 from rom.step import ModalStep
 
 
+def _conductances(system: PassiveSystem, *shares: float) -> list[Array]:
+    """Wall conductances as shares of heat capacity times slowest rate: from still air (0.02) to liquid (0.4)."""
+    capacity = 1.0 / (system.C[1] @ system.modes[1][:, 0]) ** 2
+    return [np.full(len(system.walls), share * capacity * system.modes[0][1]) for share in shares]
+
+
 def _pod(system: PassiveSystem, order: int) -> Array:
-    area_scale = 1.0 / (system.C[1] @ system.modes[1][:, 0]) ** 2 * system.modes[0][1]
-    g = [area_scale * np.full(len(system.walls), share) for share in (0.02, 0.4)]
-    return pod(system, port_snapshots(system, g), order)
+    return pod(system, port_snapshots(system, _conductances(system, 0.02, 0.4)), order)
+
+
+def _balanced(system: PassiveSystem, order: int) -> Array:
+    return balanced_basis(system, order, _conductances(system, 0.1)[0])
 
 
 #: Bases, each a function of the full system and the order.
-METHODS: dict[str, Callable[[PassiveSystem, int], Array]] = {"multipoint": multipoint, "pade": pade, "pod": _pod}
+METHODS: dict[str, Callable[[PassiveSystem, int], Array]] = {
+    "multipoint": multipoint, "pade": pade, "pod": _pod, "balanced": _balanced,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class ReducedModel:
     @cached_property
     def scale(self) -> Array:
         """Value of each unit mode at the first surface, ``(r,)``: what turns modes into kelvin."""
-        return self.modal.E[:, 0]
+        return np.asarray(self.modal.E[:, 0])
 
     @cached_property
     def step(self) -> ModalStep:
@@ -93,7 +104,7 @@ class ReducedModel:
     @cached_property
     def outputs(self) -> Array:
         """Rows ``(2 + w, r)``: core, mean and each surface, of the states."""
-        rows = self.modal.C / self.scale
+        rows = np.asarray(self.modal.C / self.scale)
         rows[1, 1:] = 0.0  # modes other than the constant carry no mean, to the last bit
         return rows
 

@@ -102,6 +102,6 @@ def simulate(
         power[i] = heat.heat_W(current[i], voltage[i], charge, T)
         x = (A * x if A.ndim == 1 else A @ x) + B @ np.concatenate([power[i : i + 1], ambient[i]])
         charge = heat.soc_after(charge, current[i], step_s)
-    T = state @ outputs.T + reference
-    surfaces = {f"surface {w}": T[:, 2 + j] for j, w in enumerate(cell.walls)}
-    return Simulation(run.time_s, T[:, 0], T[:, 1], surfaces, power, voltage, soc, state)
+    temperature = state @ outputs.T + reference
+    surfaces = {f"surface {w}": temperature[:, 2 + j] for j, w in enumerate(cell.walls)}
+    return Simulation(run.time_s, temperature[:, 0], temperature[:, 1], surfaces, power, voltage, soc, state)

@@ -64,14 +64,12 @@ class Demo:
             ("states, full to reduced", f"{self.full.system.order} to {self.reduced.order}"),
             ("time per observer step, compiled, here", f"{self.step_ns:.0f} ns"),
         ]
+        found.append(("state of one cell on a target", f"{self.bundle.manifest['sizes']['state_bytes']} bytes"))
         if self.host is None:
             return [*found, ("C on this machine", "no C compiler found")]
-        return [
-            *found,
-            ("C on this machine", "self-test passed" if self.host.passed else "SELF-TEST FAILED"),
-            ("C code and constants", f"{self.host.text_bytes} bytes"),
-            ("state of one cell", f"{self.host.state_bytes} bytes"),
-        ]
+        if self.host.text_B is not None and self.host.data_B is not None:
+            found.append(("C code and constants, compiled here", f"{self.host.text_B + self.host.data_B} bytes"))
+        return [*found, ("C on this machine", "self-test passed" if self.host.passed else "SELF-TEST FAILED")]
 
 
 def _rms(error: Array) -> float:
@@ -87,7 +85,7 @@ def drive_current(cycles: int = CYCLES) -> tuple[Array, Array]:
     time_s, speed_m_s = load_schedule("us06")
     one = Vehicle().cell_current_A(time_s, speed_m_s)[:-1]
     current_A = np.tile(one, cycles)
-    return np.arange(len(current_A)) * float(time_s[1] - time_s[0]), current_A
+    return np.arange(len(current_A), dtype=float) * float(time_s[1] - time_s[0]), current_A
 
 
 def demonstrate(folder: Path, cell_name: str, step: Callable[[str], None]) -> Demo:

@@ -1,15 +1,19 @@
 """Balanced truncation and singular-perturbation approximation, for one fixed wall conductance.
 
-The best model of its size at the conductance it was built for, and only there:
-what is not a congruence of the insulated system does not survive a change of
-`g`. It is offered as the yardstick that the any-`g` bases are held against.
+`balanced` is the best model of its size at the conductance it was built for,
+and only there: what is not a congruence of the insulated system does not
+survive a change of `g`. It is the yardstick that the any-`g` bases are held
+against. `balanced_basis` takes its directions only, for the common projection.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg
 
+from rom.basis import orthonormal, port_basis
+from rom.passive import PassiveSystem
 from rom.statespace import Array, StateSpace
 
 
@@ -44,6 +48,16 @@ def balanced(system: StateSpace, order: int, *, match_dc: bool = True) -> StateS
     else:
         A, B, C = A[slow, slow], B[slow], C[:, slow]
     return StateSpace(A, B, C, D, 0.0, system.inputs, system.outputs)
+
+
+def balanced_basis(system: PassiveSystem, order: int, g: ArrayLike) -> Array:
+    """Basis ``(n, order)``: ports first, then the best balanced directions at the wall conductances `g`.
+
+    Only the directions are those of `g`: the projection is a congruence like
+    any other, stable and exact in energy and steady state at every conductance.
+    """
+    directions = _balancing(system.closed(g))[0]
+    return orthonormal(directions, system.M, start=port_basis(system))[:, :order]
 
 
 def hankel_singular_values(system: StateSpace) -> Array:

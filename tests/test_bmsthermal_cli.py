@@ -8,12 +8,12 @@ import time
 
 import numpy as np
 import pytest
-from hil.demo import drive_current
-from hil.plant import Plant
-from hil.sensors import SensorSet
 
 from bmsthermal import CoupledModel, ReducedModel, load_cell, read_measured
 from bmsthermal.cli import main
+from hil.demo import drive_current
+from hil.plant import Plant
+from hil.sensors import SensorSet
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,10 @@ def blocks():
 
 def test_readme_blocks(tmp_path, monkeypatch):
     """The blocks run in order in one namespace, in a folder with a recorded drive called drive.csv."""
+    from bmsthermal import CoupledModel, load_cell
     from hil.demo import drive_current
     from hil.plant import Plant
     from hil.sensors import SensorSet
-
-    from bmsthermal import CoupledModel, load_cell
 
     monkeypatch.chdir(tmp_path)
     time_s, current_A = drive_current(1)

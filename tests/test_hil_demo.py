@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+
 from hil.demo import SETTLED_S, demonstrate, drive_current
 
 

@@ -1,9 +1,10 @@
 """Sensors: each error does what its formula says."""
 
 import numpy as np
-from hil.sensors import Sensor, SensorSet
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hil.sensors import Sensor, SensorSet
 
 
 def test_an_ideal_sensor_reads_the_truth():

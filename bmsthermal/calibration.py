@@ -1,0 +1,247 @@
+"""From a cell file and measured runs to the cell file of that cell: a posterior, not a best guess.
+
+Ten numbers with priors explain the surface (`bmsthermal.parameters`), a block
+likelihood weighs them (`bmsthermal.posterior`), and what is left uncertain
+goes into the file as the one number the observer needs, how far its
+core-to-surface gradient may be off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bmsthermal.cell import Cell
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.likelihood import laplace
+from bmsthermal.parameters import DIGITS, Prior
+from bmsthermal.posterior import Problem, Progress, minimum
+from bmsthermal.run import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: A parameter of which less than this share of its prior variance went is called unlearnt.
+LEARNT = 0.25
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number before and after; standard deviations are one sigma, linearised, in its unit.
+
+    ``z`` and ``z_sd`` are the fit in prior standard deviations from the prior;
+    ``information`` is the share of the prior variance that the data removed.
+    """
+
+    name: str
+    unit: str
+    prior: float
+    prior_sd: float
+    value: float
+    sd: float
+    z: float
+    z_sd: float
+
+    @property
+    def information(self) -> float:
+        """Share of the prior variance removed, 0 to 1."""
+        return 1.0 - self.z_sd**2
+
+    @classmethod
+    def of(cls, prior: Prior, z: float, z_sd: float) -> Parameter:
+        """Express a coordinate and its deviation in the unit of the number."""
+        sd = prior.slope(z) * z_sd
+        return cls(prior.name, prior.unit, prior.value(0.0), prior.slope(0.0), prior.value(z), sd, z, z_sd)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Measured and fitted first sensor of a run, ``(k,)``, in K."""
+
+    name: str
+    time_s: Array
+    measured_K: Array
+    fitted_K: Array
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` found.
+
+    Parameters
+    ----------
+    cell
+        The calibrated cell, with its ``Observer`` section; `Cell.save` writes it.
+    parameters
+        Every number before and after.
+    gradient
+        Relative uncertainty of core minus surface, as the observer sees it.
+    covariance
+        ``(10, 10)``: posterior in prior standard deviations, in the order of `parameters`.
+    initial_soc
+        State of charge that each run was taken to start from.
+    notes
+        What a person should know before trusting it.
+    fits
+        Surface of each run, open loop.
+    """
+
+    cell: Cell
+    parameters: tuple[Parameter, ...]
+    gradient: float
+    covariance: Array = field(repr=False)
+    initial_soc: tuple[float, ...]
+    notes: tuple[str, ...]
+    fits: tuple[Fit, ...] = field(repr=False)
+
+    def __repr__(self) -> str:
+        k = self.parameters[0]
+        return (
+            f"Calibration({self.cell.name}: {k.name.lower()} {k.value:.3g} +- {k.sd:.2g} {k.unit}, "
+            f"gradient {100 * self.gradient:.1f} % uncertain)"
+        )
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Rows of name, prior, its deviation, fitted value, its deviation, unit, share learnt."""
+        return [
+            (
+                p.name, f"{p.prior:.3g}", f"{p.prior_sd:.3g}", f"{p.value:.3g}", f"{p.sd:.3g}", p.unit,
+                f"{100 * p.information:.0f} %",
+            )
+            for p in self.parameters
+        ]  # fmt: skip
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw measured and fitted surface, their difference, and each number before and after.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Saved to `path` if given.
+        """
+        from bmsthermal.files import ZERO_DEGC_K
+        from bmsthermal.plot import AMBIENT, ESTIMATE, SURFACE, figure, save
+
+        drawn = figure(9.0, 7.5)
+        top, middle, bottom = drawn.subplots(3, 1, height_ratios=[3, 1.2, 3])
+        for i, fit in enumerate(self.fits):
+            minutes, faint = fit.time_s / 60, 1 - 0.5 * i / len(self.fits)
+            measured, fitted = fit.measured_K - ZERO_DEGC_K, fit.fitted_K - ZERO_DEGC_K
+            top.plot(minutes, measured, color=SURFACE, alpha=faint, lw=1.2, label=f"{fit.name}, measured")
+            top.plot(minutes, fitted, color=ESTIMATE, alpha=faint, lw=0.9, ls="--", label="fitted, open loop")
+            middle.plot(minutes, measured - fitted, color=ESTIMATE, alpha=faint, lw=0.7)
+        middle.axhline(0, color=AMBIENT, lw=0.6)
+        middle.set_xlabel("time, minutes")
+        rows = np.arange(len(self.parameters))[::-1]
+        bottom.barh(rows, 4.0, left=-2.0, height=0.7, color=AMBIENT, alpha=0.2, label="prior, 2 sigma")
+        z, reach = [p.z for p in self.parameters], [2 * p.z_sd for p in self.parameters]
+        style = {"fmt": "o", "ms": 4, "color": ESTIMATE, "capsize": 3}
+        bottom.errorbar(z, rows, xerr=reach, label="posterior, 2 sigma", **style)
+        units = ["" if p.unit == "1" else f" {p.unit}" for p in self.parameters]
+        labels = [f"{p.name}  {p.value:.3g}{unit}" for p, unit in zip(self.parameters, units, strict=True)]
+        bottom.set_yticks(rows, labels)
+        bottom.set_xlabel("prior standard deviations from the prior")
+        for axes, label in ((top, "surface\ndegC"), (middle, "measured\nminus fitted, K")):
+            axes.set_ylabel(label)
+            axes.margins(x=0)
+        for axes in (top, bottom):
+            axes.legend(fontsize=8, frameon=False, loc="best")
+        for axes in drawn.axes:
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.tick_params(labelsize=8)
+        top.set_title(self.cell.name, fontsize=10, loc="left")
+        return save(drawn, path)
+
+
+def calibrate(
+    cell: Cell,
+    runs: Run | Sequence[Run],
+    *,
+    use: Sequence[str] = ("surface",),
+    order: int = 4,
+    step_s: float = 1.0,
+    initial_soc: float | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Fit a cell's thermal parameters to measured runs, with the spreads of its file as priors.
+
+    Parameters
+    ----------
+    cell
+        The cell, whose values are the prior.
+    runs
+        One run or several of the same rig; each starts from one temperature
+        throughout. All numbers are shared and the likelihoods add.
+    use
+        Surface sensors, and ``core`` where its temperature may be used. Where
+        it may not, it is taken off the runs before anything else happens.
+    order, step_s
+        Of the reduced model, and of the observer that is written.
+    initial_soc
+        State of charge at the first row; by default from the rest voltage.
+    progress
+        Told how far it is.
+
+    Returns
+    -------
+    Calibration
+        The calibrated cell and how sure it is. The same input gives the same cell.
+
+    Raises
+    ------
+    InputError
+        If a run lacks a sensor, current or voltage, is too short, or carries no current.
+    """
+    sensors = tuple(name for name in use if name != "core")
+    if isinstance(use, str) or not sensors or len(set(use)) != len(use):
+        raise InputError(f"use = {use!r}", expected="surface sensors, each once, and perhaps 'core', in a list")
+    taken = (runs,) if isinstance(runs, Run) else tuple(runs)
+    if "core" not in use:
+        taken = tuple(replace(run, core_K=None) for run in taken)
+    say = progress or (lambda share, doing: None)
+    problem = Problem(cell, taken, sensors, "core" in use, order, step_s, initial_soc)
+    z = minimum(problem.cost, say)
+    say(0.6, "uncertainty")
+    covariance = laplace(problem.cost, z)
+    say(0.9, "core gradient")
+    gradient = problem.gradient(z, covariance)
+    sigma = np.sqrt(np.diag(covariance))
+    parameters = tuple(map(Parameter.of, problem.priors, z.tolist(), sigma.tolist()))
+    say(1.0, "done")
+    return Calibration(
+        _written(problem, z, gradient), parameters, gradient, covariance, tuple(problem.soc),
+        (*problem.notes, *_lessons(parameters, problem.with_core)), problem.fits(z),
+    )  # fmt: skip
+
+
+def _written(problem: Problem, z: Array, gradient: float) -> Cell:
+    """Return the cell as it goes into the file."""
+    family, values = problem.family, problem.values(z)
+    changed = family.changed(values, DIGITS)
+    data = ", ".join(dict.fromkeys(run.name for run in problem.runs))
+    used = ", ".join((*problem.sensors, *(["core"] if problem.with_core else [])))
+    sources = dict(changed.thermal.get("Sources", {}))
+    for key in family.keys:
+        before = sources.get(key, {}).get("description", "no source")
+        sources[key] = {"description": f"Calibrated on {data} ({used}). Prior: {before}"}
+    noise = replace(problem.noise, gradient=float(f"{gradient:.{DIGITS}g}"))
+    section = {
+        **family.cell.settings, "Order": family.base.order, "Step [s]": family.base.step_s,
+        "Sensors": list(problem.sensors), "Ambient offset [K]": round(values.ambient_K, DIGITS), **noise.document(),
+    }  # fmt: skip
+    return changed.with_values({"Sources": sources, "Observer": section})
+
+
+def _lessons(parameters: tuple[Parameter, ...], with_core: bool) -> list[str]:
+    """Say what was not learnt, and what to do about it."""
+    k = parameters[0]
+    if k.information >= LEARNT:
+        return []
+    sigma, prior = k.sd / k.value, k.prior_sd / k.prior
+    hint = "" if with_core else ": supply it or a core reference"
+    what = "the data" if with_core else "surface data"
+    return [f"{what} added almost nothing on the conductivity (posterior sd {sigma:.2f} of prior {prior:.2f}){hint}"]

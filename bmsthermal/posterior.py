@@ -1,0 +1,248 @@
+"""How probable ten numbers are, given runs: open-loop surface, block likelihood, and the core where it may count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.signal import lfilter
+
+from bmsthermal.cell import Cell
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.estimates import MISMATCH_SAMPLES
+from bmsthermal.heat import MeasuredHeat
+from bmsthermal.likelihood import BlockModel, HeatError, block_means
+from bmsthermal.noise import Noise
+from bmsthermal.observer import SOC_IDENTIFIED, Observer
+from bmsthermal.parameters import PHYSICAL, Family, Values, priors
+from bmsthermal.run import Run
+from rom import PassiveSystem
+from rom.step import ModalStep
+
+#: Told the share done, 0 to 1, and what is being done.
+Progress = Callable[[float, str], None]
+#: Fewest blocks of a run, and the shortest block in s.
+FEWEST_BLOCKS, SHORTEST_BLOCK_S = 5, 10.0
+#: Error of the deployed core that is never blamed on the parameters, in K.
+CORE_FLOOR_K = 0.05
+#: Distance from the ambient at which a start is said to be taken as uniform, in K.
+UNIFORM_K = 2.0
+#: Farthest that the search may go from the prior, in its standard deviations.
+FARTHEST = 8.0
+_SHARE, _DISCREPANCY = Values._fields.index("ambient_share"), Values._fields.index("discrepancy_K")
+
+
+def minimum(cost: Callable[[Array], float], say: Progress) -> Array:
+    """Coordinates ``(10,)`` of the lower of two minima, with the model's surface doubted more and less."""
+    found = []
+    for i, discrepancy in enumerate((0.0, -1.5)):
+        start = np.zeros(len(Values._fields))
+        start[_SHARE], start[_DISCREPANCY] = 0.6, discrepancy
+        steps = iter(range(1000))
+
+        def tell(_: Array, i: int = i, steps: Any = steps) -> None:
+            say(0.3 * (i + 1 - 0.9 ** next(steps)), f"fit {i + 1} of 2")
+
+        found.append(minimize(cost, start, method="BFGS", callback=tell, options={"gtol": 0.02, "maxiter": 100}))
+    return np.asarray(min(found, key=lambda result: float(result.fun)).x)
+
+
+class Problem:
+    """Minus the log posterior of ten coordinates, given runs.
+
+    Parameters
+    ----------
+    cell, runs, sensors, order, step_s, initial_soc
+        As in `calibrate`.
+    with_core
+        Whether the core of the runs counts.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        runs: Sequence[Run],
+        sensors: tuple[str, ...],
+        with_core: bool,
+        order: int,
+        step_s: float,
+        initial_soc: float | None,
+    ) -> None:
+        if not runs:
+            raise InputError("no runs", expected="at least one")
+        for run in runs:
+            _check(run, sensors, with_core, cell)
+        self.sensors, self.with_core = sensors, with_core
+        self.priors, self.noise, self.heat = priors(cell), Noise.of(cell), MeasuredHeat(cell)
+        self.notes: list[str] = []
+        self.runs = [run.resample(step_s) for run in runs]
+        self.soc = [self._start_soc(run, initial_soc) for run in self.runs]
+        self.readings = [np.column_stack([run.surfaces_K[name] for name in sensors]) for run in self.runs]
+        level = float(np.nanmean(np.concatenate([z.ravel() for z in self.readings])))
+        self.family = Family(cell, order, step_s, level)
+        self.walls = [next((i for i, w in enumerate(cell.walls) if s.endswith(w)), 0) for s in sensors]
+        rates = np.diag(self.family.base.modal.K)
+        slowest_s = float(1 / rates[1]) if order > 1 else 60.0
+        self.rows = max(1, round(max(SHORTEST_BLOCK_S, 10 * round(slowest_s / 10)) / step_s))
+        for run, z in zip(self.runs, self.readings, strict=True):
+            warm = float(z[np.isfinite(z)][0] - run.ambient_K[0])
+            if abs(warm) > UNIFORM_K:
+                self.notes.append(f"{run.name} begins {warm:+.1f} K from its ambient: taken as uniform there")
+            blocks = int(np.isfinite(block_means(z, self.rows)).all(axis=1).sum())
+            if blocks < FEWEST_BLOCKS:
+                raise InputError(
+                    f"{blocks} blocks of {self.rows * step_s:g} s with a surface", where=run.name,
+                    expected=f"at least {FEWEST_BLOCKS}", hint="the slowest internal time constant sets the block",
+                )  # fmt: skip
+        self._heat = [self._measured_heat(*of) for of in zip(self.runs, self.readings, self.soc, strict=True)]
+        self._reference = [self._core_blocks(run) for run in self.runs] if with_core else []
+        self.deployed = lru_cache(maxsize=64)(self._deployed)
+
+    def values(self, z: Array) -> Values:
+        """Return the ten numbers at coordinates `z` ``(10,)``."""
+        return Values(*(prior.value(float(at)) for prior, at in zip(self.priors, z, strict=True)))
+
+    def cost(self, z: Array) -> float:
+        """Minus the log posterior at `z` ``(10,)``, up to a constant."""
+        if not np.abs(z).max() < FARTHEST:
+            return 1e9
+        values = self.values(z)
+        total = 0.5 * float(z @ z) - sum(self._log_density(values))
+        if self.with_core:
+            estimates = self.deployed(values.physical)
+            error = np.concatenate([
+                block_means(core, self.rows) - reference
+                for core, reference in zip(estimates, self._reference, strict=True)
+            ])  # fmt: skip
+            error = error[np.isfinite(error)]
+            # neighbouring blocks agree: half of them count
+            total += len(error) / 4 * float(np.log(np.mean(error**2) + CORE_FLOOR_K**2))
+        return total
+
+    def surface(self, values: Values, modal: PassiveSystem, i: int) -> Array:
+        """Readings ``(k, m)`` in K of an open-loop simulation of run `i` from one temperature throughout."""
+        run, share = self.runs[i], values.ambient_share
+        ambient = run.ambient_K + values.ambient_K
+        seen = self.readings[i][:5]
+        first = float(np.nanmean(seen)) if np.isfinite(seen).any() else float(ambient[0])
+        start = (first - share * float(ambient[:5].mean())) / (1 - share)
+        heat = self._heat[i][0] + self._heat[i][1] * values.enthalpy_V
+        u = np.column_stack([heat, *[ambient - start] * len(modal.walls)])
+        step = ModalStep.of(modal, self.family.base.step_s)
+        x = step.run(u[:-1], self.family.conductance_W_K(values))
+        wall = np.vstack([np.zeros(len(modal.walls)), x @ modal.E])[:, self.walls] + start
+        reading = (1 - share) * wall + share * ambient[:, None]
+        stays = np.exp(-step.step_s / values.lag_s)
+        return np.asarray(lfilter([1 - stays], [1, -stays], reading, axis=0, zi=stays * reading[:1])[0])
+
+    def fits(self, z: Array) -> tuple[Fit, ...]:
+        """First sensor of every run, measured and fitted."""
+        values = self.values(z)
+        modal, _ = self.family.modal(values)
+        return tuple(
+            Fit(run.name, run.time_s, self.readings[i][:, 0], self.surface(values, modal, i)[:, 0])
+            for i, run in enumerate(self.runs)
+        )
+
+    def gradient(self, z: Array, covariance: Array) -> float:
+        """Posterior of the deployed core over what it claims, both as root sums of squares over the runs."""
+        slopes = []
+        for i, half in enumerate(0.5 * np.sqrt(np.diag(covariance)[:PHYSICAL])):
+            aside = half * np.eye(len(z))[i]
+            up, down = (np.concatenate(self.deployed(self.values(at).physical)) for at in (z + aside, z - aside))
+            slopes.append((up - down) / (2 * half))
+        J = np.array(slopes)
+        spread = np.einsum("ik,ij,jk->k", J, covariance[:PHYSICAL, :PHYSICAL], J)
+        inside = np.concatenate(self.deployed(self.values(z).physical))
+        inside = inside - np.concatenate([readings[:, 0] for readings in self.readings])
+        known = np.isfinite(inside)
+        return float(np.sqrt(spread[known].sum() / (inside[known] ** 2).sum()))
+
+    def _deployed(self, values: Values) -> list[Array]:
+        """Core ``(k,)`` in K of each run by the observer that would be written: `Observer.run`, core only."""
+        observer = Observer(self.family.reduced(values), self.sensors, noise=self.noise)
+        engine, core, n = observer.kernel(), observer.reduced.outputs[0], observer.reduced.order
+        cores = []
+        for run, z, soc in zip(self.runs, self.readings, self.soc, strict=True):
+            u = np.full((len(z), 1, engine.input_size), np.nan)
+            u[:, 0, 0], u[:, 0, 1] = run.current_A, run.voltage_V
+            u[:, 0, 3 : 3 + len(self.family.cell.walls)] = (run.ambient_K + values.ambient_K)[:, None]
+            past = np.empty((len(z), 1, engine.state_size))
+            past[0] = observer.start(float(z[np.isfinite(z)][0]), soc).row
+            engine.write(past[0].copy())
+            engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :]), None, past[1:])
+            cores.append(past[:, 0, :n] @ core + self.family.cell.reference_K)
+        return cores
+
+    def _log_density(self, values: Values) -> list[float]:
+        modal, _ = self.family.modal(values)
+        model = BlockModel.of(
+            modal, self.family.conductance_W_K(values), self.walls, values.ambient_share,
+            HeatError(values.slow_heat, values.white_heat_rts, values.discrepancy_K),
+            self.rows * self.family.base.step_s,
+        )  # fmt: skip
+        densities = []
+        for i, readings in enumerate(self.readings):
+            at_zero, per_V, lost = self._heat[i]
+            heat = at_zero + per_V * values.enthalpy_V
+            residual = block_means(readings - self.surface(values, modal, i), self.rows)
+            densities.append(model.log_density(residual, block_means(heat**2, self.rows), lost))
+        return densities
+
+    def _measured_heat(self, run: Run, readings: Array, soc: float) -> tuple[Array, Array, Array]:
+        """Heat ``(k,)`` in W, its change per volt of enthalpy, and the variance ``(b,)`` of what was not measured."""
+        rows, current = np.arange(len(run.time_s)), np.nan_to_num(run.current_A)
+        charge = np.cumsum(np.r_[0.0, current[:-1]]) * self.family.base.step_s / (3600 * self.heat.cell.capacity_Ah)
+        T, seen = readings[:, 0], np.isfinite(readings[:, 0])
+        T = np.interp(rows, rows[seen], T[seen])
+        heat = self.heat.heat_W(run.current_A, run.voltage_V, np.clip(soc - charge, 0.0, 1.0), T)
+        lost = ~np.isfinite(heat)
+        # where the heat was not measured the run's mean stands in, as uncertain as the heat varies
+        filled = np.where(lost, np.nanmean(heat), heat)
+        share = block_means(lost.astype(float), self.rows)
+        return filled, np.where(lost, 0.0, current * T / self.family.reference_K), share**2 * float(np.nanvar(heat))
+
+    def _core_blocks(self, run: Run) -> Array:
+        """Block means ``(b,)`` of the measured core, thermocouple mismatch at the start removed."""
+        core, surface = np.asarray(run.core_K), run.surfaces_K[self.sensors[0]]
+        both = np.flatnonzero(np.isfinite(core) & np.isfinite(surface))[:MISMATCH_SAMPLES]
+        return block_means(core - (core - surface)[both].mean(), self.rows)
+
+    def _start_soc(self, run: Run, given: float | None) -> float:
+        if given is not None:
+            if not 0.0 <= given <= 1.0:
+                raise InputError(f"initial SOC {given!r}", expected="0 to 1")
+            return float(given)
+        soc, blur = self.heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
+        if blur > SOC_IDENTIFIED:
+            why = f"rests at a voltage of SOC {max(soc - blur, 0):.2f} to {min(soc + blur, 1):.2f}"
+            why = "does not begin at rest" if blur == 0.5 else why
+            self.notes.append(
+                f"SOC not identified: {run.name} {why}, {soc:.2f} taken; "
+                "the enthalpy voltage shift absorbs the error on a plateau"
+            )
+        return soc
+
+
+def _check(run: Run, sensors: tuple[str, ...], with_core: bool, cell: Cell) -> None:
+    """Refuse a run that has nothing to say."""
+    for name in sensors:
+        if name not in run.surfaces_K:
+            here = ", ".join(run.surfaces_K) or "none"
+            raise InputError(f"no sensor {name!r}", where=run.name, expected=f"one of {here}")
+        if not np.isfinite(run.surfaces_K[name]).any():
+            raise InputError(f"sensor {name!r} is entirely blank", where=run.name, expected="temperatures")
+    if with_core and (run.core_K is None or not np.isfinite(run.core_K).any()):
+        raise InputError("no core temperature", where=run.name, hint="leave 'core' out of use")
+    for label, column in (("current", run.current_A), ("voltage", run.voltage_V), ("ambient", run.ambient_K)):
+        if not np.isfinite(column).any():
+            raise InputError(f"the {label} is entirely blank", where=run.name, expected="numbers")
+    if not np.nanmax(np.abs(run.current_A)) > 0.02 * cell.capacity_Ah:
+        raise InputError(
+            "no current flows, so nothing heats the cell and there is nothing to learn",
+            where=run.name, expected="more than C/50", hint="take a run that warms the cell",
+        )  # fmt: skip

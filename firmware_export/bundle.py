@@ -1,0 +1,110 @@
+"""The export: an observer in, a folder of C that computes the same to the last bit out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmsthermal.errors import InputError
+from firmware_export.folder import MANIFEST, sha256, write_folder
+from firmware_export.host import HostReport, check_host
+from firmware_export.render import DTYPES, Real, as_identifier, identifier, prefix
+from firmware_export.texts import texts
+
+if TYPE_CHECKING:
+    from bmsthermal.observer import Observer
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder of C that was exported.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    name
+        What its files and functions begin with.
+    real
+        Number type, ``float`` or ``double``.
+    manifest
+        Digests of cell, constants, kernel and files; sizes; version of the tool.
+    """
+
+    folder: Path
+    name: str
+    real: Real
+    manifest: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files, manifest included."""
+        return tuple(sorted(self.folder / name for name in (*self.manifest["files"], MANIFEST)))
+
+    def check(self) -> HostReport | None:
+        """Compile with strict flags and run the self-test and a drive; None where there is no host compiler.
+
+        Raises
+        ------
+        InputError
+            If the compiler that ``CC`` names is not there.
+        RuntimeError
+            If the compiler refuses the text.
+        """
+        return check_host(self.folder, self.name)
+
+
+def export(observer: Observer, folder: str | Path, *, real: Real = "float", name: str | None = None) -> Bundle:
+    """Write an observer as C99: kernel, constants, self-test, a program for the host, and how to wire it.
+
+    The same observer gives the same bytes. An earlier export in the folder is
+    replaced, all of it or nothing.
+
+    Parameters
+    ----------
+    observer
+        The observer; the precision that it runs at here does not matter.
+    folder
+        Folder to write.
+    real
+        Number type on the target.
+    name
+        What files and functions begin with; by default the cell's name.
+
+    Raises
+    ------
+    InputError
+        If the number type is unknown, the name is not an identifier, single
+        precision cannot carry the prior, the kernel is not built for the
+        size or not compiled here, or the folder holds other files.
+    """
+    if real not in DTYPES:
+        raise InputError(f"real={real!r}", expected="'float' or 'double'")
+    name = prefix(as_identifier(observer.reduced.cell.name) if name is None else name)
+    for sensor in observer.measured:
+        identifier(sensor, "sensor")
+    _check_size(observer)
+    files, manifest = texts(observer, real, name)
+    manifest["files"] = {file: sha256(data) for file, data in files.items()}
+    files[MANIFEST] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+    write_folder(Path(folder), files)
+    return Bundle(Path(folder), name, real, manifest)
+
+
+def _check_size(observer: Observer) -> None:
+    try:
+        from bmsthermal import _observer as limits
+    except ImportError as error:
+        raise InputError(
+            "the compiled kernel is missing, and the self-test is its run", hint="install with a C compiler present"
+        ) from error
+    asked = observer.reduced.order, len(observer.reduced.cell.walls), len(observer.measured)
+    largest = limits.MAX_STATES, limits.MAX_WALLS, limits.MAX_SENSORS
+    if any(a > b for a, b in zip(asked, largest, strict=True)):
+        raise InputError(
+            "{} states, {} walls and {} sensors".format(*asked),
+            expected="at most {}, {} and {}, which the kernel is built for".format(*largest),
+        )

@@ -1,0 +1,48 @@
+"""Sub-command: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Register the sub-commands of this package."""
+    app.command("export")(export)
+
+
+def export(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    real: Annotated[Literal["float", "double"], typer.Option(help="Number type on the target.")] = "float",
+    order: Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")] = None,
+    step_s: Annotated[
+        float | None, typer.Option("--step-s", help="Step in seconds; by default the cell file's, else 1.")
+    ] = None,
+    sensors: Annotated[str | None, typer.Option(help="Surface sensors by column: surface,surface_left.")] = None,
+    name: Annotated[str | None, typer.Option(help="What files and functions begin with.")] = None,
+    check: Annotated[bool, typer.Option(help="Compile and run it here.")] = True,
+) -> None:
+    """Write an observer as C99 that computes what Python computes, to the last bit."""
+    from bmsthermal.console import console, listed, print_table
+    from bmsthermal.coupled import load_model
+    from bmsthermal.observer import Observer
+    from firmware_export.bundle import export as write
+    from firmware_export.host import NO_COMPILER
+
+    reduced = load_model(cell, order=order, step_s=step_s)
+    named = reduced.cell.settings.get("Sensors", ["surface"])
+    observer = Observer(reduced, list(named) if sensors is None else listed(sensors, "--sensors"), real=real)
+    bundle = write(observer, out, real=real, name=name)
+    rows = [(path.name, f"{path.stat().st_size}") for path in bundle.files]
+    console.print(observer)
+    print_table(f"{bundle.name} in {out}", ("file", "bytes"), rows)
+    sizes = bundle.manifest["sizes"]
+    console.print(f"state {sizes['state_bytes']} B a cell, constants {sizes['model_bytes']} B, no heap, no globals")
+    if check:
+        report = bundle.check()
+        console.print(f"host: {report or NO_COMPILER}")
+        if report is not None and not report.passed:
+            raise typer.Exit(1)

@@ -1,0 +1,92 @@
+"""The constants of a bundle: what the kernel knows, member by member, with unit and meaning."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bmsthermal.errors import InputError
+from bmsthermal.packing import Packed
+from firmware_export.render import DTYPES, Real
+
+#: Members of ``modal_t`` and then of ``model_t``, in their order: unit and meaning.
+MODAL = {
+    "decay": ("-", "what a step leaves of each insulated mode"),
+    "drive": ("K/W", "change of each mode per watt held for a step"),
+    "wall": ("-", "temperature at each wall, of the modes"),
+    "sink": ("K/W", "change of each mode per watt out of each wall for a step"),
+}
+MODEL = {
+    "decay2": ("-", "decay[i] decay[j], lower triangle by rows"),
+    "noise": ("K2", "variance that a step adds to each mode by itself"),
+    "heat_variance": ("W2", "of the heat of one step"),
+    "lost_heat_variance": ("W2", "added while current or voltage is missing"),
+    "mean": ("-", "mean temperature per unit of mode 0"),
+    "reference_K": ("K", "temperature that the modes count from"),
+    "soc_per_A": ("1/A", "state of charge that one ampere takes in a step"),
+    "table_last": ("-", "index of the last point of a table"),
+    "sensors": ("-", "how many are fitted"),
+    "gradient_variance": ("-", "relative, of a temperature difference inside the cell"),
+    "offset_variance": ("K2", "of every temperature: what no measurement removes"),
+    "core": ("-", "core temperature, of the modes"),
+    "conductance_W_K": ("W/K", "h A of each wall, where the input does not give it"),
+    "open_circuit_V": ("V", "open-circuit voltage over SOC 0 to 1"),
+    "entropy_V_K": ("V/K", "its change with temperature, over SOC 0 to 1"),
+    "sense": ("-", "what each sensor reads, of the modes"),
+    "mixed": ("-", "and of the surroundings of each wall"),
+    "sense_variance": ("K2", "noise of each sensor"),
+}
+#: Largest prior variance over sensor variance that a float covariance survives; above, it may turn indefinite.
+LARGEST_RATIO = 4e6
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the kernel's model, with what is said about it in C."""
+
+    name: str
+    unit: str
+    meaning: str
+    value: ArrayLike
+
+
+def members(packed: Packed) -> tuple[list[Member], list[Member]]:
+    """Members of ``modal_t``, and those of ``model_t`` after it, in their order."""
+    found = [Member(name, *(MODAL | MODEL)[name], value) for name, value in vars(packed).items()]
+    return found[: len(MODAL)], found[len(MODAL) :]
+
+
+def digest(packed: Packed, start_P: NDArray[np.floating], real: Real) -> str:
+    """SHA-256 of all constants as the target holds them, little end first."""
+    sensors = len(packed.sense)
+    row = np.concatenate([packed.row(DTYPES[real], sensors), start_P.astype(DTYPES[real])])
+    return hashlib.sha256(row.astype(row.dtype.newbyteorder("<")).tobytes()).hexdigest()
+
+
+def check_precision(packed: Packed, start_P: NDArray[np.float64], real: Real) -> None:
+    """Refuse a prior that single precision cannot carry.
+
+    Parameters
+    ----------
+    packed
+        The model.
+    start_P
+        Covariance ``(n, n)`` that a start has, in K2.
+    real
+        Number type.
+
+    Raises
+    ------
+    InputError
+        If prior over sensor variance is beyond `LARGEST_RATIO` and the numbers are ``float``.
+    """
+    ratio = float(np.diag(start_P).max() / packed.sense_variance.min())
+    if real == "float" and ratio > LARGEST_RATIO:
+        raise InputError(
+            f"the start's variance is {ratio:.3g} times the sensor's",
+            expected=f"at most {LARGEST_RATIO:.0e}, beyond which a float covariance may turn indefinite",
+            hint="lower 'Start uncertainty [K]', raise 'Sensor noise [K]', or export double",
+        )

@@ -1,0 +1,172 @@
+"""Text of C: numbers that read back to the last bit, names that a compiler takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bmsthermal.errors import InputError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+Real = Literal["float", "double"]
+
+#: Number types of C as NumPy knows them.
+DTYPES: dict[str, type[np.float32] | type[np.float64]] = {"float": np.float32, "double": np.float64}
+#: C99 tells external names apart by 31 characters; the longest suffix is ``_selftest``.
+LONGEST_NAME = 31 - len("_selftest")
+#: Names of the files that every bundle has beside its own.
+TAKEN = ("main", "observer", "real", "step", "vectors")
+
+_WORDS = (
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    "asm bool catch class delete explicit export false friend mutable namespace new operator private protected "
+    "public template this throw true try typename using virtual"
+)
+_KEYWORDS = frozenset(_WORDS.split())
+_LINE = 110
+
+
+def literal(value: float, real: Real) -> str:
+    """Shortest literal that a C compiler reads back to the same bits; absent values become ``ABSENT``.
+
+    Parameters
+    ----------
+    value
+        The number; for ``float`` it is rounded to single precision first.
+    real
+        Number type.
+
+    Raises
+    ------
+    InputError
+        If the number is infinite, or too large for the type.
+
+    Examples
+    --------
+    >>> literal(298.15, "float"), literal(1e-12, "double"), literal(3, "float")
+    ('298.15f', '1e-12', '3.0f')
+    """
+    with np.errstate(over="ignore"):
+        rounded = DTYPES[real](value)
+    if np.isnan(rounded):
+        return "ABSENT"
+    if np.isinf(rounded):
+        raise InputError(f"the constant {value!r}", expected=f"a number that a {real} holds")
+    return str(rounded) + ("f" if real == "float" else "")
+
+
+def braces(values: ArrayLike, real: Real, indent: int) -> str:
+    """Initialiser of a number, or of an array of any depth; long rows are wrapped at `indent` blanks."""
+    array = np.asarray(values)
+    if array.ndim == 0:
+        return literal(float(array), real)
+    if array.ndim == 1:
+        return listing([literal(float(v), real) for v in array], indent)
+    rows = [braces(row, real, indent + 4) for row in array]
+    inner = f",\n{' ' * (indent + 4)}".join(rows)
+    return f"{{\n{' ' * (indent + 4)}{inner}\n{' ' * indent}}}"
+
+
+def listing(words: Iterable[str], indent: int) -> str:
+    """Words between braces, wrapped where they would leave the page."""
+    words = list(words)
+    if indent + len(", ".join(words)) + 24 <= _LINE:
+        return "{" + ", ".join(words) + "}"
+    lines, line = [], ""
+    for word in words:
+        if indent + 4 + len(line) + len(word) + 2 > _LINE:
+            lines.append(line.rstrip())
+            line = ""
+        line += word + ", "
+    lines.append(line.rstrip(", "))
+    inner = f"\n{' ' * (indent + 4)}".join(lines)
+    return f"{{\n{' ' * (indent + 4)}{inner}\n{' ' * indent}}}"
+
+
+def bits(values: ArrayLike, real: Real) -> list[str]:
+    """Bit patterns of numbers as hexadecimal literals of unsigned integers of the same width."""
+    dtype = DTYPES[real]
+    width = 4 if real == "float" else 8
+    whole = np.asarray(values, dtype).view(np.uint32 if width == 4 else np.uint64)
+    return [f"0x{int(v):0{2 * width}x}" + ("u" if width == 4 else "ull") for v in whole]
+
+
+def identifier(name: str, what: str = "name") -> str:
+    """Return `name` if C takes it as the start of its own names.
+
+    Raises
+    ------
+    InputError
+        If it is not an identifier, is reserved, or would make C's names collide.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise InputError(f"{what} {name!r}", expected="a C identifier: letters, digits and _, not a digit first")
+    if name in _KEYWORDS:
+        raise InputError(f"{what} {name!r} is a keyword of C or C++", hint="choose another with --name")
+    if name.startswith("_"):
+        raise InputError(f"{what} {name!r} begins with _", expected="a name that C does not reserve")
+    return name
+
+
+def prefix(name: str) -> str:
+    """Return `name` if it can start the names of a bundle's files and functions.
+
+    Raises
+    ------
+    InputError
+        If it is not an identifier, is the name of a file of the kernel, or is too long.
+    """
+    identifier(name)
+    if name.lower() in TAKEN:
+        raise InputError(f"name {name!r} is one of the bundle's own files", hint="choose another with --name")
+    if len(name) > LONGEST_NAME:
+        raise InputError(
+            f"name {name!r} has {len(name)} characters",
+            expected=f"at most {LONGEST_NAME}, since C99 tells names apart by 31",
+            hint="choose a shorter one with --name",
+        )
+    return name
+
+
+def as_identifier(text: str) -> str:
+    """Turn a cell's name into an identifier: what C does not take becomes ``_``."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")
+    return f"cell_{name}" if not name or name[0].isdigit() or name in _KEYWORDS else name
+
+
+def aligned(text: str) -> str:
+    """Move the comments of consecutive declarations into one column."""
+    rows = [line.split(" /* ", 1) for line in text.splitlines()]
+    width = max((len(row[0]) for row in rows if len(row) == 2), default=0)
+    return "\n".join(f"{row[0]:<{width}} /* {row[1]}" if len(row) == 2 else row[0] for row in rows) + "\n"
+
+
+def comment(text: str) -> str:
+    """Text that is safe inside a comment of C."""
+    return text.encode("ascii", "replace").decode().replace("*/", "* /").replace("??", "?")
+
+
+def environment(real: Real) -> Environment:
+    """Templates of this package; an undefined name in one of them is an error.
+
+    Filters: ``num`` (literal), ``init`` (initialiser), ``bits``, ``aligned`` and ``comment``.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    env = Environment(
+        loader=PackageLoader("firmware_export", "templates"), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    env.filters["num"] = lambda value: literal(value, real)
+    env.filters["init"] = lambda values, indent: braces(values, real, indent)
+    env.filters["bits"] = lambda values, indent: listing(bits(values, real), indent)
+    env.filters["aligned"] = aligned
+    env.filters["comment"] = comment
+    return env
