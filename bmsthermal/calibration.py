@@ -19,7 +19,7 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.likelihood import laplace
 from bmsthermal.parameters import DIGITS, Prior
-from bmsthermal.posterior import Problem, Progress, minimum
+from bmsthermal.posterior import Fit, Problem, Progress, minimum
 from bmsthermal.run import Run
 
 if TYPE_CHECKING:
@@ -56,16 +56,6 @@ class Parameter:
         """Express a coordinate and its deviation in the unit of the number."""
         sd = prior.slope(z) * z_sd
         return cls(prior.name, prior.unit, prior.value(0.0), prior.slope(0.0), prior.value(z), sd, z, z_sd)
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Measured and fitted first sensor of a run, ``(k,)``, in K."""
-
-    name: str
-    time_s: Array
-    measured_K: Array
-    fitted_K: Array
 
 
 @dataclass(frozen=True)
@@ -198,7 +188,8 @@ def calibrate(
     """
     sensors = tuple(name for name in use if name != "core")
     if isinstance(use, str) or not sensors or len(set(use)) != len(use):
-        raise InputError(f"use = {use!r}", expected="surface sensors, each once, and perhaps 'core', in a list")
+        expected = "surface sensors, each once, and perhaps 'core', in a list"
+        raise InputError(f"use = {use!r}", expected=expected)
     taken = (runs,) if isinstance(runs, Run) else tuple(runs)
     if "core" not in use:
         taken = tuple(replace(run, core_K=None) for run in taken)
@@ -230,9 +221,13 @@ def _written(problem: Problem, z: Array, gradient: float) -> Cell:
         sources[key] = {"description": f"Calibrated on {data} ({used}). Prior: {before}"}
     noise = replace(problem.noise, gradient=float(f"{gradient:.{DIGITS}g}"))
     section = {
-        **family.cell.settings, "Order": family.base.order, "Step [s]": family.base.step_s,
-        "Sensors": list(problem.sensors), "Ambient offset [K]": round(values.ambient_K, DIGITS), **noise.document(),
-    }  # fmt: skip
+        **family.cell.settings,
+        "Order": family.base.order,
+        "Step [s]": family.base.step_s,
+        "Sensors": list(problem.sensors),
+        "Ambient offset [K]": round(values.ambient_K, DIGITS),
+        **noise.document(),
+    }
     return changed.with_values({"Sources": sources, "Observer": section})
 
 
@@ -244,4 +239,5 @@ def _lessons(parameters: tuple[Parameter, ...], with_core: bool) -> list[str]:
     sigma, prior = k.sd / k.value, k.prior_sd / k.prior
     hint = "" if with_core else ": supply it or a core reference"
     what = "the data" if with_core else "surface data"
-    return [f"{what} added almost nothing on the conductivity (posterior sd {sigma:.2f} of prior {prior:.2f}){hint}"]
+    spread = f"posterior sd {sigma:.2f} of prior {prior:.2f}"
+    return [f"{what} added almost nothing on the conductivity ({spread}){hint}"]

@@ -78,7 +78,13 @@ class BlockModel:
 
     @classmethod
     def of(
-        cls, modal: PassiveSystem, g: Array, walls: Sequence[int], share: float, error: HeatError, seconds: float
+        cls,
+        modal: PassiveSystem,
+        g: Array,
+        walls: Sequence[int],
+        share: float,
+        error: HeatError,
+        seconds: float,
     ) -> BlockModel:
         """Build it from a modal system.
 
@@ -154,7 +160,9 @@ def block_means(values: Array, rows: int) -> Array:
 
 
 def laplace(cost: Callable[[Array], float], at: Array) -> Array:
-    """Posterior covariance ``(n, n)`` around a minimum of minus the log posterior, in prior standard deviations.
+    """Posterior covariance ``(n, n)`` around a minimum of minus the log posterior.
+
+    Coordinates count prior standard deviations.
 
     The Hessian is differenced in steps of 0.05, and twice more in steps of half
     the posterior deviations just found: a badly scaled valley has no other

@@ -81,7 +81,9 @@ class Prior:
         """Return the number at coordinate `z`."""
         if self.law == "linear":
             return self.mean + self.sd * z
-        return self.mean * float(np.exp(self.sd * z)) if self.law == "log" else 0.04 * (z + float(np.hypot(z, 0.5)))
+        if self.law == "log":
+            return self.mean * float(np.exp(self.sd * z))
+        return 0.04 * (z + float(np.hypot(z, 0.5)))
 
     def slope(self, z: float) -> float:
         """Change of the number per unit of `z`: turns a deviation of `z` into one of the number."""
@@ -104,11 +106,13 @@ def priors(cell: Cell) -> tuple[Prior, ...]:
     """
     h = cell.h_W_m2K[cell.walls[0]]
     if not all(value > 0 for value in cell.h_W_m2K.values()):
-        raise InputError("found 0", where=f"{cell.name}, {COEFFICIENT!r}", expected="a rough guess of the cooling")
+        where = f"{cell.name}, {COEFFICIENT!r}"
+        raise InputError("found 0", where=where, expected="a rough guess of the cooling")
     key = CONDUCTIVITY[cell.form]
+    k, k_spread = float(cell.thermal[key]), cell.spread.get(key, CONDUCTIVITY_SPREAD)
     specific_heat = float(np.hypot(cell.spread.get(SPECIFIC_HEAT, SPECIFIC_HEAT_SPREAD), HEAT_SCALE_ERROR))
     return (
-        Prior(key.split(" [")[0], "W/mK", float(cell.thermal[key]), cell.spread.get(key, CONDUCTIVITY_SPREAD), "log"),
+        Prior(key.split(" [")[0], "W/mK", k, k_spread, "log"),
         Prior(SPECIFIC_HEAT.split(" [")[0], "J/kgK", float(cell.lumped[SPECIFIC_HEAT]), specific_heat, "log"),
         Prior(COEFFICIENT.split(" [")[0], "W/m2K", h, 1.0, "log"),
         # E_oc offset and entropic coefficient are one number while T swings by a few per cent
@@ -136,7 +140,7 @@ class Family:
     order, step_s
         Of the reduced model.
     reference_K
-        Mean temperature of the data, at which a shift of the enthalpy voltage becomes one of the entropic curve.
+        Mean temperature of the data: a shift of the enthalpy voltage over it is one of the entropic curve.
     """
 
     def __init__(self, cell: Cell, order: int, step_s: float, reference_K: float) -> None:

@@ -71,20 +71,20 @@ def draw_estimates(found: Estimates, path: str | Path | None = None) -> Any:
         middle.set_ylabel("innovation\nK")
     middle.fill_between(minutes, -2 * found.core_std_K, 2 * found.core_std_K, color=ESTIMATE, alpha=0.12, lw=0)
     middle.axhline(0, color=AMBIENT, lw=0.6)
-    # the first rows are as wide as the start was uncertain: they are drawn, but do not set the scale
-    settled = min(10, len(minutes) - 1)
-    top.set_ylim(*_span(found.core_K[settled:] - ZERO_DEGC_K, 2 * found.core_std_K[settled:], top))
-    middle.set_ylim(*_span(np.zeros(1), 2.2 * found.core_std_K[settled:].max(keepdims=True)))
+    frame(top, found.core_K - ZERO_DEGC_K, found.core_std_K)
+    frame(middle, np.zeros(len(minutes)), found.core_std_K)
     finish(top, bottom, found.observer.reduced.cell.name)
     return save(drawn, path)
 
 
-def _span(value: Array, half: Array, axes: Any = None) -> tuple[float, float]:
-    """Smallest and largest of a band and of the lines that are drawn, a little apart."""
-    lines = [] if axes is None else [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
-    seen = np.concatenate([value - half, value + half, *lines])
+def frame(axes: Any, value: Array, std: Array) -> None:
+    """Scale to the lines and to the band, but for its first rows, which are as wide as the start was uncertain."""
+    settled = min(10, len(value) - 1)
+    half = 2 * std[settled:]
+    lines = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
+    seen = np.concatenate([value[settled:] - half, value[settled:] + half, *lines])
     low, high = float(np.nanmin(seen)), float(np.nanmax(seen))
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def draw_band(axes: Any, x: Array, core_K: Array, core_std_K: Array) -> None:

@@ -1,8 +1,9 @@
-"""How probable ten numbers are, given runs: open-loop surface, block likelihood, and the core where it may count."""
+"""How probable ten numbers are, given runs: their surface, and their core where it may count."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -47,8 +48,19 @@ def minimum(cost: Callable[[Array], float], say: Progress) -> Array:
         def tell(_: Array, i: int = i, steps: Any = steps) -> None:
             say(0.3 * (i + 1 - 0.9 ** next(steps)), f"fit {i + 1} of 2")
 
-        found.append(minimize(cost, start, method="BFGS", callback=tell, options={"gtol": 0.02, "maxiter": 100}))
+        options = {"gtol": 0.02, "maxiter": 100}
+        found.append(minimize(cost, start, method="BFGS", callback=tell, options=options))
     return np.asarray(min(found, key=lambda result: float(result.fun)).x)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Measured and fitted first sensor of a run, ``(k,)``, in K."""
+
+    name: str
+    time_s: Array
+    measured_K: Array
+    fitted_K: Array
 
 
 class Problem:
@@ -95,9 +107,11 @@ class Problem:
             blocks = int(np.isfinite(block_means(z, self.rows)).all(axis=1).sum())
             if blocks < FEWEST_BLOCKS:
                 raise InputError(
-                    f"{blocks} blocks of {self.rows * step_s:g} s with a surface", where=run.name,
-                    expected=f"at least {FEWEST_BLOCKS}", hint="the slowest internal time constant sets the block",
-                )  # fmt: skip
+                    f"{blocks} blocks of {self.rows * step_s:g} s with a surface temperature",
+                    where=run.name,
+                    expected=f"at least {FEWEST_BLOCKS}",
+                    hint="the slowest internal time constant sets the block: take a longer run",
+                )
         self._heat = [self._measured_heat(*of) for of in zip(self.runs, self.readings, self.soc, strict=True)]
         self._reference = [self._core_blocks(run) for run in self.runs] if with_core else []
         self.deployed = lru_cache(maxsize=64)(self._deployed)
@@ -153,14 +167,15 @@ class Problem:
         slopes = []
         for i, half in enumerate(0.5 * np.sqrt(np.diag(covariance)[:PHYSICAL])):
             aside = half * np.eye(len(z))[i]
-            up, down = (np.concatenate(self.deployed(self.values(at).physical)) for at in (z + aside, z - aside))
-            slopes.append((up - down) / (2 * half))
+            slopes.append((self._cores(z + aside) - self._cores(z - aside)) / (2 * half))
         J = np.array(slopes)
         spread = np.einsum("ik,ij,jk->k", J, covariance[:PHYSICAL, :PHYSICAL], J)
-        inside = np.concatenate(self.deployed(self.values(z).physical))
-        inside = inside - np.concatenate([readings[:, 0] for readings in self.readings])
+        inside = self._cores(z) - np.concatenate([readings[:, 0] for readings in self.readings])
         known = np.isfinite(inside)
         return float(np.sqrt(spread[known].sum() / (inside[known] ** 2).sum()))
+
+    def _cores(self, z: Array) -> Array:
+        return np.concatenate(self.deployed(self.values(z).physical))
 
     def _deployed(self, values: Values) -> list[Array]:
         """Core ``(k,)`` in K of each run by the observer that would be written: `Observer.run`, core only."""
@@ -194,17 +209,19 @@ class Problem:
         return densities
 
     def _measured_heat(self, run: Run, readings: Array, soc: float) -> tuple[Array, Array, Array]:
-        """Heat ``(k,)`` in W, its change per volt of enthalpy, and the variance ``(b,)`` of what was not measured."""
+        """Heat ``(k,)`` in W, its change per volt of enthalpy, and the variance ``(b,)`` of what was lost."""
         rows, current = np.arange(len(run.time_s)), np.nan_to_num(run.current_A)
-        charge = np.cumsum(np.r_[0.0, current[:-1]]) * self.family.base.step_s / (3600 * self.heat.cell.capacity_Ah)
+        used = np.cumsum(np.r_[0.0, current[:-1]]) * self.family.base.step_s / 3600
         T, seen = readings[:, 0], np.isfinite(readings[:, 0])
         T = np.interp(rows, rows[seen], T[seen])
-        heat = self.heat.heat_W(run.current_A, run.voltage_V, np.clip(soc - charge, 0.0, 1.0), T)
+        charge = np.clip(soc - used / self.heat.cell.capacity_Ah, 0.0, 1.0)
+        heat = self.heat.heat_W(run.current_A, run.voltage_V, charge, T)
         lost = ~np.isfinite(heat)
         # where the heat was not measured the run's mean stands in, as uncertain as the heat varies
         filled = np.where(lost, np.nanmean(heat), heat)
         share = block_means(lost.astype(float), self.rows)
-        return filled, np.where(lost, 0.0, current * T / self.family.reference_K), share**2 * float(np.nanvar(heat))
+        per_V = np.where(lost, 0.0, current * T / self.family.reference_K)
+        return filled, per_V, share**2 * float(np.nanvar(heat))
 
     def _core_blocks(self, run: Run) -> Array:
         """Block means ``(b,)`` of the measured core, thermocouple mismatch at the start removed."""

@@ -150,7 +150,7 @@ def aligned(text: str) -> str:
 
 def comment(text: str) -> str:
     """Text that is safe inside a comment of C."""
-    return text.encode("ascii", "replace").decode().replace("*/", "* /").replace("??", "?")
+    return re.sub(r"\?{2,}", "?", re.sub(r"[^ -~]", "_", text)).replace("*/", "* /")
 
 
 def environment(real: Real) -> Environment:

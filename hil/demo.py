@@ -15,7 +15,7 @@ from bmsthermal.curves import Array
 from bmsthermal.estimates import Estimates
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.observer import Observer
-from bmsthermal.plot import CORE, CURRENT, SURFACE, draw_band, figure, finish, save
+from bmsthermal.plot import CORE, CURRENT, SURFACE, draw_band, figure, finish, frame, save
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
 from bmsthermal.simulation import Simulation
@@ -142,5 +142,6 @@ def draw_demo(truth: Simulation, seen: Run, found: Estimates, path: Path) -> Non
     draw_band(top, minutes, found.core_K, found.core_std_K)
     top.plot(minutes, truth.core_K - ZERO_DEGC_K, color=CORE, lw=1.6, label="core (truth)")
     bottom.plot(minutes, seen.current_A, color=CURRENT, lw=0.7)
+    frame(top, found.core_K - ZERO_DEGC_K, found.core_std_K)
     finish(top, bottom, f"{found.observer.reduced.cell.name}, US06 x {CYCLES} at {AMBIENT_degC:g} degC")
     save(drawn, path)

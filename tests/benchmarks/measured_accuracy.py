@@ -33,18 +33,18 @@ HEAD = (
 def judge(cell: Cell, run: Run, from_fraction: float = 0.0) -> Score:
     """Score an observer of `cell` on the part of a run after a fraction of it."""
     found = Observer(CoupledModel(cell).reduce(order=4)).run(run, initial_soc=INITIAL_SOC)
-    score = found.score(run.time_s[0] + from_fraction * (run.time_s[-1] - run.time_s[0]) if from_fraction else -1e300)
+    score = found.score(run.time_s[0] + from_fraction * (run.time_s[-1] - run.time_s[0]))
     assert score is not None
     return score
 
 
-def row(run: str, parameters: str, score: Score, cell: Cell, calibration: Calibration | None) -> tuple[str, ...]:
+def row(run: str, way: str, score: Score, cell: Cell, calibration: Calibration | None) -> tuple[str, ...]:
     """Format one row of the table."""
     key = "Radial thermal conductivity [W.m-1.K-1]"
     k = float(cell.thermal[key])
     sd = k * cell.spread[key] if calibration is None else calibration.parameters[0].sd
     return (
-        run, parameters, f"{score.rmse_K:.3f}", f"{score.max_K:.2f}", f"{score.raw_rmse_K:.3f}",
+        run, way, f"{score.rmse_K:.3f}", f"{score.max_K:.2f}", f"{score.raw_rmse_K:.3f}",
         f"{score.mismatch_K:+.3f}", f"{100 * score.coverage:.1f}", f"{score.median_std_K:.3f}",
         f"{score.median_std_K / score.rmse_K:.2f}", f"{k:.3f}", f"{sd:.3f}",
     )  # fmt: skip
