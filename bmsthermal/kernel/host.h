@@ -17,7 +17,7 @@
 #define ROM_INLINE static inline __attribute__((always_inline))
 #endif
 #if defined(OBS_VECTORS) && defined(__linux__) && !defined(ROM_LANES)
-#define OBS_CLONES __attribute__((target_clones("avx2", "default")))
+#define OBS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define OBS_CLONES
 #endif

@@ -20,21 +20,20 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
         ROM_(output_t) result;
         real_t measured[OBS_M_MAX];
         const num_t *flat = (const num_t *)s, *answer = (const num_t *)&result;
-        num_t *input = (num_t *)&in, *sensor = (num_t *)measured;
+        real_t *input = (real_t *)&in;
         const int width = (cells - block < ROM_LANES) ? (int)(cells - block) : ROM_LANES;
         for (long k = 0; k < steps; k++) {
-            for (int lane = 0; lane < ROM_LANES; lane++) { /* a short block repeats its first cell */
-                const long cell = k * cells + block + ((lane < width) ? lane : 0);
-                for (int i = 0; i < INPUT; i++) {
-                    input[i * ROM_LANES + lane] = u[cell * INPUT + i];
-                }
-                for (int i = 0; i < sensors; i++) {
-                    sensor[i * ROM_LANES + lane] = z[cell * sensors + i];
-                }
+            const long first = k * cells + block;
+            ROM_FOR
+            for (int i = 0; i < INPUT; i++) {
+                input[i] = rom_beside(u + first * INPUT + i, INPUT, width);
+            }
+            for (int i = 0; i < sensors; i++) {
+                measured[i] = rom_beside(z + first * sensors + i, sensors, width);
             }
             ROM_(observe)(m, s, &in, measured, &result);
             for (int lane = 0; lane < width; lane++) {
-                const long cell = k * cells + block + lane;
+                const long cell = first + lane;
                 for (int i = 0; out && i < OUTPUT; i++) {
                     out[cell * OUTPUT + i] = answer[i * ROM_LANES + lane];
                 }

@@ -2,7 +2,8 @@
  *
  * Text, like step.h, which is included first: once per size, with OBS_M surface
  * sensors (OBS_M_MAX reserved) and OBS_TABLE points per table. The state is
- * owned by the caller; nothing here allocates, calls libm or keeps anything.
+ * owned by the caller; nothing here allocates, calls libm or keeps anything, and
+ * model, state, input and output may not overlap.
  * bmsthermal/reference.py is the readable twin. Equation numbers: Simon,
  * Optimal State Estimation (2006), 13.46 to 13.49.
  */
@@ -54,45 +55,41 @@ typedef struct {
     real_t variance_K2[OBS_M_MAX];  /* of the innovation; 0 where the sensor is absent */
 } ROM_(output_t);
 
-ROM_INLINE real_t ROM_(lookup)(const num_t table[OBS_TABLE], num_t last, real_t at)
+/* A table, linear between its points; i and share say between which two and where. */
+ROM_INLINE real_t ROM_(lookup)(const num_t table[OBS_TABLE], rom_index_t i, real_t share)
 {
-#if defined(ROM_LANES)
-    real_t value = at;
-    for (int lane = 0; lane < ROM_LANES; lane++) {
-        const num_t position = at[lane] * last;
-        int i = (int)position;
-        i = (i > OBS_TABLE - 2) ? OBS_TABLE - 2 : i;
-        value[lane] = table[i] + (position - (num_t)i) * (table[i + 1] - table[i]);
-    }
-    return value;
-#else
-    const num_t position = at * last;
-    int i = (int)position;
-    i = (i > OBS_TABLE - 2) ? OBS_TABLE - 2 : i;
-    return table[i] + (position - (num_t)i) * (table[i + 1] - table[i]);
-#endif
+    const real_t low = ROM_AT(table, i);
+    return low + share * (ROM_AT(table + 1, i) - low);
 }
 
 /* Heat of the step that ends now, how it changes with the mean temperature, and its variance. */
-ROM_INLINE void ROM_(heat)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(input_t) *u, real_t *heat_W,
-                              real_t *slope_W_K, real_t *variance_W2)
+ROM_INLINE void ROM_(heat)(const ROM_(model_t) *restrict m, ROM_(state_t) *restrict s,
+                           const ROM_(input_t) *restrict u, real_t *heat_W, real_t *slope_W_K,
+                           real_t *variance_W2)
 {
-    const real_t zero = ROM_EACH(ROM_NUM(0.0));
-    const real_t current = ROM_SELECT(ROM_PRESENT(u->current_A), u->current_A, zero);
-    const real_t slope = -current * ROM_(lookup)(m->entropy_V_K, m->table_last, s->soc);
-    const real_t over = ROM_(lookup)(m->open_circuit_V, m->table_last, s->soc) - u->voltage_V;
-    const real_t known = current * over + slope * (m->reference_K + m->mean * s->x[0]);
+    const real_t zero = ROM_EACH(ROM_NUM(0.0)), last = ROM_EACH(m->table_last - ROM_NUM(1.0));
+    const rom_test_t flows = ROM_PRESENT(u->current_A), given = ROM_PRESENT(u->heat_W);
+    const real_t current = ROM_SELECT(flows, u->current_A, zero);
+
+    /* both tables at the charge before the step; whatever the charge is, inside them */
+    const real_t place = s->soc * m->table_last;
+    const real_t before = ROM_SELECT(place < last, place, last);
+    const rom_index_t i = ROM_INDEX(ROM_SELECT(before > ROM_NUM(0.0), before, zero));
+    const real_t share = place - ROM_REAL(i);
+    const real_t slope = -current * ROM_(lookup)(m->entropy_V_K, i, share);
+    const real_t over = ROM_(lookup)(m->open_circuit_V, i, share) - u->voltage_V;
+
     real_t soc = s->soc - m->soc_per_A * current;
     soc = ROM_SELECT(soc > ROM_NUM(0.0), soc, zero);
     s->soc = ROM_SELECT(soc < ROM_NUM(1.0), soc, ROM_EACH(ROM_NUM(1.0)));
+
     /* I (E - V) - I T dE/dT, unless the heat itself is given; nothing known: nothing released, but less sure of it */
-    *heat_W = ROM_SELECT(ROM_PRESENT(known) & ROM_PRESENT(u->current_A), known, zero);
-    *variance_W2 = ROM_SELECT(ROM_PRESENT(known) & ROM_PRESENT(u->current_A), ROM_EACH(m->heat_variance),
+    const real_t said = current * over + slope * (m->reference_K + m->mean * s->x[0]);
+    const rom_test_t known = ROM_PRESENT(said) & flows;
+    *heat_W = ROM_SELECT(given, u->heat_W, ROM_SELECT(known, said, zero));
+    *slope_W_K = ROM_SELECT(given, zero, ROM_SELECT(known, slope, zero));
+    *variance_W2 = ROM_SELECT(given | known, ROM_EACH(m->heat_variance),
                               ROM_EACH(m->heat_variance + m->lost_heat_variance));
-    *slope_W_K = ROM_SELECT(ROM_PRESENT(known) & ROM_PRESENT(u->current_A), slope, zero);
-    *heat_W = ROM_SELECT(ROM_PRESENT(u->heat_W), u->heat_W, *heat_W);
-    *variance_W2 = ROM_SELECT(ROM_PRESENT(u->heat_W), ROM_EACH(m->heat_variance), *variance_W2);
-    *slope_W_K = ROM_SELECT(ROM_PRESENT(u->heat_W), zero, *slope_W_K);
 }
 
 /* P v for a constant row v. */
@@ -130,8 +127,8 @@ ROM_INLINE void ROM_(shed)(const ROM_(modal_t) *modal, const ROM_(walls_t) *wall
 }
 
 /* Time update. F = W (diag(decay) + d v'): d = drive, v = slope of the heat, W = the opening of the walls. */
-ROM_INLINE void ROM_(predict)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(input_t) *u,
-                              real_t coolant[ROM_W_MAX], real_t *heat_W)
+ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, ROM_(state_t) *restrict s,
+                              const ROM_(input_t) *restrict u, real_t coolant[ROM_W_MAX], real_t *heat_W)
 {
     const ROM_(modal_t) *modal = &m->modal;
     const num_t *d = modal->drive[0];
@@ -175,8 +172,9 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *m, ROM_(state_t) *s, const RO
 }
 
 /* Measurement update with one scalar sensor after another; an absent one changes nothing. */
-ROM_INLINE void ROM_(update)(const ROM_(model_t) *m, ROM_(state_t) *s, const real_t coolant[ROM_W_MAX],
-                                const real_t surface_K[OBS_M_MAX], ROM_(output_t) *out)
+ROM_INLINE void ROM_(update)(const ROM_(model_t) *restrict m, ROM_(state_t) *restrict s,
+                             const real_t coolant[ROM_W_MAX], const real_t surface_K[OBS_M_MAX],
+                             ROM_(output_t) *restrict out)
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0));
     OBS_FOR
@@ -210,8 +208,9 @@ ROM_INLINE void ROM_(update)(const ROM_(model_t) *m, ROM_(state_t) *s, const rea
 }
 
 /* One whole step: inputs held over it, measurements at its end. */
-ROM_INLINE void ROM_(observe)(const ROM_(model_t) *m, ROM_(state_t) *s, const ROM_(input_t) *u,
-                                 const real_t surface_K[OBS_M_MAX], ROM_(output_t) *out)
+ROM_INLINE void ROM_(observe)(const ROM_(model_t) *restrict m, ROM_(state_t) *restrict s,
+                              const ROM_(input_t) *restrict u, const real_t surface_K[OBS_M_MAX],
+                              ROM_(output_t) *restrict out)
 {
     real_t coolant[ROM_W_MAX];
     ROM_(predict)(m, s, u, coolant, &out->heat_W);

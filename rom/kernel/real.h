@@ -27,10 +27,18 @@ typedef float num_t;
 typedef num_t real_t __attribute__((vector_size(ROM_LANES * sizeof(num_t)), aligned(sizeof(num_t))));
 #define ROM_EACH(x) ((x) - (real_t){0})
 #define ROM_SELECT(test, a, b) rom_select((test), (a), (b))
+#define ROM_INDEX(x) __builtin_convertvector((x), rom_index_t)
+#define ROM_REAL(i) __builtin_convertvector((i), real_t)
+#define ROM_AT(table, i) rom_at((table), (i))
 #else
 typedef num_t real_t;
+typedef int rom_test_t;  /* of a comparison */
+typedef int rom_index_t; /* into a table */
 #define ROM_EACH(x) (x)
 #define ROM_SELECT(test, a, b) ((test) ? (a) : (b))
+#define ROM_INDEX(x) ((rom_index_t)(x))
+#define ROM_REAL(i) ((real_t)(i))
+#define ROM_AT(table, i) ((table)[i])
 #endif
 
 /* Neither NaN nor infinite nor absurd: what a comparison with NaN fails. */
