@@ -96,13 +96,13 @@ class MeasuredHeat:
         -------
         soc, uncertainty
             The middle of the range of SOC whose open-circuit voltage is within
-            `blur_V`, and half its width: 0.2 on the plateau of an LFP cell.
+            `blur_V`, and half its width: 0.2 on the plateau of an LFP cell, 0.5
+            for a voltage that is not on the curve.
         """
         grid = np.linspace(0.0, 1.0, 2001)
         within = np.abs(self.cell.curve("Open-circuit voltage [V]")(grid) - voltage_V) <= blur_V
         if not within.any():
-            nearest = int(np.argmin(np.abs(self.cell.curve("Open-circuit voltage [V]")(grid) - voltage_V)))
-            return float(grid[nearest]), 0.0
+            return 0.5, 0.5
         low, high = grid[within][[0, -1]]
         return float((low + high) / 2), float((high - low) / 2)
 

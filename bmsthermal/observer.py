@@ -21,8 +21,6 @@ from bmsthermal.run import Run
 
 #: Half the width of the range of SOC, beyond which a rest voltage does not identify it.
 SOC_IDENTIFIED = 0.05
-#: How far a rest voltage may be off the open-circuit curve: hysteresis and relaxation, in V.
-REST_BLUR_V = 0.025
 
 
 def compiled() -> bool:
@@ -268,15 +266,11 @@ class Observer:
             if not 0.0 <= initial_soc <= 1.0:
                 raise InputError(f"initial SOC {initial_soc!r}", expected="0 to 1")
             return float(initial_soc), nothing
-        rest = abs(run.current_A[0]) < 0.02 * self.reduced.cell.capacity_Ah and np.isfinite(run.voltage_V[0])
-        if rest:
-            soc, blur = heat.soc_of_rest(float(run.voltage_V[0]), REST_BLUR_V)
-            if blur <= SOC_IDENTIFIED:
-                notes.append(f"initial SOC {soc:.2f} from the rest voltage of {run.voltage_V[0]:.3f} V")
-                return soc, nothing
-            why = f"the rest voltage leaves it between {max(soc - blur, 0):.2f} and {min(soc + blur, 1):.2f}"
-        else:
-            why = "the run does not begin at rest"
+        soc, blur = heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
+        if blur <= SOC_IDENTIFIED:
+            notes.append(f"initial SOC {soc:.2f} from the rest voltage of {run.voltage_V[0]:.3f} V")
+            return soc, nothing
+        why = f"the first row leaves it between {soc - blur:.2f} and {soc + blur:.2f}"
         notes.append(f"initial SOC unknown ({why}): heat is I^2 R(T), without the reversible part")
         sensor = run.surfaces_K[self.measured[0]]
         T = np.where(np.isfinite(sensor), sensor, run.ambient_K)
