@@ -48,6 +48,11 @@ cdef const observer_f32_t *widest_f32(int n, int w, long cells) noexcept:
     return kernel if kernel != NULL else observer_f32(n, w)
 
 
+def lanes(str kind):
+    """How many cells this processor observes side by side, in double (``d``) or single (``f``) precision."""
+    return widest_f32(4, 1, 1 << 16).lanes if kind == "f" else widest_f64(4, 1, 1 << 16).lanes
+
+
 cdef class Kernel:
     """Observers of one model in the arithmetic of the target, each with a state of its own.
 
@@ -162,27 +167,28 @@ cdef class Kernel:
             Filled if given: outputs ``(steps, cells, output_size)`` and
             states after each step ``(steps, cells, state_size)``.
         """
-        shapes = (u.shape[:2], z.shape[:2], u.shape[2], z.shape[2])
-        steps = u.shape[0]
-        if shapes != ((steps, self.cells), (steps, self.cells), self.input_size, self.sensors):
-            raise ValueError(
-                f"u {u.shape} and z {z.shape} do not fit {self.cells} cells with {self.input_size} inputs and "
-                f"{self.sensors} sensors"
-            )
-        for array, size in ((out, self.output_size), (past, self.state_size)):
-            if array is not None and array.shape != (steps, self.cells, size):
-                raise ValueError(f"an array to fill has shape {array.shape}, expected {(steps, self.cells, size)}")
-        if steps == 0:
-            return
         if self.single:
             self._run[float](u, z, out, past)
         else:
             self._run[double](u, z, out, past)
 
-    cdef _run(self, const real[:, :, ::1] u, const real[:, :, ::1] z, real[:, :, ::1] out, real[:, :, ::1] past):
-        cdef real *out_ = &out[0, 0, 0] if out is not None else NULL
-        cdef real *past_ = &past[0, 0, 0] if past is not None else NULL
+    cdef int _run(self, const real[:, :, ::1] u, const real[:, :, ::1] z,
+                  real[:, :, ::1] out, real[:, :, ::1] past) except -1:
         cdef long steps = u.shape[0]
+        cdef real *out_ = NULL
+        cdef real *past_ = NULL
+        self._fits("u", u.shape, steps, self.input_size)
+        self._fits("z", z.shape, steps, self.sensors)
+        if out is not None:
+            self._fits("out", out.shape, steps, self.output_size)
+        if past is not None:
+            self._fits("past", past.shape, steps, self.state_size)
+        if steps == 0:
+            return 0
+        if out is not None:
+            out_ = &out[0, 0, 0]
+        if past is not None:
+            past_ = &past[0, 0, 0]
         with nogil:
             if real is float:
                 self.narrow.run(<float *>self.model, <float *>self.state_, &u[0, 0, 0], &z[0, 0, 0], out_, past_,
@@ -190,6 +196,15 @@ cdef class Kernel:
             else:
                 self.wide.run(<double *>self.model, <double *>self.state_, &u[0, 0, 0], &z[0, 0, 0], out_, past_,
                               self.sensors, steps, self.cells)
+        return 0
+
+    cdef int _fits(self, str name, const Py_ssize_t *shape, long steps, int size) except -1:
+        if shape[0] != steps or shape[1] != self.cells or shape[2] != size:
+            raise ValueError(
+                f"{name} has shape {(shape[0], shape[1], shape[2])}, expected {(steps, self.cells, size)}: "
+                "steps, cells and numbers of each"
+            )
+        return 0
 
     def read(self, rows):
         """Copy the state of every cell into `rows` ``(cells, state_size)``: x, packed P, SOC."""

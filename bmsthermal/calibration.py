@@ -18,7 +18,7 @@ from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.likelihood import laplace
-from bmsthermal.parameters import DIGITS, Prior
+from bmsthermal.parameters import DIGITS, PHYSICAL, Prior
 from bmsthermal.posterior import Fit, Problem, Progress, minimum
 from bmsthermal.run import Run
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A parameter of which less than this share of its prior variance went is called unlearnt.
 LEARNT = 0.25
+#: A parameter that ends further than this from its prior, in prior standard deviations, is named.
+SURPRISE = 2.0
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,13 @@ def calibrate(
     taken = (runs,) if isinstance(runs, Run) else tuple(runs)
     if "core" not in use:
         taken = tuple(replace(run, core_K=None) for run in taken)
+    known = {digest: name for name, digest in cell.settings.get("Calibrated on", {}).items()}
+    for run in taken:
+        if run.digest in known:
+            raise InputError(
+                f"it was calibrated on {known[run.digest]} already, which would count twice",
+                where=cell.name, hint="calibrate the file that it came from",
+            )  # fmt: skip
     say = progress or (lambda share, doing: None)
     problem = Problem(cell, taken, sensors, "core" in use, order, step_s, initial_soc)
     z = minimum(problem.cost, say)
@@ -220,24 +229,33 @@ def _written(problem: Problem, z: Array, gradient: float) -> Cell:
         before = sources.get(key, {}).get("description", "no source")
         sources[key] = {"description": f"Calibrated on {data} ({used}). Prior: {before}"}
     noise = replace(problem.noise, gradient=float(f"{gradient:.{DIGITS}g}"))
+    if len(problem.sensors) > 1:  # what one temperature cannot explain, several sensors would otherwise fight over
+        apart = float(np.hypot(noise.sensor_K, values.discrepancy_K))
+        noise = replace(noise, sensor_K=float(f"{apart:.{DIGITS}g}"))
     section = {
         **family.cell.settings,
         "Order": family.base.order,
         "Step [s]": family.base.step_s,
         "Sensors": list(problem.sensors),
         "Ambient offset [K]": round(values.ambient_K, DIGITS),
+        "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **{r.name: r.digest for r in problem.runs}},
         **noise.document(),
     }
     return changed.with_values({"Sources": sources, "Observer": section})
 
 
 def _lessons(parameters: tuple[Parameter, ...], with_core: bool) -> list[str]:
-    """Say what was not learnt, and what to do about it."""
+    """Say what came out unlike what was expected, what was not learnt, and what to do about it."""
+    far = [
+        f"{p.name.lower()} came out {abs(p.z):.1f} prior deviations from its prior: check what it stands for"
+        for p in parameters[:PHYSICAL]
+        if abs(p.z) > SURPRISE
+    ]
     k = parameters[0]
     if k.information >= LEARNT:
-        return []
+        return far
     sigma, prior = k.sd / k.value, k.prior_sd / k.prior
     hint = "" if with_core else ": supply it or a core reference"
     what = "the data" if with_core else "surface data"
     spread = f"posterior sd {sigma:.2f} of prior {prior:.2f}"
-    return [f"{what} added almost nothing on the conductivity ({spread}){hint}"]
+    return [*far, f"{what} added almost nothing on the conductivity ({spread}){hint}"]

@@ -6,7 +6,7 @@ import copy
 import difflib
 import hashlib
 import json
-import warnings
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,30 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bmsthermal import schema
 from bmsthermal.conduction import Layer
 from bmsthermal.curves import Curve
 from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
-
-#: What the thermal section needs for each form factor, beside what BPX itself asks for.
-_NEEDED = {
-    "cylinder": ("Cell diameter [m]", "Cell length [m]", "Radial thermal conductivity [W.m-1.K-1]"),
-    "slab": ("Cell thickness [m]", "Cell area [m2]", "Through-plane thermal conductivity [W.m-1.K-1]"),
-}
-_WALLS = {"cylinder": ("side",), "slab": ("back", "front")}
-_OPTIONAL = (
-    "Mandrel diameter [m]", "Axial thermal conductivity [W.m-1.K-1]", "In-plane thermal conductivity [W.m-1.K-1]",
-    "Can thickness [m]", "Can thermal conductivity [W.m-1.K-1]", "Can density [kg.m-3]",
-    "Can specific heat capacity [J.K-1.kg-1]", "Can thermal contact resistance [m2.K.W-1]",
-    "Heat transfer coefficient [W.m-2.K-1]", "Open-circuit voltage [V]", "Entropic change coefficient [V.K-1]",
-    "DC resistance [Ohm]", "DC resistance activation energy [J.mol-1]", "Surface sensor ambient share",
-)  # fmt: skip
-_LUMPED = ("Density [kg.m-3]", "Specific heat capacity [J.K-1.kg-1]", "Volume [m3]", "Nominal cell capacity [A.h]")
-_MAY_BE_ZERO = {
-    "Mandrel diameter [m]", "Can thickness [m]", "Can thermal contact resistance [m2.K.W-1]",
-    "Heat transfer coefficient [W.m-2.K-1]", "DC resistance activation energy [J.mol-1]",
-    "Surface sensor ambient share",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +42,7 @@ class Cell:
     document: Mapping[str, Any] = field(repr=False)
 
     def __post_init__(self) -> None:
-        _check(self)
+        schema.check(self.name, self.document)
 
     def __repr__(self) -> str:
         h = ", ".join(f"h {wall} {value:g} W/m2K" for wall, value in self.h_W_m2K.items())
@@ -91,13 +72,13 @@ class Cell:
     @property
     def form(self) -> Literal["cylinder", "slab"]:
         """Form factor."""
-        form: Literal["cylinder", "slab"] = _text(self.thermal["Form factor"])
+        form: Literal["cylinder", "slab"] = schema.text(self.thermal["Form factor"])
         return form
 
     @property
     def walls(self) -> tuple[str, ...]:
         """Names of the cooled faces."""
-        return _WALLS[self.form]
+        return schema.WALLS[self.form]
 
     @property
     def extent(self) -> float:
@@ -122,7 +103,7 @@ class Cell:
     @property
     def heat_capacity_J_K(self) -> float:
         """Heat capacity of the whole cell: density times specific heat capacity times volume."""
-        density, specific, volume, _ = (float(self.lumped[key]) for key in _LUMPED)
+        density, specific, volume = (float(self.lumped[key]) for key in schema.LUMPED[:3])
         return density * specific * volume
 
     @property
@@ -235,7 +216,7 @@ def load_cell(name: str | Path) -> Cell:
         content = (resources.files("bmsthermal") / "cells" / f"{text}.json").read_text(encoding="utf-8")
         return Cell(text, json.loads(content))
     path = Path(name)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, no error for a name that is too long
         near = difflib.get_close_matches(text, cells(), 1)
         raise InputError(
             f"unknown cell {text!r}: neither a shipped name nor a file",
@@ -246,94 +227,8 @@ def load_cell(name: str | Path) -> Cell:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error.msg}", where=f"{path}, line {error.lineno}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"cannot read the file ({error})", where=text) from error
     if not isinstance(document, dict) or "Parameterisation" not in document:
         raise InputError("no 'Parameterisation'", where=text, expected="a BPX file")
     return Cell(path.stem, document)
-
-
-def _check(cell: Cell) -> None:
-    """Hold a document against BPX, then against what the thermal model needs."""
-    _check_bpx(cell)
-    sections = cell.document["Parameterisation"]
-    lumped, thermal = sections.get("Cell", {}), sections.get("User-defined", {})
-    where = f"{cell.name}, User-defined"
-    form = _text(thermal.get("Form factor"))
-    if form not in _NEEDED:
-        raise InputError(
-            f"unknown form factor {form!r}" if form else "no 'Form factor'",
-            where=where, expected="'cylinder' or 'slab'", hint="a core-to-surface model needs geometry that BPX lacks",
-        )  # fmt: skip
-    for section, keys in (("Cell", _LUMPED), ("User-defined", _NEEDED[form])):
-        values = sections.get(section, {})
-        for key in keys:
-            if key not in values:
-                _raise_missing(key, values, f"{cell.name}, {section}")
-    for key in (*_NEEDED[form], *_OPTIONAL):
-        stem = key.split(" [")[0]
-        for other in thermal:
-            if other != key and other.split(" [")[0] == stem:
-                raise InputError(f"{other!r} has another unit", where=where, expected=repr(key))
-    values = {key: lumped[key] for key in _LUMPED}
-    values |= {key: thermal[key] for key in _NEEDED[form] + _OPTIONAL if key in thermal}
-    for key, value in values.items():
-        if isinstance(value, Mapping | str) and key.split(" [")[0] != "Heat transfer coefficient":
-            Curve(value, f"{where}, {key!r}")
-            continue
-        parts = value.items() if isinstance(value, Mapping) else [("", value)]
-        for part, number in parts:
-            _check_number(number, f"{cell.name}, {key!r}{', ' + repr(part) if part else ''}", key in _MAY_BE_ZERO)
-    h = thermal.get("Heat transfer coefficient [W.m-2.K-1]")
-    if isinstance(h, Mapping) and set(h) != set(_WALLS[form]):
-        raise InputError(
-            f"faces {sorted(h)}", where=f"{where}, 'Heat transfer coefficient [W.m-2.K-1]'",
-            expected=f"{list(_WALLS[form])} for a {form}",
-        )  # fmt: skip
-    if thermal.get("Can thickness [m]", 0.0) > 0:
-        for key in (k for k in _OPTIONAL if k.startswith("Can ") and "contact" not in k):
-            if key not in thermal:
-                _raise_missing(key, thermal, where)
-    if form == "cylinder" and not thermal.get("Mandrel diameter [m]", 0.0) < thermal["Cell diameter [m]"]:
-        raise InputError("the mandrel is not thinner than the cell", where=f"{where}, 'Mandrel diameter [m]'")
-    ocv = Curve(thermal.get("Open-circuit voltage [V]", 0.0), f"{where}, 'Open-circuit voltage [V]'")
-    if "Open-circuit voltage [V]" in thermal and (np.diff(ocv(np.linspace(0, 1, 101))) < -1e-9).any():
-        raise InputError("the curve falls with the state of charge", where=ocv.where, expected="a rising one")
-
-
-def _check_bpx(cell: Cell) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # bpx warns about its own dependencies and about old versions
-        import bpx
-
-        document = {key: value for key, value in cell.document.items() if key != "Observer"}
-        try:
-            bpx.parse_bpx_obj(document)
-        except Exception as error:  # bpx raises ValidationError, ValueError or TypeError, by kind of mistake
-            raise InputError(_first_line_of(error), where=f"{cell.name} (BPX)") from error
-
-
-def _first_line_of(error: Exception) -> str:
-    errors = getattr(error, "errors", None)
-    if callable(errors) and (found := errors()):
-        first = found[0]
-        return f"{' > '.join(str(part) for part in first['loc'])}: {first['msg']}, found {first.get('input')!r:.60}"
-    return str(error).splitlines()[0]
-
-
-def _check_number(value: Any, where: str, may_be_zero: bool) -> None:
-    wanted = "a number >= 0" if may_be_zero else "a positive number"
-    good = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
-    if not good or value < 0 or (value == 0 and not may_be_zero):
-        raise InputError(f"found {value!r}", where=where, expected=wanted)
-
-
-def _raise_missing(key: str, values: Mapping[str, Any], where: str) -> None:
-    near = difflib.get_close_matches(key, list(values), 1, cutoff=0.7)
-    hint = f"is {near[0]!r} meant to be it?" if near else "add it, with its source"
-    raise InputError(f"no {key!r}", where=where, hint=hint)
-
-
-def _text(value: Any) -> Any:
-    """Return a text of a User-defined section: BPX reads a bare string there as a formula."""
-    return value.get("description") if isinstance(value, Mapping) else value

@@ -121,9 +121,9 @@ class CoupledModel:
         """
         if method not in METHODS:
             raise InputError(f"unknown method {method!r}", expected="one of " + ", ".join(METHODS))
-        if not 1 <= order <= self.system.order:
-            raise InputError(f"order {order}", expected=f"1 to {self.system.order}, the states of the full model")
-        if not step_s > 0:
+        if not isinstance(order, int | np.integer) or isinstance(order, bool) or not 1 <= order <= self.system.order:
+            raise InputError(f"order {order!r}", expected=f"1 to {self.system.order}, the states of the full model")
+        if not isinstance(step_s, int | float) or isinstance(step_s, bool) or not 0 < step_s < np.inf:
             raise InputError(f"step_s = {step_s!r}", expected="a positive number of seconds")
         basis = METHODS[method](self.system, order)
         modal, shapes = self.system.project(basis).modal()
@@ -162,7 +162,9 @@ def load_model(
     settings = {"Order": 4, "Step [s]": 1.0} | dict(cell.settings)
     order = settings["Order"] if order is None else order
     step_s = settings["Step [s]"] if step_s is None else step_s
-    for value, kind, key in ((order, int, "Order"), (step_s, int | float, "Step [s]")):
+    for value, kind, key, wanted in (
+        (order, int, "Order", "a whole number"), (step_s, int | float, "Step [s]", "a number"),
+    ):  # fmt: skip
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"found {value!r}", where=f"{cell.name}, Observer, {key!r}", expected="a number")
+            raise InputError(f"found {value!r}", where=f"{cell.name}, Observer, {key!r}", expected=wanted)
     return CoupledModel(cell).reduce(order, step_s=step_s, method=method)

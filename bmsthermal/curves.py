@@ -62,17 +62,21 @@ class Curve:
         if isinstance(self.source, Mapping):
             self._check_table(self.source)
         elif isinstance(self.source, str):
-            _evaluate(_parse(self.source, self.where), np.array([0.5]), self.where)
-        elif isinstance(self.source, bool) or not np.isfinite(float(self.source)):
-            raise InputError(f"found {self.source!r}", where=self.where, expected="a finite number")
+            if not np.isfinite(self(0.5)):
+                raise InputError(f"{self.source!r:.60} is not a number at x = 0.5", where=self.where)
+        elif isinstance(self.source, bool) or not isinstance(self.source, int | float) or not np.isfinite(self.source):
+            raise InputError(f"found {self.source!r:.60}", where=self.where, expected="a finite number")
 
     def _check_table(self, table: Mapping[str, Any]) -> None:
         if set(table) != {"x", "y"}:
             raise InputError(f"table has the keys {sorted(table)}", where=self.where, expected="'x' and 'y'")
         try:
-            x, y = (np.asarray(table[key], float) for key in "xy")
-        except (TypeError, ValueError) as error:
+            columns = [np.asarray(table[key]) for key in "xy"]
+        except ValueError as error:  # rows of different length
             raise InputError("table holds something that is not a number", where=self.where) from error
+        if any(column.dtype.kind not in "iuf" for column in columns):
+            raise InputError("table holds something that is not a number", where=self.where)
+        x, y = (column.astype(float) for column in columns)
         if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
             raise InputError(
                 f"table has {x.size} values of x and {y.size} of y",
@@ -92,7 +96,13 @@ class Curve:
         if isinstance(self.source, Mapping):
             return np.asarray(np.interp(x, self.source["x"], self.source["y"]))
         if isinstance(self.source, str):
-            value = _evaluate(_parse(self.source, self.where), x, self.where)
+            try:
+                with np.errstate(all="ignore"):  # what is not a number is refused where the curve is checked
+                    value = _evaluate(_parse(self.source, self.where), x, self.where)
+            except (ArithmeticError, RecursionError) as error:
+                raise InputError(f"cannot evaluate the expression {self.source!r:.60}", where=self.where) from error
+            if np.iscomplexobj(value):
+                raise InputError(f"{self.source!r:.60} is not real", where=self.where)
             return np.array(np.broadcast_to(value, x.shape), float)
         return np.full(x.shape, float(self.source))
 
@@ -113,13 +123,13 @@ class Curve:
 def _parse(text: str, where: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise InputError(f"cannot read the expression {text!r}", where=where) from error
+    except (SyntaxError, RecursionError, MemoryError) as error:  # the last two: nested beyond what Python reads
+        raise InputError(f"cannot read the expression {text!r:.60}", where=where) from error
 
 
 def _evaluate(node: ast.expr, x: Array, where: str) -> Any:
     match node:
-        case ast.Constant(value=int() | float() as value):
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return float(value)
         case ast.Name(id="x"):
             return x

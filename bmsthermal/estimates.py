@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Samples at the start whose core minus surface counts as mismatch of the two thermocouples.
 MISMATCH_SAMPLES = 10
+#: Mean normalised innovation squared of a sensor, above which model and sensors are said to disagree.
+INCONSISTENT = 4.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,29 @@ class Estimates:
             float(self.surface_std_K[i]), float(self.heat_W[i]), float(self.innovation_K[i]), float(self.nis[i]),
             int(self.sensors[i]),
         )  # fmt: skip
+
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together in the run: nothing here changes the estimates."""
+        doubts: list[str] = []
+        if self.run is None or len(self.time_s) < 2:
+            return doubts
+        if self.heat_W[1:].mean() < -0.02 * np.abs(self.heat_W[1:]).max(initial=0.0):
+            doubts.append(
+                f"heat is {self.heat_W[1:].mean():.2f} W on average, and a cell does not cool itself: check the sign "
+                "of the current (--current-sign) and the initial SOC"
+            )
+        if ((self.soc[1:] <= 0) | (self.soc[1:] >= 1)).mean() > 0.01:
+            doubts.append("the counted SOC stands at its end for a while: check --initial-soc, sign and capacity")
+        per_sensor = np.nansum(self.nis[1:]) / max(int(self.sensors[1:].sum()), 1)
+        if per_sensor > INCONSISTENT:
+            doubts.append(
+                f"innovations are {np.sqrt(per_sensor):.1f} times what the noise explains: model and sensors disagree, "
+                "and the sigma is too small"
+            )
+        lost = np.isnan(self.run.current_A) | np.isnan(self.run.voltage_V)
+        if lost.any():
+            doubts.append(f"{int(lost.sum())} of {len(lost)} steps have no current or voltage: no heat known there")
+        return doubts
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""

@@ -84,10 +84,17 @@ class MeasuredHeat:
         Returns
         -------
         soc, uncertainty
-            From the voltage where the cell rests (less than C/50); else 0.5, 0.5.
+            From the voltage behind the DC resistance, which is trusted to half
+            of its drop; 0.5, 0.5 where current, voltage or resistance is unknown.
         """
-        rests = abs(current_A) < 0.02 * self.cell.capacity_Ah and np.isfinite(voltage_V)
-        return self.soc_of_rest(voltage_V, REST_BLUR_V) if rests else (0.5, 0.5)
+        if not np.isfinite([current_A, voltage_V]).all():
+            return 0.5, 0.5
+        if abs(current_A) < 0.02 * self.cell.capacity_Ah:
+            return self.soc_of_rest(voltage_V, REST_BLUR_V)
+        if "DC resistance [Ohm]" not in self.cell.thermal:
+            return 0.5, 0.5
+        drop_V = current_A * float(self.resistance_Ohm(0.5, self.cell.reference_K))
+        return self.soc_of_rest(voltage_V + drop_V, REST_BLUR_V + abs(drop_V) / 2)
 
     def soc_of_rest(self, voltage_V: float, blur_V: float = 0.01) -> tuple[float, float]:
         """State of charge whose open-circuit voltage is `voltage_V`, and how far `blur_V` smears it.

@@ -10,20 +10,9 @@ import numpy as np
 
 from bmsthermal.cell import Cell
 from bmsthermal.errors import InputError
+from bmsthermal.schema import NOISE
 
 _CONDUCTIVITY = ("Radial thermal conductivity [W.m-1.K-1]", "Through-plane thermal conductivity [W.m-1.K-1]")
-
-#: Names in the ``Observer`` section of a cell file.
-KEYS = {
-    "heat_W_rts": "Heat noise [W.s0.5]",
-    "sensor_K": "Sensor noise [K]",
-    "gradient": "Gradient uncertainty",
-    "offset_K": "Offset uncertainty [K]",
-    "start_K": "Start uncertainty [K]",
-    "start_gradient_K": "Start gradient uncertainty [K]",
-    "lost_heat_W": "Lost heat uncertainty [W]",
-}
-
 
 @dataclass(frozen=True)
 class Noise:
@@ -63,23 +52,23 @@ class Noise:
             positive = item.name in ("heat_W_rts", "sensor_K")
             if not np.isfinite(value) or value < 0 or (positive and value == 0):
                 raise InputError(
-                    f"found {value!r}", where=f"Observer, {KEYS[item.name]!r}",
+                    f"found {value!r}", where=f"Observer, {NOISE[item.name]!r}",
                     expected="a positive number" if positive else "a number >= 0",
                 )  # fmt: skip
 
     @classmethod
     def of(cls, cell: Cell) -> Noise:
         """What the cell's ``Observer`` section says; the spread of its conductivity where that is all there is."""
-        given: dict[str, Any] = {name: cell.settings[key] for name, key in KEYS.items() if key in cell.settings}
+        given: dict[str, Any] = {name: cell.settings[key] for name, key in NOISE.items() if key in cell.settings}
         if "gradient" not in given:
             spread = [cell.spread[key] for key in _CONDUCTIVITY if key in cell.spread]
             given |= {"gradient": spread[0]} if spread else {}
         for name, value in given.items():
             if not isinstance(value, int | float) or isinstance(value, bool):
-                where = f"{cell.name}, Observer, {KEYS[name]!r}"
+                where = f"{cell.name}, Observer, {NOISE[name]!r}"
                 raise InputError(f"found {value!r}", where=where, expected="a number")
         return cls(**given)
 
     def document(self) -> Mapping[str, float]:
         """Return the entries of an ``Observer`` section."""
-        return {key: float(getattr(self, name)) for name, key in KEYS.items()}
+        return {key: float(getattr(self, name)) for name, key in NOISE.items()}

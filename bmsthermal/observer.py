@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -243,8 +244,8 @@ class Observer:
             ambient_offset_K = float(self.reduced.cell.settings.get("Ambient offset [K]", 0.0))
         z = np.column_stack([run.surfaces_K[name] for name in self.measured])
         if start is None:
-            seen = z[np.isfinite(z)]
-            first = seen[0] if len(seen) else run.ambient_K[0]
+            rows = z[np.isfinite(z).any(axis=1)]
+            first = np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]
             start = self.start(float(first if start_K is None else start_K), soc)
         engine, walls = self.kernel(), len(self.reduced.cell.walls)
         k = len(run.time_s)
@@ -257,7 +258,8 @@ class Observer:
         engine.write(start.row[None, :].copy())
         # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
         engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :], self.dtype), out[1:], past[1:])
-        return Estimates.of(self, run.time_s, past[:, 0], out[:, 0], run=run, notes=tuple(notes))
+        found = Estimates.of(self, run.time_s, past[:, 0], out[:, 0], run=run)
+        return replace(found, notes=(*notes, *found.doubts()))
 
     def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array]:
         """State of charge to start from, and heat (NaN: from current and voltage) for every row."""

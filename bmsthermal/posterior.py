@@ -92,6 +92,7 @@ class Problem:
         self.priors, self.noise, self.heat = priors(cell), Noise.of(cell), MeasuredHeat(cell)
         self.notes: list[str] = []
         self.runs = [run.resample(step_s) for run in runs]
+        self.step_s = step_s
         self.soc = [self._start_soc(run, initial_soc) for run in self.runs]
         self.readings = [np.column_stack([run.surfaces_K[name] for name in sensors]) for run in self.runs]
         level = float(np.nanmean(np.concatenate([z.ravel() for z in self.readings])))
@@ -235,14 +236,20 @@ class Problem:
                 raise InputError(f"initial SOC {given!r}", expected="0 to 1")
             return float(given)
         soc, blur = self.heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
+        used = np.cumsum(np.nan_to_num(run.current_A)) * self.step_s / (3600 * self.heat.cell.capacity_Ah)
+        fits = min(max(soc, float(used.max())), 1.0 + float(used.min()))  # the whole run stays inside 0 to 1
         if blur > SOC_IDENTIFIED:
-            why = f"rests at a voltage of SOC {max(soc - blur, 0):.2f} to {min(soc + blur, 1):.2f}"
-            why = "does not begin at rest" if blur == 0.5 else why
             self.notes.append(
-                f"SOC not identified: {run.name} {why}, {soc:.2f} taken; "
-                "the enthalpy voltage shift absorbs the error on a plateau"
+                f"SOC not identified: the first row of {run.name} leaves it between {soc - blur:.2f} and "
+                f"{soc + blur:.2f}, {fits:.2f} taken; give --initial-soc, unless the cell is on a plateau, "
+                "where the enthalpy voltage shift absorbs the error"
             )
-        return soc
+        elif abs(fits - soc) > SOC_IDENTIFIED:
+            self.notes.append(
+                f"{run.name} uses more charge than SOC {soc:.2f} from its rest voltage holds: {fits:.2f} taken; "
+                "check current, capacity and open-circuit curve"
+            )
+        return min(max(fits, 0.0), 1.0)
 
 
 def _check(run: Run, sensors: tuple[str, ...], with_core: bool, cell: Cell) -> None:

@@ -202,14 +202,18 @@ class ReducedModel:
             with np.load(path, allow_pickle=False) as data:
                 arrays = {key: data[key] for key in data.files}
             settings, document = json.loads(str(arrays["settings"])), json.loads(str(arrays["cell"]))
-        except (OSError, ValueError, KeyError) as error:
+            cell = Cell(settings["name"], document)
+            if cell.digest != settings["digest"]:
+                raise InputError(
+                    "the cell inside was changed after the reduction", where=str(path), hint="reduce it again"
+                )
+            walls = cell.walls
+            modal = PassiveSystem(
+                np.eye(len(arrays["rates"])), np.diag(arrays["rates"]), arrays["B"], arrays["E"], arrays["C"],
+                ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
+            )  # fmt: skip
+            return cls(cell, modal, arrays["shapes"], arrays["position_m"], settings["step_s"], settings["method"])
+        except InputError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError("not a reduced model", where=str(path), hint="make one with bmsthermal reduce") from error
-        cell = Cell(settings["name"], document)
-        if cell.digest != settings["digest"]:
-            raise InputError("the cell inside was changed after the reduction", where=str(path), hint="reduce it again")
-        walls = cell.walls
-        modal = PassiveSystem(
-            np.eye(len(arrays["rates"])), np.diag(arrays["rates"]), arrays["B"], arrays["E"], arrays["C"],
-            ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
-        )  # fmt: skip
-        return cls(cell, modal, arrays["shapes"], arrays["position_m"], settings["step_s"], settings["method"])

@@ -61,7 +61,8 @@ class Reference:
         m, ekf = self.model, self.filter
         heat, slope, variance = self.heat(u)
         coolant = np.array(u[3 : 3 + self.walls]) - m.reference_K
-        g = np.where(np.nan_to_num(u[3 + self.walls :], nan=-1.0) >= 0, u[3 + self.walls :], m.conductance_W_K)
+        given = np.array(u[3 + self.walls :])
+        g = np.where([present(value) and value >= 0 for value in given], given, m.conductance_W_K)
         open_ = np.abs(np.nan_to_num(coolant, nan=np.inf)) < _HUGE
         g = np.where(open_, g, 0.0)
 

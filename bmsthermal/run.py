@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +88,12 @@ class Run:
         seen = ", ".join([*self.surfaces_K, *(["core"] if self.core_K is not None else [])]) or "no sensors"
         return f"Run({self.name}: {k} samples over {seconds:g} s, {current}, {seen})"
 
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell this recording from another; the core does not enter."""
+        kept = (self.time_s, self.current_A, self.voltage_V, self.ambient_K, *self.surfaces_K.values())
+        return hashlib.sha256(b"".join(column.tobytes() for column in kept)).hexdigest()[:12]
+
     def before(self, time_s: float) -> Run:
         """Keep the samples with ``time < time_s``, on the clock of the run."""
         return self._pick(self.time_s < time_s)
@@ -130,7 +137,7 @@ class Run:
         Current and voltage are held from sample to sample and averaged over each step
         ``[t, t + step_s)``: charge is conserved, a faster log becomes the mean of its samples.
         A sample stands for at most `hold_s`, then the input is NaN; a blank cell is a missing
-        sample. Ambient is slow and held without limit, its leading blanks take the first value.
+        sample. Ambient is slow: between its samples it is a straight line, beyond them the nearest one.
         Sensors are never held: the mean of the samples in the step, NaN where there is none.
 
         Parameters
@@ -162,10 +169,10 @@ class Run:
             raise InputError(found, where=self.name, expected=limit)
         count = int(at[-1]) + 1
         hold = min(hold_s / step_s, count)
-        ambient = _held(at, self.ambient_K, count, count)
+        ambient = _binned(at, self.ambient_K, count)
         known = np.flatnonzero(~np.isnan(ambient))
         if known.size:
-            ambient[: known[0]] = ambient[known[0]]
+            ambient = np.interp(np.arange(count), known, ambient[known])
         return Run(
             self.time_s[0] + np.arange(count) * step_s,
             _held(at, self.current_A, hold, count),

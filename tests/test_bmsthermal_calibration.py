@@ -187,13 +187,16 @@ def test_no_runs_and_no_cooling(cell, short):
 def test_an_unknown_state_of_charge_is_said(cell, short):
     under_load = short.after(short.time_s[0] + 30)
     problem = Problem(cell, [under_load], ("surface",), False, 4, 1.0, None)
-    assert problem.soc == [0.5] and "does not begin at rest" in problem.notes[0]
+    assert 0.5 < problem.soc[0] < 1.0 and "SOC not identified" in problem.notes[0]
     current = np.r_[0.0, short.current_A[1:]]
     resting = replace(short, current_A=current, voltage_V=np.r_[3.31, short.voltage_V[1:]])
     problem = Problem(cell, [resting], ("surface",), False, 4, 1.0, None)
     assert "SOC not identified" in problem.notes[0] and "absorbs" in problem.notes[0]
+    full = replace(resting, voltage_V=np.r_[3.5, short.voltage_V[1:]])
+    assert not Problem(cell, [full], ("surface",), False, 4, 1.0, None).notes
     empty = replace(resting, voltage_V=np.r_[2.9, short.voltage_V[1:]])
-    assert not Problem(cell, [empty], ("surface",), False, 4, 1.0, None).notes
+    (note,) = Problem(cell, [empty], ("surface",), False, 4, 1.0, None).notes
+    assert "uses more charge" in note
 
 
 def test_an_unlearnt_conductivity_is_said(cell):

@@ -189,10 +189,13 @@ def test_calibrate_writes_a_cell_that_the_others_read(run, drive, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are not sent this way on Windows")
 def test_an_interrupt_leaves_nothing_half_written(drive, tmp_path):
-    command = [sys.executable, "-c", "from bmsthermal.cli import main; main()", "calibrate", "a123_26650",
-               "--data", str(drive), "-o", str(tmp_path / "cell.json")]  # fmt: skip
+    code = "import bmsthermal.calibration; from bmsthermal.cli import main; print('ready', flush=True); main()"
+    command = [sys.executable, "-c", code, "calibrate", "a123_26650", "--data", str(drive)]
+    command += ["-o", str(tmp_path / "cell.json"), "--plot", str(tmp_path / "fit.png")]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(2.0)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n"
+    time.sleep(1.0)
     started.send_signal(signal.SIGINT)
     _, err = started.communicate(timeout=60)
     assert started.returncode != 0

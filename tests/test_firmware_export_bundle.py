@@ -29,7 +29,7 @@ needs_objdump = pytest.mark.skipif(
 )
 
 SLAB = {
-    "Form factor": {"description": "slab"}, "Cell thickness [m]": 0.012, "Cell area [m2]": 0.02,
+    "Form factor": {"description": "slab"}, "Cell thickness [m]": 0.012, "Cell area [m2]": 0.00285,
     "Through-plane thermal conductivity [W.m-1.K-1]": 0.6,
     "Heat transfer coefficient [W.m-2.K-1]": {"back": 80.0, "front": 15.0},
 }  # fmt: skip

@@ -4,8 +4,8 @@
 #include "observer.h"
 
 /* Rows: u, out and past [steps][cells], z [steps][cells][sensors]; out and past may be NULL. */
-OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const num_t *z, num_t *out, num_t *past,
-                      int sensors, long steps, long cells)
+OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const num_t *z, num_t *out,
+                                 num_t *past, int sensors, long steps, long cells)
 {
     enum {
         STATE = sizeof(ROM_(state_t)) / sizeof(real_t),
@@ -14,15 +14,15 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
     };
     const ROM_(model_t) *m = (const ROM_(model_t) *)model;
 #if defined(ROM_LANES)
-    for (long block = 0; block < cells; block += ROM_LANES) {
-        ROM_(state_t) *s = (ROM_(state_t) *)(state + block * STATE);
-        ROM_(input_t) in;
-        ROM_(output_t) result;
-        real_t measured[OBS_M_MAX];
-        const num_t *flat = (const num_t *)s, *answer = (const num_t *)&result;
-        real_t *input = (real_t *)&in;
-        const int width = (cells - block < ROM_LANES) ? (int)(cells - block) : ROM_LANES;
-        for (long k = 0; k < steps; k++) {
+    ROM_(input_t) in;
+    ROM_(output_t) result = {{0}, {{0}}, {{0}}}; /* a sensor that is not fitted stays 0 */
+    real_t measured[OBS_M_MAX], *input = (real_t *)&in;
+    const num_t *answer = (const num_t *)&result;
+    for (long k = 0; k < steps; k++) {
+        for (long block = 0; block < cells; block += ROM_LANES) {
+            ROM_(state_t) *s = (ROM_(state_t) *)(state + block * STATE);
+            const num_t *flat = (const num_t *)s;
+            const int width = (cells - block < ROM_LANES) ? (int)(cells - block) : ROM_LANES;
             const long first = k * cells + block;
             ROM_FOR
             for (int i = 0; i < INPUT; i++) {
@@ -49,7 +49,8 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
         for (long cell = k * cells; cell < (k + 1) * cells; cell++) {
             num_t *mine = state + (cell - k * cells) * STATE;
             ROM_(output_t) *result = out ? (ROM_(output_t) *)(out + cell * OUTPUT) : &unwanted;
-            ROM_(observe)(m, (ROM_(state_t) *)mine, (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors, result);
+            ROM_(observe)(m, (ROM_(state_t) *)mine, (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors,
+                          result);
             for (int i = 0; past && i < STATE; i++) {
                 past[cell * STATE + i] = mine[i];
             }

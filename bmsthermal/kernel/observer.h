@@ -156,8 +156,8 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, ROM_(state_t) *re
     ROM_(drive)(modal, s->x, source);
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        g[w] = ROM_SELECT(u->conductance_W_K[w] >= ROM_NUM(0.0), u->conductance_W_K[w],
-                          ROM_EACH(m->conductance_W_K[w]));
+        g[w] = ROM_SELECT(ROM_PRESENT(u->conductance_W_K[w]) & (u->conductance_W_K[w] >= ROM_NUM(0.0)),
+                          u->conductance_W_K[w], ROM_EACH(m->conductance_W_K[w]));
         coolant[w] = u->coolant_K[w] - m->reference_K;
         /* surroundings that are not known exchange nothing */
         g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));

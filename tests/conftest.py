@@ -1,0 +1,52 @@
+"""What several test files share: the public measurements, a drive, and a cell of each shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bmsthermal import Cell, CoupledModel, ReducedModel, Run, load_cell
+from bmsthermal.vehicle import Vehicle, load_schedule
+
+SLAB = {
+    "Form factor": {"description": "slab"},
+    "Cell thickness [m]": 0.012,
+    "Cell area [m2]": 0.00285,
+    "Through-plane thermal conductivity [W.m-1.K-1]": 0.6,
+    "Heat transfer coefficient [W.m-2.K-1]": {"back": 80.0, "front": 15.0},
+}
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of the public measurements."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the public measurements are not beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def a123() -> Cell:
+    return load_cell("a123_26650")
+
+
+@pytest.fixture(scope="session")
+def slab(a123: Cell) -> Cell:
+    """A pouch of our own with two faces that are cooled differently."""
+    return a123.with_values(SLAB, "slab")
+
+
+@pytest.fixture(scope="session")
+def reduced(a123: Cell) -> ReducedModel:
+    return CoupledModel(a123).reduce(order=4)
+
+
+@pytest.fixture(scope="session")
+def us06() -> Run:
+    """A US06 drive of an A123 26650 at 25 degC, without voltage and without sensors."""
+    time_s, speed = load_schedule("us06")
+    current = Vehicle().cell_current_A(time_s, speed)
+    return Run(time_s, current, np.full(time_s.size, np.nan), np.full(time_s.size, 298.15), name="us06")

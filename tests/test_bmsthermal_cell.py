@@ -1,0 +1,160 @@
+"""Cells: every number sourced, and a sentence for every mistake."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from bmsthermal import Cell, InputError, cells, load_cell
+
+RADIAL = "Radial thermal conductivity [W.m-1.K-1]"
+H = "Heat transfer coefficient [W.m-2.K-1]"
+OCV = "Open-circuit voltage [V]"
+CAN = {
+    "Can thickness [m]": 3e-4,
+    "Can thermal conductivity [W.m-1.K-1]": 14.0,
+    "Can density [kg.m-3]": 7900.0,
+    "Can specific heat capacity [J.K-1.kg-1]": 470.0,
+    "Can thermal contact resistance [m2.K.W-1]": 1e-3,
+}
+
+
+@pytest.mark.parametrize("name", cells())
+def test_shipped_cells_are_whole_and_sourced(name):
+    cell = load_cell(name)
+    sources = cell.thermal["Sources"]
+    aside = {"description", "Sources", "Relative standard deviation"}
+    owed = (set(cell.thermal) - aside) | {"Density [kg.m-3]", "Specific heat capacity [J.K-1.kg-1]", "Volume [m3]",
+                                          "Nominal cell capacity [A.h]"}  # fmt: skip
+    assert owed <= set(sources)
+    assert all(len(entry["description"].split()) >= 2 for entry in sources.values())
+    assert set(cell.spread) <= owed  # a prior belongs to a number that is there
+    assert name in repr(cell) and f"{cell.heat_capacity_J_K:.1f} J/K" in repr(cell)
+
+
+@pytest.mark.parametrize("name", cells())
+def test_the_layers_carry_the_heat_capacity_of_the_file(name):
+    cell = load_cell(name)
+    for whole in (cell, cell.with_values(CAN)):
+        stored = sum(
+            np.pi * cell.extent * (layer.outer_m**2 - layer.inner_m**2) * layer.heat_capacity_J_m3K
+            for layer in whole.layers
+        )
+        assert stored == pytest.approx(cell.heat_capacity_J_K, rel=1e-12)
+        assert whole.layers[-1].outer_m == pytest.approx(whole.thermal["Cell diameter [m]"] / 2)
+
+
+def test_round_trip_keeps_the_digest(tmp_path, a123):
+    a123.save(tmp_path / "again.json")
+    again = load_cell(tmp_path / "again.json")
+    assert again.digest == a123.digest and again.name == "again"
+    shuffled = json.dumps(json.loads((tmp_path / "again.json").read_text()), sort_keys=True)
+    (tmp_path / "other.json").write_text("\ufeff" + shuffled, encoding="utf-8")
+    assert load_cell(tmp_path / "other.json").digest == a123.digest
+    assert a123.with_values({RADIAL: 0.5}).digest != a123.digest
+
+
+def test_with_values_leaves_the_original_alone(a123):
+    before = a123.digest
+    changed = a123.with_values(
+        {RADIAL: 0.5, "Volume [m3]": 3e-5, "Observer": {"Sensor noise [K]": 0.2}}, "mine"
+    )
+    assert (changed.name, changed.thermal[RADIAL], changed.lumped["Volume [m3]"]) == ("mine", 0.5, 3e-5)
+    assert dict(changed.settings) == {"Sensor noise [K]": 0.2}
+    assert Cell("a", a123.document).digest == before
+
+
+def test_slab_and_cylinder_know_their_faces(a123, slab):
+    assert a123.walls == ("side",) and slab.walls == ("back", "front")
+    assert a123.areas_m2["side"] == pytest.approx(np.pi * 0.02586 * 0.06515)
+    assert slab.areas_m2 == {"back": 0.00285, "front": 0.00285}
+    assert slab.with_values({H: 7.0}).h_W_m2K == {"back": 7.0, "front": 7.0}
+    canned = slab.with_values(CAN).layers
+    assert [layer.name for layer in canned] == ["can", "roll", "can"]
+
+
+def edited(cell, change):
+    document = copy.deepcopy(dict(cell.document))
+    change(document["Parameterisation"])
+    return document
+
+
+def drop(section, key):
+    return lambda p: p[section].pop(key)
+
+
+def put(key, value, section="User-defined"):
+    return lambda p: p[section].update({key: value})
+
+
+def rename(old, new):
+    return lambda p: p["User-defined"].update({new: p["User-defined"].pop(old)})
+
+
+def can_without(key, thickness=3e-4):
+    can = {k: v for k, v in (CAN | {"Can thickness [m]": thickness}).items() if k != key}
+    return lambda p: p["User-defined"].update(can)
+
+
+BAD = {
+    "missing": (drop("User-defined", RADIAL), [f"no {RADIAL!r}", "User-defined"]),
+    "missing lumped": (drop("Cell", "Density [kg.m-3]"), ["no 'Density [kg.m-3]'", "Cell"]),
+    "other unit": (rename("Cell length [m]", "Cell length [mm]"), ["Cell length [m"]),
+    "second unit": (put("Cell diameter [mm]", 26), ["'Cell diameter [mm]' has another unit", "'Cell diameter [m]'"]),
+    "negative": (put(RADIAL, -0.4), [RADIAL, "-0.4", "a positive number"]),
+    "zero": (put(RADIAL, 0), [RADIAL, "found 0", "a positive number"]),
+    "nan": (put(RADIAL, float("nan")), [RADIAL, "nan"]),
+    "text": (put("Cell length [m]", "0.065"), ["Cell length [m]", "'0.065'"]),
+    "not rising in x": (put(OCV, {"x": [0, 0.5, 0.5, 1], "y": [3, 3.1, 3.2, 3.3]}), [OCV, "x[2] = 0.5 follows 0.5"]),
+    "falling voltage": (put(OCV, {"x": [0, 1], "y": [3.3, 3.0]}), [OCV, "falls with the state of charge"]),
+    "unknown form": (put("Form factor", {"description": "prism"}), ["'prism'", "'cylinder' or 'slab'"]),
+    "no form": (drop("User-defined", "Form factor"), ["no 'Form factor'"]),
+    "wide mandrel": (put("Mandrel diameter [m]", 0.03), ["Mandrel diameter [m]", "not thinner"]),
+    "thick can": (can_without(None, thickness=0.013), ["Can thickness [m]", "no volume"]),
+    "wrong face": (put(H, {"front": 10}), [H, "'front'", "'side'"]),
+    "negative h": (put(H, {"side": -1}), [H, "'side'", "-1"]),
+} | {
+    f"can without {key}": (can_without(key), [f"no {key!r}"])
+    for key in CAN
+    if "contact" not in key and "thickness" not in key
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change, said", BAD.values(), ids=BAD)
+def test_a_bad_file_gets_a_sentence(tmp_path, a123, change, said):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(edited(a123, change)))
+    with pytest.raises(InputError) as told:
+        _ = load_cell(path).layers
+    for part in ("mine", *said):
+        assert part in str(told.value)
+
+
+def test_an_entropic_coefficient_may_have_either_sign(a123):
+    for value in (-1e-4, 0.0, 1e-4):
+        key = "Entropic change coefficient [V.K-1]"
+        assert a123.with_values({key: value}).curve(key)(0.5) == value
+
+
+def test_what_is_not_a_cell_file(tmp_path):
+    path = tmp_path / "cell.json"
+    path.write_text('{"a": 1,\n "b" 2}')
+    with pytest.raises(InputError, match="line 2: not JSON"):
+        load_cell(path)
+    for text in ("[]", "{}", '"a"'):
+        path.write_text(text)
+        with pytest.raises(InputError, match="no 'Parameterisation'"):
+            load_cell(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot read"):
+        load_cell(path)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InputError) as told:
+        load_cell("a123_2665")
+    assert all(name in str(told.value) for name in cells())
+    assert "did you mean 'a123_26650'?" in str(told.value)

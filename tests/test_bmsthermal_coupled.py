@@ -1,0 +1,137 @@
+"""Full and reduced model: the same question, the same answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bmsthermal import CoupledModel, InputError, ReducedModel, Run
+from bmsthermal.reduction import METHODS
+
+
+@pytest.fixture(scope="module")
+def full(a123):
+    return CoupledModel(a123)
+
+
+def constant(current, ambient_K=298.15, seconds=6000.0, step_s=1.0):
+    time = np.arange(0.0, seconds + step_s, step_s)
+    return Run(time, np.full(time.size, current), np.full(time.size, np.nan), np.full(time.size, ambient_K))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_reduced_minus_full_is_small_on_a_drive(full, us06, method):
+    truth, small = full.simulate(us06), full.reduce(method=method).simulate(us06)
+    # 0.1 K is what a reduction of order 4 promises; the wall flow of a step is first order
+    assert np.abs(small.core_K - truth.core_K).max() < 0.1
+    assert np.abs(small.surface_K - truth.surface_K).max() < 0.1
+    assert np.ptp(truth.core_K) > 3.0  # there was something to follow
+
+
+def test_two_faces_reduce_as_well(slab, us06):
+    full = CoupledModel(slab)
+    cold = {"back": 288.15}
+    truth, small = full.simulate(us06, coolant_K=cold), full.reduce(order=6).simulate(us06, coolant_K=cold)
+    for wall, kelvin in truth.surfaces_K.items():
+        assert np.abs(small.surfaces_K[wall] - kelvin).max() < 0.15  # a step of 10 K on one face at the start
+    assert truth.surfaces_K["surface back"][-1] < truth.surfaces_K["surface front"][-1] - 2
+
+
+@pytest.mark.parametrize("which", ["full", "reduced"])
+def test_rest_stays_and_a_new_ambient_is_reached(full, which):
+    model = full if which == "full" else full.reduce()
+    rest = model.simulate(constant(0.0))
+    for kelvin in (rest.core_K, rest.mean_K, rest.surface_K):
+        np.testing.assert_allclose(kelvin, 298.15, atol=1e-8)
+    moved = model.simulate(constant(0.0, seconds=20000.0), start_K=278.15)
+    assert moved.core_K[0] == pytest.approx(278.15, abs=1e-6)
+    assert (moved.core_K[-1], moved.surface_K[-1]) == pytest.approx((298.15, 298.15), abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 8])
+def test_energy_closes_in_every_order(full, order):
+    reduced = full.reduce(order=order)
+    run = reduced.simulate(constant(15.0))
+    stored = (run.mean_K[-1] - run.mean_K[0]) * reduced.cell.heat_capacity_J_K
+    # the wall flow of a step is the one at its end
+    lost = reduced.conductance_W_K[0] * (run.surface_K[1:] - 298.15).sum()
+    assert stored == pytest.approx(run.heat_W[:-1].sum() - lost, rel=1e-9)
+
+
+def test_an_insulated_reduced_cell_only_stores(full):
+    reduced = full.reduce().with_h(0.0)
+    run = reduced.simulate(constant(15.0, seconds=1000))
+    stored = (run.mean_K[-1] - 298.15) * reduced.cell.heat_capacity_J_K
+    assert stored == pytest.approx(run.heat_W[:-1].sum(), rel=1e-10)
+
+
+def test_with_h_is_reducing_the_other_cell(full, us06):
+    key = "Heat transfer coefficient [W.m-2.K-1]"
+    again = CoupledModel(full.cell.with_values({key: {"side": 200.0}})).reduce().simulate(us06)
+    np.testing.assert_allclose(full.reduce().with_h(200.0).simulate(us06).core_K, again.core_K, atol=1e-9)
+    assert full.reduce().with_h({"side": 7.0}).cell.h_W_m2K == {"side": 7.0}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("order", [1, 3, 8])
+def test_verify_holds(full, method, order):
+    full.reduce(order=order, method=method).verify()
+
+
+def test_verify_finds_what_is_wrong(full):
+    reduced = full.reduce()
+    broken = full.reduce()
+    broken.modal.C[1, 1] += 1e-3  # the cached copy of another reduction
+    with pytest.raises(ArithmeticError, match="carries heat"):
+        broken.verify()
+    reduced.verify()
+
+
+def test_point_is_core_and_surface_at_its_ends_and_refuses_outside(full):
+    reduced = full.reduce()
+    np.testing.assert_allclose(reduced.point(0.0), reduced.outputs[0], atol=1e-9)
+    np.testing.assert_allclose(reduced.point(full.position_m[-1]), reduced.outputs[2], atol=1e-9)
+    assert reduced.point(0.005) @ reduced.constant == pytest.approx(1.0)
+    with pytest.raises(InputError, match=r"0 to 0\.01293 m"):
+        reduced.point(0.02)
+
+
+def test_saved_and_loaded_is_the_same(full, us06, tmp_path):
+    reduced = full.reduce(order=3, step_s=0.5)
+    for name in ("a.npz", "b.npz"):
+        reduced.save(tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    again = ReducedModel.load(tmp_path / "a.npz")
+    assert (again.cell.digest, again.step_s, again.method) == (full.cell.digest, 0.5, "multipoint")
+    np.testing.assert_array_equal(again.simulate(us06).core_K, reduced.simulate(us06).core_K)
+    (tmp_path / "c.npz").write_bytes(b"not a zip")
+    np.savez(tmp_path / "d.npz", rates=np.ones(2))
+    for name in ("c.npz", "d.npz", "absent.npz"):
+        with pytest.raises(InputError, match=f"{name}: not a reduced model"):
+            ReducedModel.load(tmp_path / name)
+
+
+def test_to_control_keeps_the_steady_gain(full):
+    gain = full.reduce().to_control().dcgain()
+    inside = 1 / (4 * np.pi * 0.38 * full.cell.extent)
+    assert gain[0, 0] - gain[2, 0] == pytest.approx(inside, rel=1e-6)
+    np.testing.assert_allclose(gain[:, 1], 1.0, rtol=1e-9)
+
+
+def test_mistakes_get_a_sentence(full):
+    with pytest.raises(InputError, match=r"order 500, expected 1 to 201, the states of the full model"):
+        full.reduce(order=500)
+    for bad in (0, -1):
+        with pytest.raises(InputError, match=f"order {bad}"):
+            full.reduce(order=bad)
+    with pytest.raises(InputError, match="unknown method 'magic', expected one of multipoint, pade, pod"):
+        full.reduce(method="magic")
+    for step in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="step_s"):
+            full.reduce(step_s=step)
+    with pytest.raises(InputError, match="heat='dfn' is not built yet"):
+        CoupledModel(full.cell, heat="dfn")
+    with pytest.raises(InputError, match="nodes=2"):
+        CoupledModel(full.cell, nodes=2)
+    with pytest.raises(InputError, match=r"no face \['top'\]"):
+        full.simulate(constant(0.0, seconds=2.0), coolant_K={"top": 280.0})

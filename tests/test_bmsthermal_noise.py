@@ -1,0 +1,51 @@
+"""The numbers behind the observer's covariance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bmsthermal import InputError, Noise, load_cell
+from bmsthermal.schema import NOISE as KEYS
+
+
+def test_what_a_noise_writes_a_cell_reads(a123):
+    noise = Noise(
+        1.5, sensor_K=0.2, gradient=0.1, offset_K=0.0, start_K=2.0, start_gradient_K=0.5, lost_heat_W=9.0
+    )
+    assert set(noise.document()) == set(KEYS.values())
+    assert Noise.of(a123.with_values({"Observer": noise.document()})) == noise
+
+
+def test_without_a_section_the_spread_of_the_conductivity_counts(a123):
+    plain = a123.with_values({"Observer": {}})
+    assert Noise.of(plain) == replace(
+        Noise(), gradient=a123.spread["Radial thermal conductivity [W.m-1.K-1]"]
+    )
+    other = {"Relative standard deviation": {"DC resistance [Ohm]": 0.1}}
+    assert Noise.of(plain.with_values(other)) == Noise()
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_impossible_values_name_their_key(name, value):
+    with pytest.raises(InputError) as told:
+        Noise(**{name: value})
+    assert KEYS[name] in str(told.value) and repr(value) in str(told.value)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_only_what_divides_must_not_be_zero(name):
+    if name in ("heat_W_rts", "sensor_K"):
+        with pytest.raises(InputError, match="a positive number"):
+            Noise(**{name: 0.0})
+    else:
+        assert getattr(Noise(**{name: 0.0}), name) == 0.0
+
+
+@pytest.mark.parametrize("value", ["0.1", True, None, [0.1]])
+def test_a_file_holds_numbers(value):
+    cell = load_cell("a123_26650").with_values({"Observer": {"Sensor noise [K]": value}})
+    with pytest.raises(InputError, match=r"a123_26650, Observer, 'Sensor noise \[K\]'.*expected a number"):
+        Noise.of(cell)
