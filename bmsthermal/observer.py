@@ -45,6 +45,9 @@ class Observer:
         a slab a name that ends in ``back`` or ``front`` sits on that face.
     noise
         Standard deviations; by default what the cell's ``Observer`` section says.
+    ambient_offset_K
+        What the coolant is warmer than its thermometer says; by default what
+        calibration found.
     engine
         ``kernel``: the C text that is exported, compiled; ``filterpy``: the
         same filter written to be read.
@@ -73,6 +76,7 @@ class Observer:
         measured: Sequence[str] = ("surface",),
         *,
         noise: Noise | None = None,
+        ambient_offset_K: float | None = None,
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
     ) -> None:
@@ -85,6 +89,9 @@ class Observer:
         self.reduced, self.measured = reduced, tuple(measured)
         self.noise = Noise.of(reduced.cell) if noise is None else noise
         self.engine, self.real = engine, real
+        if ambient_offset_K is None:
+            ambient_offset_K = float(reduced.cell.settings.get("Ambient offset [K]", 0.0))
+        self.ambient_offset_K = ambient_offset_K
         if engine == "kernel" and compiled():
             from bmsthermal import _observer as limits
 
@@ -106,7 +113,8 @@ class Observer:
         """The observer as the kernel's numbers."""
         walls = self.reduced.cell.walls
         on = [next((i for i, wall in enumerate(walls) if name.endswith(wall)), 0) for name in self.measured]
-        return pack(self.reduced, on, self.noise, self.reduced.cell.ambient_share)
+        share = self.reduced.cell.ambient_share
+        return pack(self.reduced, on, self.noise, share, self.ambient_offset_K)
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -214,7 +222,6 @@ class Observer:
         initial_soc: float | None = None,
         start: Belief | None = None,
         start_K: float | None = None,
-        ambient_offset_K: float | None = None,
     ) -> Estimates:
         """Estimate along a measured run, resampled to whole steps.
 
@@ -229,8 +236,6 @@ class Observer:
         start, start_K
             Belief, or uniform temperature, at the first row; by default the
             first reading of the first sensor.
-        ambient_offset_K
-            Added to the ambient; by default what calibration found.
         """
         notes: list[str] = []
         missing = [name for name in self.measured if name not in run.surfaces_K]
@@ -240,8 +245,6 @@ class Observer:
             )
         run = run.resample(self.reduced.step_s)
         soc, heat_W = self._heat_source(run, initial_soc, notes)
-        if ambient_offset_K is None:
-            ambient_offset_K = float(self.reduced.cell.settings.get("Ambient offset [K]", 0.0))
         z = np.column_stack([run.surfaces_K[name] for name in self.measured])
         if start is None:
             rows = z[np.isfinite(z).any(axis=1)]
@@ -251,7 +254,7 @@ class Observer:
         k = len(run.time_s)
         u = np.full((k, 1, engine.input_size), np.nan, self.dtype)
         u[:, 0, 0], u[:, 0, 1], u[:, 0, 2] = run.current_A, run.voltage_V, heat_W
-        u[:, 0, 3 : 3 + walls] = (run.ambient_K + ambient_offset_K)[:, None]
+        u[:, 0, 3 : 3 + walls] = run.ambient_K[:, None]
         past = np.empty((k, 1, engine.state_size), self.dtype)
         out = np.zeros((k, 1, engine.output_size), self.dtype)
         past[0, 0] = start.row

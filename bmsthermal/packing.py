@@ -32,6 +32,7 @@ class Packed:
     lost_heat_variance: float
     mean: float
     reference_K: float
+    coolant_reference_K: float
     soc_per_A: float
     table_last: float
     sensors: float
@@ -58,7 +59,7 @@ class Packed:
         return np.concatenate(parts).astype(dtype)
 
 
-def pack(reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_share: float) -> Packed:
+def pack(reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_share: float, ambient_offset_K: float) -> Packed:
     """Lay out a reduced model and its noise.
 
     Parameters
@@ -71,6 +72,8 @@ def pack(reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_s
         Standard deviations.
     ambient_share
         Share of the surroundings in what a sensor reads.
+    ambient_offset_K
+        What the coolant is warmer than its thermometer says.
     """
     step, heat = reduced.step, reduced.heat
     n, walls = step.wall.shape
@@ -90,6 +93,7 @@ def pack(reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_s
         lost_heat_variance=noise.lost_heat_W**2,
         mean=float(reduced.outputs[1, 0]),
         reference_K=reduced.cell.reference_K,
+        coolant_reference_K=reduced.cell.reference_K - ambient_offset_K,
         soc_per_A=seconds / (3600.0 * reduced.cell.capacity_Ah),
         table_last=float(len(heat.soc) - 1),
         sensors=float(len(sensor_walls)),

@@ -180,15 +180,16 @@ class Problem:
 
     def _deployed(self, values: Values) -> list[Array]:
         """Core ``(k,)`` in K of each run by the observer that would be written: `Observer.run`, core only."""
-        observer = Observer(self.family.reduced(values), self.sensors, noise=self.noise)
+        offset = values.ambient_K
+        observer = Observer(self.family.reduced(values), self.sensors, noise=self.noise, ambient_offset_K=offset)
         engine, core, n = observer.kernel(), observer.reduced.outputs[0], observer.reduced.order
         cores = []
         for run, z, soc in zip(self.runs, self.readings, self.soc, strict=True):
             u = np.full((len(z), 1, engine.input_size), np.nan)
             u[:, 0, 0], u[:, 0, 1] = run.current_A, run.voltage_V
-            u[:, 0, 3 : 3 + len(self.family.cell.walls)] = (run.ambient_K + values.ambient_K)[:, None]
+            u[:, 0, 3 : 3 + len(self.family.cell.walls)] = run.ambient_K[:, None]
             past = np.empty((len(z), 1, engine.state_size))
-            past[0] = observer.start(float(z[np.isfinite(z)][0]), soc).row
+            past[0] = observer.start(float(np.nanmean(z[np.isfinite(z).any(axis=1)][0])), soc).row
             engine.write(past[0].copy())
             engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :]), None, past[1:])
             cores.append(past[:, 0, :n] @ core + self.family.cell.reference_K)

@@ -49,10 +49,11 @@ class Reference:
         E, dE = np.interp(self.soc, grid, m.open_circuit_V), np.interp(self.soc, grid, m.entropy_V_K)
         T = m.reference_K + m.mean * self.filter.x[0, 0]
         heat = current * (E - voltage) - current * T * dE
-        self.soc = min(max(self.soc - m.soc_per_A * current, 0.0), 1.0)
+        counted = self.soc - m.soc_per_A * current
+        self.soc = min(max(counted, 0.0), 1.0)
         if present(given):
             return given, 0.0, m.heat_variance
-        if known and present(heat):
+        if known and present(heat) and 0.0 <= counted <= 1.0:
             return heat, -current * dE, m.heat_variance
         return 0.0, 0.0, m.heat_variance + m.lost_heat_variance
 
@@ -60,7 +61,7 @@ class Reference:
         """Predict with inputs `u` held over the step, update with `z` at its end."""
         m, ekf = self.model, self.filter
         heat, slope, variance = self.heat(u)
-        coolant = np.array(u[3 : 3 + self.walls]) - m.reference_K
+        coolant = np.array(u[3 : 3 + self.walls]) - m.coolant_reference_K
         given = np.array(u[3 + self.walls :])
         g = np.where([present(value) and value >= 0 for value in given], given, m.conductance_W_K)
         open_ = np.abs(np.nan_to_num(coolant, nan=np.inf)) < _HUGE

@@ -26,6 +26,7 @@ MODEL = {
     "lost_heat_variance": ("W2", "added while current or voltage is missing"),
     "mean": ("-", "mean temperature per unit of mode 0"),
     "reference_K": ("K", "temperature that the modes count from"),
+    "coolant_reference_K": ("K", "the same on the thermometer of the coolant"),
     "soc_per_A": ("1/A", "state of charge that one ampere takes in a step"),
     "table_last": ("-", "index of the last point of a table"),
     "sensors": ("-", "how many are fitted"),

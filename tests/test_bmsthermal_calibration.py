@@ -319,8 +319,8 @@ def test_a_family_holds_the_models_that_would_be_built_anew(cell, extra):
 def test_a_written_cell_is_the_observer_that_was_judged(cell, run):
     problem = Problem(cell, [run], ("surface",), True, 4, 1.0, SOC)
     values = problem.values(np.array([0.8, 0.3, 0.2, -0.5, 1.0, 0.5, 0, 0, 0, 0]))
-    observer = Observer(CoupledModel(problem.family.changed(values)).reduce(4))
-    whole = observer.run(run, initial_soc=SOC, ambient_offset_K=values.ambient_K).core_K
+    reduced = CoupledModel(problem.family.changed(values)).reduce(4)
+    whole = Observer(reduced, ambient_offset_K=values.ambient_K).run(run, initial_soc=SOC).core_K
     np.testing.assert_allclose(problem.deployed(values.physical)[0], whole, atol=1e-9)
 
 

@@ -19,6 +19,7 @@ typedef struct {
     num_t lost_heat_variance;         /* added when there is nothing to compute heat from, W2 */
     num_t mean;                       /* mean temperature per unit of state 0, which is the constant mode */
     num_t reference_K;                /* temperature that the states count from */
+    num_t coolant_reference_K;        /* the same on the thermometer of the coolant, whose offset was calibrated */
     num_t soc_per_A;                  /* state of charge that one ampere takes in a step */
     num_t table_last;                 /* OBS_TABLE - 1 */
     num_t sensors;                    /* how many are fitted; OBS_M on a target */
@@ -79,13 +80,15 @@ ROM_INLINE void ROM_(heat)(const ROM_(model_t) *restrict m, ROM_(state_t) *restr
     const real_t slope = -current * ROM_(lookup)(m->entropy_V_K, i, share);
     const real_t over = ROM_(lookup)(m->open_circuit_V, i, share) - u->voltage_V;
 
-    real_t soc = s->soc - m->soc_per_A * current;
-    soc = ROM_SELECT(soc > ROM_NUM(0.0), soc, zero);
-    s->soc = ROM_SELECT(soc < ROM_NUM(1.0), soc, ROM_EACH(ROM_NUM(1.0)));
+    const real_t counted = s->soc - m->soc_per_A * current;
+    const rom_test_t inside = (counted >= ROM_NUM(0.0)) & (counted <= ROM_NUM(1.0));
+    const real_t held = ROM_SELECT(counted > ROM_NUM(0.0), counted, zero);
+    s->soc = ROM_SELECT(held < ROM_NUM(1.0), held, ROM_EACH(ROM_NUM(1.0)));
 
-    /* I (E - V) - I T dE/dT, unless the heat itself is given; nothing known: nothing released, but less sure of it */
+    /* I (E - V) - I T dE/dT, unless the heat itself is given. A count that leaves 0 to 1 is wrong, and so is E:
+       nothing known, nothing released, but less sure of it. */
     const real_t said = current * over + slope * (m->reference_K + m->mean * s->x[0]);
-    const rom_test_t known = ROM_PRESENT(said) & flows;
+    const rom_test_t known = ROM_PRESENT(said) & flows & inside;
     *heat_W = ROM_SELECT(given, u->heat_W, ROM_SELECT(known, said, zero));
     *slope_W_K = ROM_SELECT(given, zero, ROM_SELECT(known, slope, zero));
     *variance_W2 = ROM_SELECT(given | known, ROM_EACH(m->heat_variance),
@@ -158,7 +161,7 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, ROM_(state_t) *re
     for (int w = 0; w < ROM_W; w++) {
         g[w] = ROM_SELECT(ROM_PRESENT(u->conductance_W_K[w]) & (u->conductance_W_K[w] >= ROM_NUM(0.0)),
                           u->conductance_W_K[w], ROM_EACH(m->conductance_W_K[w]));
-        coolant[w] = u->coolant_K[w] - m->reference_K;
+        coolant[w] = u->coolant_K[w] - m->coolant_reference_K;
         /* surroundings that are not known exchange nothing */
         g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));
         coolant[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), coolant[w], ROM_(dot)(modal->wall[w], s->x));
