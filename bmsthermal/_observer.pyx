@@ -1,17 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The compiled observer: a state of its own, stepped by the C kernel for one cell or for many."""
 
+from math import isfinite
+
 from libc.math cimport NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 cdef extern from "kernels.h":
     ctypedef struct observer_f64_t:
-        int model, state, input, output, lanes
+        int model, state, input, output, lanes, sensors_at, table_last_at
         void (*run)(const double *, double *, const double *, const double *, double *, double *,
                     int, long, long) noexcept nogil
     ctypedef struct observer_f32_t:
-        int model, state, input, output, lanes
+        int model, state, input, output, lanes, sensors_at, table_last_at
         void (*run)(const float *, float *, const float *, const float *, float *, float *,
                     int, long, long) noexcept nogil
     const observer_f64_t *observer_f64(int n, int w) nogil
@@ -24,6 +26,7 @@ cdef extern from "kernels.h":
 MAX_STATES = 8
 MAX_WALLS = 2
 MAX_SENSORS = 8
+TABLE_LAST = 64
 
 ctypedef fused real:
     double
@@ -83,7 +86,7 @@ cdef class Kernel:
     def __cinit__(self, model, int states, int walls, int sensors, long cells=1):
         cdef const double[::1] model64
         cdef const float[::1] model32
-        cdef int size
+        cdef int size, sensors_at, table_last_at
         self.single = memoryview(model).format == "f"
         if not (1 <= states <= MAX_STATES and 1 <= walls <= MAX_WALLS and 1 <= sensors <= MAX_SENSORS):
             raise ValueError(
@@ -98,13 +101,20 @@ cdef class Kernel:
             size, self.lanes = self.narrow.model, self.narrow.lanes
             self.state_size, self.input_size = self.narrow.state, self.narrow.input
             self.output_size = self.narrow.output
+            sensors_at, table_last_at = self.narrow.sensors_at, self.narrow.table_last_at
         else:
             self.wide = widest_f64(states, walls, cells)
             size, self.lanes = self.wide.model, self.wide.lanes
             self.state_size, self.input_size = self.wide.state, self.wide.input
             self.output_size = self.wide.output
+            sensors_at, table_last_at = self.wide.sensors_at, self.wide.table_last_at
         if len(model) != size:
             raise ValueError(f"the model row has {len(model)} numbers, expected {size}")
+        if not all(map(isfinite, model)) or model[sensors_at] != sensors or model[table_last_at] != TABLE_LAST:
+            raise ValueError(
+                f"the model row is for {model[sensors_at]} sensors and tables up to {model[table_last_at]}, expected "
+                f"{sensors} and {TABLE_LAST}, and finite numbers"
+            )
         cdef size_t width = 4 if self.single else 8
         cdef size_t blocks = (cells + self.lanes - 1) // self.lanes
         self.model = calloc(size, width)

@@ -17,11 +17,15 @@ from bmsthermal.estimates import Estimates
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed, pack
 from bmsthermal.reduction import ReducedModel
-from bmsthermal.reference import Reference
+from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
 
 #: Half the width of the range of SOC, beyond which a rest voltage does not identify it.
 SOC_IDENTIFIED = 0.05
+#: What a temperature or a heat-transfer coefficient can be; outside it is another unit.
+COLDEST_K, HOTTEST_K, LARGEST_H = 150.0, 1000.0, 1e5
+#: Longest rest, in steps.
+MOST_REST_STEPS = 10_000_000
 
 
 def compiled() -> bool:
@@ -86,6 +90,13 @@ class Observer:
             raise InputError(
                 f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
             )
+        if not all(isinstance(name, str) for name in measured):
+            raise InputError(f"measured = {measured!r}", expected="names of surface sensors")
+        if reduced.order < 2:
+            raise InputError(
+                "a model of one state has no core apart from its surface", where=reduced.cell.name,
+                hint="reduce to at least 2 states",
+            )  # fmt: skip
         self.reduced, self.measured = reduced, tuple(measured)
         self.noise = Noise.of(reduced.cell) if noise is None else noise
         self.engine, self.real = engine, real
@@ -121,20 +132,28 @@ class Observer:
         """Number type of the kernel."""
         return np.float32 if self.real == "float" and self.engine == "kernel" else np.float64
 
+    @cached_property
+    def _model_row(self) -> NDArray[np.floating]:
+        return self.packed.row(self.dtype)
+
     def kernel(self, cells: int = 1) -> Any:
-        """Return an engine with a state of its own, for `cells` cells: ``step``, ``run``, ``read``, ``write``."""
+        """Return an engine with a state of its own, for `cells` cells side by side.
+
+        Its ``run(u, z, out, past)`` steps arrays ``(steps, cells, ...)``
+        without the interpreter's lock: `u` holds current_A, voltage_V, heat_W,
+        then a coolant in K and a conductance in W/K per face, `z` the sensors
+        in K, NaN where absent; `past` receives x, packed P and SOC of every
+        step. ``write(rows)`` and ``read(rows)`` set and get the states, one
+        ``Belief.row`` per cell.
+        """
         if self.engine == "kernel" and compiled():
             from bmsthermal._observer import Kernel
 
             n, w = self.reduced.order, len(self.reduced.cell.walls)
-            return Kernel(self.packed.row(self.dtype), n, w, len(self.measured), cells)
+            return Kernel(self._model_row, n, w, len(self.measured), cells)
         if cells != 1:
             raise InputError(f"{cells} cells", expected="the compiled kernel", hint="see bmsthermal info")
         return Reference(self.packed)
-
-    @cached_property
-    def _engine(self) -> Any:
-        return self.kernel()
 
     @cached_property
     def gradient_shape(self) -> Array:
@@ -165,13 +184,12 @@ class Observer:
         noise
             Its ``start_K`` and ``start_gradient_K`` say how sure that is.
         """
-        if not (np.isfinite(surface_K) and 100.0 < surface_K < 1000.0):
-            raise InputError(f"surface_K = {surface_K!r}", expected="a temperature in kelvin")
-        if not 0.0 <= soc <= 1.0:
+        surface_K = float(_kelvin("surface_K", surface_K, 1, absent=False)[0])
+        if not isinstance(soc, int | float | np.number) or not 0.0 <= soc <= 1.0:
             raise InputError(f"soc = {soc!r}", expected="a state of charge from 0 to 1")
         noise = noise or self.noise
         n, shape = self.reduced.order, self.gradient_shape
-        gradient = 0.0 if core_K is None else core_K - surface_K
+        gradient = 0.0 if core_K is None else float(_kelvin("core_K", core_K, 1, absent=False)[0]) - surface_K
         at_surface = float(self.reduced.outputs[2] @ shape)
         x = (surface_K - self.reduced.cell.reference_K - gradient * at_surface) * self.reduced.constant
         x = x + gradient * shape
@@ -186,17 +204,14 @@ class Observer:
         Raises
         ------
         InputError
-            If the number of measurements or coolants does not fit, or the
-            belief is another observer's.
+            If the number of measurements or coolants does not fit, a
+            temperature is not in kelvin, or the belief is of another order or
+            precision.
         """
-        if len(measurements) != len(self.measured):
-            raise InputError(
-                f"{len(measurements)} measurements", expected=f"one per sensor, {', '.join(self.measured)}"
-            )
-        u, z = self._row(inputs), np.array(measurements, self.dtype)[None, None, :]
-        engine = self._engine
-        if belief.row.shape != (engine.state_size,) or belief.row.dtype != self.dtype:
-            raise InputError("the belief belongs to another observer", hint="make one with start()")
+        seen = _kelvin(f"measurements of {', '.join(self.measured)}", measurements, len(self.measured))
+        u, z = self._row(inputs), seen.astype(self.dtype)[None, None, :]
+        engine = self.kernel()
+        self._check_belief(belief, engine)
         past = np.empty((1, 1, engine.state_size), self.dtype)
         out = np.zeros((1, 1, engine.output_size), self.dtype)
         engine.write(belief.row[None, :].copy())
@@ -206,14 +221,20 @@ class Observer:
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
         """Let the cell rest for whole steps without heat and without measurements, as between key-off and key-on."""
+        longest = MOST_REST_STEPS * self.reduced.step_s
+        if not isinstance(seconds, int | float | np.number) or not 0 <= seconds <= longest:
+            raise InputError(f"seconds = {seconds!r}", expected=f"0 to {longest:g}")
+        engine = self.kernel()
+        self._check_belief(belief, engine)
         steps = round(seconds / self.reduced.step_s)
-        u = np.broadcast_to(self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0)), (steps, 1, self._engine.input_size))
+        row = self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0))
+        u = np.broadcast_to(row, (steps, 1, engine.input_size))
         z = np.full((steps, 1, len(self.measured)), np.nan, self.dtype)
-        row = belief.row[None, :].copy()
-        self._engine.write(row)
-        self._engine.run(np.ascontiguousarray(u), z)
-        self._engine.read(row)
-        return Belief(row[0], self.reduced.order)
+        state = belief.row[None, :].copy()
+        engine.write(state)
+        engine.run(np.ascontiguousarray(u), z)
+        engine.read(state)
+        return Belief(state[0], self.reduced.order)
 
     def run(
         self,
@@ -251,6 +272,7 @@ class Observer:
             first = np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]
             start = self.start(float(first if start_K is None else start_K), soc)
         engine, walls = self.kernel(), len(self.reduced.cell.walls)
+        self._check_belief(start, engine)
         k = len(run.time_s)
         u = np.full((k, 1, engine.input_size), np.nan, self.dtype)
         u[:, 0, 0], u[:, 0, 1], u[:, 0, 2] = run.current_A, run.voltage_V, heat_W
@@ -283,9 +305,36 @@ class Observer:
 
     def _row(self, inputs: Inputs) -> NDArray[np.floating]:
         cell = self.reduced.cell
-        coolant = np.broadcast_to(np.asarray(inputs.coolant_K, float), (len(cell.walls),))
-        g = np.full(len(cell.walls), np.nan)
-        if inputs.h_W_m2K is not None:
-            g = np.asarray(inputs.h_W_m2K, float) * np.array([cell.areas_m2[w] for w in cell.walls])
+        coolant = _kelvin("coolant_K", inputs.coolant_K, len(cell.walls))
+        areas = np.array([cell.areas_m2[w] for w in cell.walls])
+        h = _numbers("h_W_m2K", np.nan if inputs.h_W_m2K is None else inputs.h_W_m2K, len(areas))
+        if not (~(np.abs(h) < HUGE) | ((h >= 0) & (h <= LARGEST_H))).all():
+            expected = f"0 to {LARGEST_H:g}, or NaN for the model's own"
+            raise InputError(f"h_W_m2K = {inputs.h_W_m2K!r}", expected=expected)
         heat = np.nan if inputs.heat_W is None else inputs.heat_W
-        return np.concatenate([[inputs.current_A, inputs.voltage_V, heat], coolant, g]).astype(self.dtype)
+        drive = _numbers("current_A, voltage_V, heat_W", [inputs.current_A, inputs.voltage_V, heat], 3)
+        return np.concatenate([drive, coolant, h * areas]).astype(self.dtype)
+
+    def _check_belief(self, belief: Belief, engine: Any) -> None:
+        row = getattr(belief, "row", None)
+        if row is None or row.shape != (engine.state_size,) or row.dtype != self.dtype or not np.isfinite(row).all():
+            found = "the belief is not finite, or of another order or precision"
+            raise InputError(found, where=repr(self), hint="make one with start()")
+
+
+def _numbers(label: str, values: Any, count: int) -> Array:
+    """Return `count` numbers, NaN among them; one number stands for all."""
+    try:
+        given = np.asarray(values, float)
+        return np.array(np.broadcast_to(given, (count,)) if given.ndim == 0 else given.reshape(count))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{label}: found {values!r}", expected=f"{count} number{'s' * (count > 1)}") from error
+
+
+def _kelvin(label: str, values: Any, count: int, *, absent: bool = True) -> Array:
+    """Return `count` temperatures that can only be kelvin; NaN and what is beyond 1e6 is absent, if it may be."""
+    T = _numbers(label, values, count)
+    missing = ~(np.abs(T) < HUGE) if absent else np.zeros(count, bool)
+    if not (missing | ((T > COLDEST_K) & (T < HOTTEST_K))).all():
+        raise InputError(f"{label}: found {values!r}", expected=f"kelvin, {COLDEST_K:g} to {HOTTEST_K:g}")
+    return T

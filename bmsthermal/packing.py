@@ -59,7 +59,9 @@ class Packed:
         return np.concatenate(parts).astype(dtype)
 
 
-def pack(reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_share: float, ambient_offset_K: float) -> Packed:
+def pack(
+    reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_share: float, ambient_offset_K: float
+) -> Packed:
     """Lay out a reduced model and its noise.
 
     Parameters

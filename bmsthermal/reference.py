@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from bmsthermal.curves import Array
 from bmsthermal.packing import Packed, unpack_covariance
 
-_HUGE = 1.0e6  # what the kernel takes for absent, beside NaN
+HUGE = 1.0e6  # what the kernel takes for absent, beside NaN
 
 
 def present(value: float) -> bool:
     """Whether a number is neither NaN nor absurd."""
-    return bool(-_HUGE < value < _HUGE)
+    return bool(-HUGE < value < HUGE)
 
 
 class Reference:
@@ -64,7 +64,7 @@ class Reference:
         coolant = np.array(u[3 : 3 + self.walls]) - m.coolant_reference_K
         given = np.array(u[3 + self.walls :])
         g = np.where([present(value) and value >= 0 for value in given], given, m.conductance_W_K)
-        open_ = np.abs(np.nan_to_num(coolant, nan=np.inf)) < _HUGE
+        open_ = np.abs(np.nan_to_num(coolant, nan=np.inf)) < HUGE
         g = np.where(open_, g, 0.0)
 
         # x+ = W (D x + d heat) + surroundings,  W = 1 - S (1 + g E'S)^-1 g E'

@@ -209,4 +209,4 @@ def test_packed_rows_have_the_order_of_the_struct(a123, slab):
     assert len(row) - len(packed.row(np.float64, sensors=3)) == 5 * (n + 2 + 1)
     np.testing.assert_allclose(packed.sense[0] + 0.0, 0.9 * packed.wall[0])
     np.testing.assert_allclose(packed.mixed, [[0.1, 0], [0, 0.1], [0, 0.1]])
-    assert pack(observer.reduced, [0], observer.noise, 0.0).mixed.tolist() == [[0.0, 0.0]]
+    assert pack(observer.reduced, [0], observer.noise, 0.0, 0.0).mixed.tolist() == [[0.0, 0.0]]

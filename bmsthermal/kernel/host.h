@@ -4,6 +4,8 @@
  * at once. A model, a state, an input and an output are rows of num_t in the
  * order of their structs: all members have that type, so there is no padding.
  */
+#include <stddef.h>
+
 #include "vectors.h"
 
 #define ROM_U 1

@@ -61,6 +61,7 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
 
 static const observer_t ROM_(entry) = {
     sizeof(ROM_(model_t)) / sizeof(num_t), sizeof(ROM_(state_t)) / sizeof(real_t),
-    sizeof(ROM_(input_t)) / sizeof(real_t), sizeof(ROM_(output_t)) / sizeof(real_t), OBS_LANES, ROM_(run)};
+    sizeof(ROM_(input_t)) / sizeof(real_t), sizeof(ROM_(output_t)) / sizeof(real_t), OBS_LANES,
+    offsetof(ROM_(model_t), sensors) / sizeof(num_t), offsetof(ROM_(model_t), table_last) / sizeof(num_t), ROM_(run)};
 
 #undef ROM_N

@@ -6,6 +6,7 @@
 #define OBS_KERNEL_OF(type, name)                                                                            \
     typedef struct {                                                                                         \
         int model, state, input, output, lanes;                                                              \
+        int sensors_at, table_last_at; /* places in a model of what bounds a loop or a table */              \
         void (*run)(const type *model, type *state, const type *u, const type *z, type *out, type *past,     \
                     int sensors, long steps, long cells);                                                    \
     } name
