@@ -9,7 +9,7 @@ import numpy as np
 
 from bmsthermal.console import console, print_table
 from bmsthermal.coupled import CoupledModel
-from bmsthermal.plot import AMBIENT, CORE, CURRENT, SURFACE, figure, save
+from bmsthermal.plot import AMBIENT, CORE, figure, save
 from bmsthermal.reduction import METHODS, ReducedModel
 from bmsthermal.vehicle import Vehicle, load_schedule
 from rom.certify import Certificate, certify
@@ -76,28 +76,32 @@ def print_certificate(certificate: Certificate, reduced: ReducedModel) -> None:
 
 
 def draw_certificate(certificate: Certificate, reduced: ReducedModel, path: str | Path | None = None) -> Any:
-    """Core error against states, one panel per run, a line per method and heat-transfer coefficient."""
-    drawn = figure(height=4.2)
-    colours = dict(zip(METHODS, (CORE, SURFACE, CURRENT, "#1b7837"), strict=True))
-    shades = np.linspace(0.3, 1.0, len(H_W_m2K))
+    """Core error against states, one panel per run: the method that was taken at every h, the others at one."""
+    drawn = figure(height=4.4)
+    walls = list(dict.fromkeys(e.conductance for e in certificate.errors))
+    shades = np.linspace(0.35, 1.0, len(H_W_m2K))
+    others = [m for m in dict.fromkeys(e.method for e in certificate.errors) if m != reduced.method]
     for axes, (run, title) in zip(drawn.subplots(1, len(RUNS), sharey=True), RUNS.items(), strict=True):
-        walls = list(dict.fromkeys(e.conductance for e in certificate.errors))
-        for method in dict.fromkeys(e.method for e in certificate.errors):
-            for wall, h, shade in zip(walls, H_W_m2K, shades, strict=True):
-                errors = [e for e in certificate.errors if (e.method, e.run, e.conductance) == (method, run, wall)]
-                label = f"{method}, h {h:g}" if run == "source" else None
-                axes.semilogy(
-                    [e.order for e in errors], [e.step for e in errors], "o-", ms=3, lw=1.2,
-                    color=colours[method], alpha=shade, label=label,
-                )  # fmt: skip
+
+        def line(method: str, wall: tuple[float, ...], run: str = run) -> tuple[list[int], list[float]]:
+            errors = [e for e in certificate.errors if (e.method, e.run, e.conductance) == (method, run, wall)]
+            return [e.order for e in errors], [e.step for e in errors]
+
+        for method, style in zip(others, (":", "--", "-."), strict=False):
+            axes.semilogy(*line(method, walls[1]), style, lw=1.0, color=AMBIENT, label=f"{method}, h {H_W_m2K[1]:g}")
+        for wall, h, shade in zip(walls, H_W_m2K, shades, strict=True):
+            orders, errors = line(reduced.method, wall)
+            axes.semilogy(orders, errors, "o-", ms=4, lw=1.6, color=CORE, alpha=shade, label=f"{reduced.method}, h {h:g}")
         axes.axvline(reduced.order, color=AMBIENT, lw=0.8, ls=":")
         axes.axhline(0.1, color=AMBIENT, lw=0.8, ls="--")
+        axes.text(reduced.order, axes.get_ylim()[0], " taken", fontsize=7, color=AMBIENT, va="bottom")
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("thermal states")
         axes.set_xticks(sorted({e.order for e in certificate.errors}))
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
     drawn.axes[0].set_ylabel("largest core error, K")
-    drawn.axes[0].legend(fontsize=6, frameon=False, ncols=len(colours), columnspacing=0.8, handlelength=1.2)
-    drawn.suptitle(f"{reduced.cell.name}: {len(reduced.position_m)} states reduced", fontsize=10)
+    drawn.axes[1].text(min(ORDERS), 0.1, "0.1 K", fontsize=7, color=AMBIENT, va="bottom")
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right center")
+    drawn.suptitle(f"{reduced.cell.name}: {len(reduced.position_m)} states reduced; h in W/m2K", fontsize=10)
     return save(drawn, path)

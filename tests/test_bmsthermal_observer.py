@@ -385,7 +385,7 @@ def test_mistakes_get_a_sentence(reduced, observer, a123, drive):
         with pytest.raises(InputError, match="expected 0 to 1"):
             observer.run(drive[0], initial_soc=soc)
     for degC in (25.0, NAN, 1e4):
-        with pytest.raises(InputError, match="a temperature in kelvin"):
+        with pytest.raises(InputError, match="expected kelvin, 150 to 1000"):
             observer.start(degC, 0.5)
 
 
