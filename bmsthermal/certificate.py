@@ -94,7 +94,7 @@ def draw_certificate(certificate: Certificate, reduced: ReducedModel, path: str 
             axes.semilogy(orders, errors, "o-", ms=4, lw=1.6, color=CORE, alpha=shade, label=f"{reduced.method}, h {h:g}")
         axes.axvline(reduced.order, color=AMBIENT, lw=0.8, ls=":")
         axes.axhline(0.1, color=AMBIENT, lw=0.8, ls="--")
-        axes.text(reduced.order, axes.get_ylim()[0], " taken", fontsize=7, color=AMBIENT, va="bottom")
+        axes.text(reduced.order, 0.01, " taken", fontsize=7, color=AMBIENT, transform=axes.get_xaxis_transform())
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("thermal states")
         axes.set_xticks(sorted({e.order for e in certificate.errors}))

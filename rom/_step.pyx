@@ -38,8 +38,8 @@ cdef class Stepper:
     Raises
     ------
     ValueError
-        If the size was not built, the dtype is neither of the two, or a
-        number is not finite.
+        If the size was not built, the dtype is neither of the two, or the
+        numbers of `step` do not fit each other or are not finite.
     """
 
     # Rows are wide enough for double and hold float where `single`.
@@ -52,7 +52,7 @@ cdef class Stepper:
     cdef int modes, inputs, faces
     cdef object dtype
 
-    def __init__(self, step, g=0.0, dtype=np.float64):
+    def __cinit__(self, step, g=0.0, dtype=np.float64):  # once for ever: no state without its kernel
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float64, np.float32):
             raise ValueError(f"dtype must be float64 or float32, got {self.dtype}")
@@ -66,7 +66,8 @@ cdef class Stepper:
                 f"no compiled step for {self.modes} modes, {sources} sources and {self.faces} walls: "
                 f"at most {STEP_N}, {STEP_U} and {STEP_W}; take rom.step.PlainStepper"
             )
-        self._fill(self.model, np.vstack([step.decay, step.drive.T, step.wall.T, step.sink.T]))
+        rows = np.vstack([step.decay, step.drive.T, step.wall.T, step.sink.T])
+        self._fill(self.model, self._checked(rows, (1 + sources + 2 * self.faces, self.modes)))
         self._fill(self.state, np.zeros(self.modes))
         self.open(g)
 
@@ -94,10 +95,11 @@ cdef class Stepper:
         """State after one step with sources and surroundings `u` ``(u + w,)``."""
         cdef int i = 0
         cdef double value
-        if len(u) != self.inputs:
-            raise ValueError(f"expected {self.inputs} numbers, sources first, got {len(u)}")
+        cdef tuple now = tuple(u)  # its length is checked here and must not change below
+        if len(now) != self.inputs:
+            raise ValueError(f"expected {self.inputs} numbers, sources first, got {len(now)}")
         for i in range(self.inputs):
-            value = u[i]
+            value = now[i]
             if self.single:
                 (<float *>self.given)[i] = <float>value
                 value = (<float *>self.given)[i]
@@ -152,7 +154,7 @@ cdef class Stepper:
             return tuple([(<float *>self.state)[i] for i in range(self.modes)])
         return tuple([self.state[i] for i in range(self.modes)])
 
-    def _checked(self, values, shape):
+    cdef object _checked(self, values, shape):
         array = np.ascontiguousarray(values, self.dtype)
         if array.shape != shape:
             raise ValueError(f"expected shape {shape}, got {array.shape}")

@@ -26,7 +26,7 @@ class ModalStep:
     Parameters
     ----------
     decay
-        ``exp(-rate step)`` per mode, ``(n,)``.
+        ``exp(-rate step)`` per mode, ``(n,)``, from 0 to 1.
     drive
         Change of the modes per unit of source held for a step, ``(n, u)``.
     wall
@@ -36,6 +36,11 @@ class ModalStep:
         each row is a positive multiple of the row of `wall`.
     step_s
         Length of the step in seconds.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a number is not finite, a mode grows or the step has no length.
     """
 
     decay: Array
@@ -43,6 +48,19 @@ class ModalStep:
     wall: Array
     sink: Array
     step_s: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step_s < np.inf:
+            raise ValueError(f"step_s must be positive and finite, got {self.step_s!r}")
+        n, u, w = np.size(self.decay), np.shape(self.drive)[-1:], np.shape(self.wall)[-1:]
+        for name, shape in {"decay": (n,), "drive": (n, *u), "wall": (n, *w), "sink": (n, *w)}.items():
+            values = getattr(self, name)
+            if values.shape != shape:
+                raise ValueError(f"{name} has shape {values.shape}, expected {shape}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} must be finite: a NaN would stay in the state for ever")
+        if not ((self.decay >= 0).all() and (self.decay <= 1).all()):
+            raise ValueError(f"decay must be 0 to 1, got {self.decay.tolist()}")
 
     @classmethod
     def of(cls, modal: PassiveSystem, step_s: float) -> ModalStep:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bmsthermal import CoupledModel, Observer, load_cell
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("rom", "bmsthermal", "firmware_export", "hil")
 
@@ -30,9 +32,15 @@ def blocks():
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
+def test_the_cell_of_the_readme_is_one(tmp_path):
+    (block,) = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "mine.json").write_text(block)
+    cell = load_cell(tmp_path / "mine.json")
+    assert Observer(CoupledModel(cell).reduce(4)).start(298.15, 0.5).soc == 0.5
+
+
 def test_readme_blocks(tmp_path, monkeypatch):
     """The blocks run in order in one namespace, in a folder with a recorded drive called drive.csv."""
-    from bmsthermal import CoupledModel, load_cell
     from hil.demo import drive_current
     from hil.plant import Plant
     from hil.sensors import SensorSet

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -279,3 +282,63 @@ def test_sizes_that_were_not_built_are_named():
 def test_a_step_without_length_is_refused():
     with pytest.raises(ValueError, match="positive"):
         ModalStep.of(REDUCED["cylinder"], 0.0)
+
+
+FOUR = ModalStep.of(REDUCED["cylinder"], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sink": np.zeros((4, 60))}, r"sink has shape \(4, 60\), expected \(4, 1\)"),
+        ({"sink": np.zeros((4, 200000))}, "sink has shape"),
+        ({"sink": np.zeros((4, 0))}, "sink has shape"),
+        ({"decay": np.zeros((50000, 4))}, r"decay has shape \(50000, 4\)"),
+        ({"decay": np.zeros(3)}, r"drive has shape \(4, 1\), expected \(3, 1\)"),
+        ({"drive": np.zeros(4)}, "drive has shape"),
+        ({"wall": np.float64(1.0)}, "wall has shape"),
+        ({"decay": np.array([1.0, 0.5, np.nan, 0.1])}, "decay must be finite"),
+        ({"sink": np.full((4, 1), np.inf)}, "sink must be finite"),
+        ({"decay": np.array([1.0, 1.1, 0.5, 0.1])}, "decay must be 0 to 1"),
+        ({"step_s": np.inf}, "step_s must be positive and finite"),
+        ({"step_s": -1.0}, "step_s must be positive and finite"),
+    ],
+)
+def test_a_step_that_does_not_fit_itself_is_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        replace(FOUR, **change)
+
+
+@needs_kernel
+@pytest.mark.parametrize("change", [
+    {"sink": np.zeros((4, 60))}, {"sink": np.zeros((4, 0))}, {"decay": np.zeros((50000, 4))},
+    {"decay": np.full(4, np.nan)},
+])  # fmt: skip
+def test_the_kernel_never_copies_more_than_its_model_holds(change):
+    with pytest.raises(ValueError, match="expected shape|finite"):
+        Stepper(SimpleNamespace(**vars(FOUR) | change))
+
+
+@needs_kernel
+def test_a_stepper_is_whole_or_not_at_all():
+    with pytest.raises(TypeError):
+        Stepper.__new__(Stepper)
+    stepper, twin = Stepper(FOUR, 0.3), Stepper(FOUR, 0.3)
+    stepper.__init__(ModalStep.of(random_modal(9, 1, 1), 1.0))  # it is what it was made as
+    assert stepper.step((5.0, 1.0)) == twin.step((5.0, 1.0))
+
+
+@STEPPERS
+def test_an_input_that_shrinks_while_it_is_read_is_no_matter(kind):
+    class Thief:
+        def __float__(self):
+            u.clear()
+            return 5.0
+
+    u = [Thief(), 1.0]
+    try:
+        state = kind(FOUR, 0.3).step(u)
+    except (TypeError, ValueError):  # NumPy reads it twice
+        assert kind is PlainStepper
+    else:
+        assert state == kind(FOUR, 0.3).step((5.0, 1.0))
