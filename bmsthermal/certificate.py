@@ -69,7 +69,7 @@ def print_certificate(certificate: Certificate, reduced: ReducedModel) -> None:
     print_table(title, columns, rows)
     worst = {name: max(getattr(k, name) for k in kept) for name in ("dc", "energy", "largest_pole")}
     console.print(
-        f"steady gain kept to {worst['dc']:.0e}, energy to {worst['energy']:.0e}, largest pole "
+        f"error of the steady gain {worst['dc']:.0e}, of the energy {worst['energy']:.0e}, largest pole "
         f"{worst['largest_pole']:.6f}, exactly {certificate.conserved} at 1 when insulated; heat scaled to "
         f"{GRADIENT_K:g} K core to surface; coolant -10 K, then a 10 K sine of 300 s; steps of {reduced.step_s:g} s"
     )

@@ -90,6 +90,11 @@ def conduct(
         flows in W, outputs are core, mean (by heat content) and each wall.
     position_m : (n,) ndarray
         Coordinate of each node.
+
+    Raises
+    ------
+    ArithmeticError
+        If a heat capacity is not positive, or a conductance or a share of the heat is not finite.
     """
     thickest = max(layer.outer_m - layer.inner_m for layer in layers)
     x: list[float] = []
@@ -135,6 +140,8 @@ def _assemble(
         K[j, j] += conductance
         K[i, j] -= conductance
         K[j, i] -= conductance
+    if not ((capacity > 0).all() and np.isfinite(K).all() and np.isfinite(heat / heat.sum()).all()):
+        raise ArithmeticError("a heat capacity is not positive, or a conductance or the shape of the heat not finite")
     unit = np.eye(n)
     walls: tuple[str, ...] = ("side",)
     core, E = unit[0], unit[:, [n - 1]]

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from bmsthermal.errors import InputError
 
-console = Console(highlight=False)
+#: Says what it is given: a file called ``a[b]`` or ``:smile:`` is no markup.
+console = Console(highlight=False, markup=False, emoji=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,23 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.reduction import METHODS, ReducedModel
 from bmsthermal.run import Run
+from bmsthermal.schema import ORDER, STEP, check_number
 from bmsthermal.simulation import Simulation, simulate
 from rom import PassiveSystem
+
+
+@contextmanager
+def _solving(cell: Cell) -> Iterator[None]:
+    """Say of which cell the numbers are when they cannot be computed with."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, ArithmeticError) as error:
+        raise InputError(
+            f"cannot solve its heat conduction ({error})", where=cell.name,
+            hint="is a dimension, a conductivity or a contact resistance extreme?",
+        ) from error  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,8 @@ class CoupledModel:
     @cached_property
     def _conduction(self) -> tuple[PassiveSystem, Array]:
         cell = self.cell
-        return conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes, heat_shape=self.heat_shape)
+        with _solving(cell):
+            return conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes, heat_shape=self.heat_shape)
 
     @property
     def system(self) -> PassiveSystem:
@@ -89,7 +106,9 @@ class CoupledModel:
         step_s: float = 1.0,
     ) -> Simulation:
         """Run the full model, each step held exactly; see `bmsthermal.simulation.simulate`."""
-        step = self.system.hold(self.conductance_W_K, step_s)
+        check_number(step_s, STEP, "step_s")
+        with _solving(self.cell):
+            step = self.system.hold(self.conductance_W_K, step_s)
         # The constant in the closed modes: where the steady state of one kelvin outside, no heat, would be.
         ones = np.linalg.lstsq(step.C, np.ones(len(step.C)), rcond=None)[0]
         if (self.conductance_W_K > 0).all():
@@ -116,18 +135,20 @@ class CoupledModel:
         Raises
         ------
         InputError
-            If the order is larger than the full model or smaller than 1, or
-            the method is unknown.
+            If the order is larger than the full model or smaller than 1, the
+            method is unknown, or the numbers of the cell cannot be solved with.
         """
         if method not in METHODS:
             raise InputError(f"unknown method {method!r}", expected="one of " + ", ".join(METHODS))
         if not isinstance(order, int | np.integer) or isinstance(order, bool) or not 1 <= order <= self.system.order:
             raise InputError(f"order {order!r}", expected=f"1 to {self.system.order}, the states of the full model")
-        if not isinstance(step_s, int | float) or isinstance(step_s, bool) or not 0 < step_s < np.inf:
-            raise InputError(f"step_s = {step_s!r}", expected="a positive number of seconds")
-        basis = METHODS[method](self.system, order)
-        modal, shapes = self.system.project(basis).modal()
-        return ReducedModel(self.cell, modal, basis @ shapes, self.position_m, float(step_s), method)
+        check_number(step_s, STEP, "step_s")
+        with _solving(self.cell):
+            basis = METHODS[method](self.system, order)
+            modal, shapes = self.system.project(basis).modal()
+            reduced = ReducedModel(self.cell, modal, basis @ shapes, self.position_m, float(step_s), method)
+            reduced.verify()
+        return reduced
 
 
 def load_model(
@@ -159,12 +180,7 @@ def load_model(
             )  # fmt: skip
         return reduced
     cell = load_cell(name)
-    settings = {"Order": 4, "Step [s]": 1.0} | dict(cell.settings)
-    order = settings["Order"] if order is None else order
-    step_s = settings["Step [s]"] if step_s is None else step_s
-    for value, kind, key, wanted in (
-        (order, int, "Order", "a whole number"), (step_s, int | float, "Step [s]", "a number"),
-    ):  # fmt: skip
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"found {value!r}", where=f"{cell.name}, Observer, {key!r}", expected=wanted)
+    settings = {ORDER: 4, STEP: 1.0} | dict(cell.settings)
+    order = settings[ORDER] if order is None else order
+    step_s = settings[STEP] if step_s is None else step_s
     return CoupledModel(cell).reduce(order, step_s=step_s, method=method)

@@ -19,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from bmsthermal.errors import InputError
 
 Array = NDArray[np.float64]
+#: Largest number there is: a whole number of Python may be beyond it.
+LARGEST = float(np.finfo(float).max)
 
 _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -64,7 +66,9 @@ class Curve:
         elif isinstance(self.source, str):
             if not np.isfinite(self(0.5)):
                 raise InputError(f"{self.source!r:.60} is not a number at x = 0.5", where=self.where)
-        elif isinstance(self.source, bool) or not isinstance(self.source, int | float) or not np.isfinite(self.source):
+        elif isinstance(self.source, bool) or not (
+            isinstance(self.source, int | float) and abs(self.source) <= LARGEST
+        ):
             raise InputError(f"found {self.source!r:.60}", where=self.where, expected="a finite number")
 
     def _check_table(self, table: Mapping[str, Any]) -> None:
@@ -72,7 +76,7 @@ class Curve:
             raise InputError(f"table has the keys {sorted(table)}", where=self.where, expected="'x' and 'y'")
         try:
             columns = [np.asarray(table[key]) for key in "xy"]
-        except ValueError as error:  # rows of different length
+        except (ValueError, OverflowError) as error:  # rows of different length, or beyond what a number holds
             raise InputError("table holds something that is not a number", where=self.where) from error
         if any(column.dtype.kind not in "iuf" for column in columns):
             raise InputError("table holds something that is not a number", where=self.where)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bmsthermal.belief import Belief, Estimate
 from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K, write_whole
 from bmsthermal.packing import HOST_SENSORS, unpack_covariance
 from bmsthermal.run import Run
@@ -49,7 +50,7 @@ class Score:
             ("core RMSE", f"{self.rmse_K:.3f} K (raw {self.raw_rmse_K:.3f} K)"),
             ("core maximum error", f"{self.max_K:.3f} K (raw {self.raw_max_K:.3f} K)"),
             ("inside 2 sigma", f"{100 * self.coverage:.1f} %"),
-            ("median sigma", f"{self.median_std_K:.3f} K, {self.median_std_K / self.rmse_K:.2f} x RMSE"),
+            ("median sigma of the core", f"{self.median_std_K:.3f} K, {self.median_std_K / self.rmse_K:.2f} x RMSE"),
             ("thermocouple mismatch", f"{self.mismatch_K:+.3f} K in the first {MISMATCH_SAMPLES} samples, subtracted"),
         ]
 
@@ -163,14 +164,26 @@ class Estimates:
         return _read(self.observer, self.states, self.observer.reduced.point(position_m))
 
     def score(self, start_s: float = -np.inf) -> Score | None:
-        """Compare with the measured core from `start_s` on; None where it was not measured."""
+        """Compare with the measured core from `start_s` on; None where no row has both core and surface.
+
+        Raises
+        ------
+        InputError
+            If the core was measured, but not from `start_s` on.
+        """
         if self.run is None or self.run.core_K is None:
             return None
         core, surface = self.run.core_K, next(iter(self.run.surfaces_K.values()))
         both = np.isfinite(core) & np.isfinite(surface)
+        if not both.any():
+            return None
         first = np.flatnonzero(both)[:MISMATCH_SAMPLES]
         mismatch = float((core - surface)[first].mean())
         judged = np.isfinite(core) & (self.time_s >= start_s)
+        if not judged.any():
+            last = self.time_s[np.isfinite(core)][-1]
+            found = f"no core was measured from {start_s:g} s on"
+            raise InputError(found, where="--score-from-s", expected=f"at most {last:g} s")
         raw = (self.core_K - core)[judged]
         error = raw + mismatch
         std = self.core_std_K[judged]

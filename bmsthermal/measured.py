@@ -23,6 +23,10 @@ from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.run import INPUTS, Run
 
 HOT_DEGC = 150.0
+#: Median that is no cell's voltage, and current that is no cell's.
+HIGH_V, HIGH_A = 100.0, 500.0
+#: What a number can be, by the unit at the end of its column's name; beyond it is a logger's mark for "nothing".
+LIMITS = {"degC": (-100.0, 200.0), "V": (-HIGH_V, HIGH_V)}
 
 _SURFACE = re.compile(r"surface(_\w+)?_degC")
 _NUMBER = re.compile(r"[-+.\deE]*")
@@ -71,7 +75,7 @@ def read_measured(
     Warns
     -----
     InputWarning
-        If a unit looks wrong: current in mA, voltage in mV, time in ms or hours.
+        If a unit looks wrong: current in mA, time in ms or hours.
     """
     where, path = str(path), Path(path)
     wanted = [sensors] if isinstance(sensors, str) else list(sensors)
@@ -81,14 +85,14 @@ def read_measured(
     start = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
     if start is None:
         raise InputError("the file is empty", where=where, expected="a header line and rows of numbers")
-    header = _header(lines[start], where)
-    theirs = _choose(header, ours, wanted, ambient_degC is None, where)
     try:
+        header = _header(lines[start], where)
+        theirs = _choose(header, ours, wanted, ambient_degC is None, where)
         table, rows = _numbers(lines, start, header, theirs, where)
     except csv.Error as error:
         raise InputError(f"not a CSV table ({error})", where=where) from None
     _check_time(table["time_s"], rows, theirs["time_s"], where)
-    _check_values(table, theirs, [f"{sensor}_degC" for sensor in wanted], where)
+    _check_values(table, rows, theirs, [f"{sensor}_degC" for sensor in wanted], where)
 
     time_s = table["time_s"]
     if ambient_degC is not None:
@@ -122,8 +126,10 @@ def _check_options(
             )
     if current_sign not in ("discharge", "charge"):
         raise InputError(f"current sign {current_sign!r}", expected="'discharge' or 'charge'")
-    if ambient_degC is not None and not -ZERO_DEGC_K < ambient_degC < HOT_DEGC:
-        raise InputError(f"{ambient_degC!r}", where="--ambient-degC", expected="degC and not kelvin")
+    low, high = LIMITS["degC"]
+    if ambient_degC is not None and not low <= ambient_degC <= high:
+        expected = f"{low:g} to {high:g}, degC and not kelvin"
+        raise InputError(f"{ambient_degC!r}", where="--ambient-degC", expected=expected)
 
 
 def _text(path: Path) -> str:
@@ -206,7 +212,9 @@ def _numbers(
     names = list(theirs.values())
     pick = itemgetter(*map(header.index, names))
     values, rows = array("d"), array("q")
-    reader = csv.reader(lines[start + 1 :])
+    body = lines[start + 1 :]
+    number = float if all(line.isascii() and "_" not in line for line in body) else _plain
+    reader = csv.reader(body)
     for cells in reader:
         row = start + 1 + reader.line_num
         if not cells or (len(cells) == 1 and not cells[0].strip()):
@@ -216,7 +224,7 @@ def _numbers(
             raise InputError(f"{len(cells)} cells", where=f"{where}, row {row}", expected=expected)
         chosen = pick(cells)
         try:
-            values.extend([float(cell) if cell else np.nan for cell in chosen])
+            values.extend([number(cell) if cell else np.nan for cell in chosen])
         except ValueError:
             pairs = zip(chosen, names, strict=True)
             values.extend([_number(cell, _cell(where, row, name)) for cell, name in pairs])
@@ -232,9 +240,17 @@ def _numbers(
     return dict(zip(theirs, columns, strict=True)), numbers
 
 
+def _plain(cell: str) -> float:
+    """Read a number as every program writes it: Python alone also takes ``1_0`` and the digits of all scripts."""
+    cell = cell.strip()
+    if "_" in cell or not cell.isascii():
+        raise ValueError
+    return float(cell)
+
+
 def _number(cell: str, where: str) -> float:
     try:
-        return float(cell) if cell.strip() else np.nan
+        return _plain(cell) if cell.strip() else np.nan
     except ValueError:
         expected = "a number or a blank cell"
         raise InputError(f"{cell!r} is not a number", where=where, expected=expected) from None
@@ -258,7 +274,9 @@ def _check_time(time_s: Array, rows: NDArray[np.int64], name: str, where: str) -
         _warn(where, name, f"steps by {usual:.3g}, which looks like {unit}, expected seconds")
 
 
-def _check_values(table: dict[str, Array], theirs: dict[str, str], surfaces: list[str], where: str) -> None:
+def _check_values(
+    table: dict[str, Array], rows: NDArray[np.int64], theirs: dict[str, str], surfaces: list[str], where: str
+) -> None:
     for ours in ("current_A", "voltage_V", *surfaces):
         if np.isnan(table[ours]).all():
             raise InputError(f"column {theirs[ours]!r} is entirely blank", where=where, expected="numbers")
@@ -267,16 +285,23 @@ def _check_values(table: dict[str, Array], theirs: dict[str, str], surfaces: lis
             found = f"column {theirs[ours]!r} has a median of {np.nanmedian(column):.4g}"
             raise InputError(found, where=where, expected="degC", hint="subtract 273.15 if it is in kelvin")
     current, voltage = theirs["current_A"], theirs["voltage_V"]
-    high = np.nanpercentile(np.abs(table["current_A"]), 95)
+    amperes = np.abs(table["current_A"])
+    high, most = np.nanpercentile(amperes, 95), np.nanmax(amperes)
     low, usual = np.nanmin(table["voltage_V"]), np.nanmedian(table["voltage_V"])
-    if usual < 0.5:
+    if not 0.5 <= usual <= HIGH_V:
         found = f"column {voltage!r} has a median of {usual:.4g} V"
-        hint = "if current and voltage are swapped, map them with --columns"
+        hint = "divide by 1000 if it is in mV" if usual > HIGH_V else "if current and voltage are swapped, map them with --columns"
         raise InputError(found, where=where, expected="the voltage of a cell", hint=hint)
-    if high > 500:
+    for ours, column in table.items():
+        least, largest = LIMITS.get(ours.rsplit("_", 1)[1], (-np.inf, np.inf))
+        for i in np.flatnonzero((column < least) | (column > largest))[:1]:
+            cell, expected = _cell(where, rows[i], theirs[ours]), f"{least:g} to {largest:g}"
+            raise InputError(f"{column[i]:.6g}", where=cell, expected=expected, hint="leave blank what was not measured")
+    if high > HIGH_A:
         _warn(where, current, f"reaches {high:.4g}, which looks like mA, expected A of one cell")
-    if usual > 100:
-        _warn(where, voltage, f"has a median of {usual:.4g}, which looks like mV, expected V of one cell")
+    elif most > 10 * HIGH_A:
+        i = int(np.nanargmax(amperes))
+        _warn(where, current, f"holds {table['current_A'][i]:.6g} in row {rows[i]}, expected A of one cell")
     if low < 0:
         _warn(where, voltage, f"goes down to {low:.4g} V, expected positive volts; is it the current?")
 

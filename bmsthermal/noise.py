@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from bmsthermal.cell import Cell
-from bmsthermal.errors import InputError
-from bmsthermal.schema import NOISE
+from bmsthermal.schema import NOISE, check_number
 
 _CONDUCTIVITY = ("Radial thermal conductivity [W.m-1.K-1]", "Through-plane thermal conductivity [W.m-1.K-1]")
 
@@ -36,6 +33,11 @@ class Noise:
         Uncertainty of the start: of the level, and of core minus surface.
     lost_heat_W
         Heat that may flow unseen while current or voltage is missing, in W.
+
+    Raises
+    ------
+    InputError
+        If one is not a number in its plausible range (`bmsthermal.schema.RANGES`).
     """
 
     heat_W_rts: float = 3.0
@@ -47,14 +49,8 @@ class Noise:
     lost_heat_W: float = 5.0
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            positive = item.name in ("heat_W_rts", "sensor_K")
-            if not np.isfinite(value) or value < 0 or (positive and value == 0):
-                raise InputError(
-                    f"found {value!r}", where=f"Observer, {NOISE[item.name]!r}",
-                    expected="a positive number" if positive else "a number >= 0",
-                )  # fmt: skip
+        for name, key in NOISE.items():
+            check_number(getattr(self, name), key, f"Observer, {key!r}")
 
     @classmethod
     def of(cls, cell: Cell) -> Noise:
@@ -63,10 +59,6 @@ class Noise:
         if "gradient" not in given:
             spread = [cell.spread[key] for key in _CONDUCTIVITY if key in cell.spread]
             given |= {"gradient": spread[0]} if spread else {}
-        for name, value in given.items():
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                where = f"{cell.name}, Observer, {NOISE[name]!r}"
-                raise InputError(f"found {value!r}", where=where, expected="a number")
         return cls(**given)
 
     def document(self) -> Mapping[str, float]:

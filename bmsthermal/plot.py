@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmsthermal.files import ZERO_DEGC_K, write_whole
+from bmsthermal.errors import InputError
+from bmsthermal.files import PICTURES, ZERO_DEGC_K, write_whole
 
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
@@ -32,13 +33,11 @@ def save(drawn: Any, path: str | Path | None) -> Any:
     if path is not None:
         buffer = io.BytesIO()
         kind = Path(path).suffix.lstrip(".").lower() or "png"
-        if kind not in drawn.canvas.get_supported_filetypes():
-            from bmsthermal.errors import InputError
-
-            raise InputError(f"cannot draw a {kind!r} file", where=str(path), expected=".png, .svg or .pdf")
+        if f".{kind}" not in PICTURES:
+            raise InputError(f"cannot draw a {kind!r} file", where=str(path), expected=" or ".join(PICTURES))
         # a picture carries no date and no version: the same result is the same bytes
         blank = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
-        drawn.savefig(buffer, format=kind, dpi=130, metadata=blank.get(kind))
+        drawn.savefig(buffer, format=kind, dpi=130, metadata=blank[kind])
         write_whole(path, buffer.getvalue())
     return drawn
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bmsthermal import schema
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
@@ -165,8 +168,23 @@ class ReducedModel:
         outputs = ("core_K", "mean_K", *(f"surface_{w}_K" for w in self.cell.walls))
         return StateSpace(A, B, self.outputs, D, self.step_s, inputs, outputs).to_control()
 
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        """What `save` writes beside the cell, by name."""
+        modal = self.modal
+        arrays = {"rates": np.diag(modal.K), "B": modal.B, "E": modal.E, "C": modal.C}
+        return arrays | {"shapes": self.shapes, "position_m": self.position_m}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the model: its cell, its settings and every number, to the last bit."""
+        content = hashlib.sha256(json.dumps([self.cell.digest, self.cell.name, self.step_s, self.method]).encode())
+        for name, array in self._arrays.items():
+            content.update(f"{name} {array.shape}".encode() + array.astype("<f8").tobytes())
+        return content.hexdigest()
+
     def verify(self) -> None:
-        """Check the answer: poles inside the unit circle, one at 1 when insulated, mean conserved.
+        """Check the answer: poles inside the unit circle, one at 1 when insulated, mean and one kelvin conserved.
 
         Raises
         ------
@@ -176,18 +194,19 @@ class ReducedModel:
         insulated = self.step.poles(0.0)
         if np.sum(insulated == 1.0) != 1 or insulated.max() > 1.0:
             raise ArithmeticError(f"insulated poles are {insulated}: expected exactly one at 1")
-        if self.step.poles(self.conductance_W_K).max() > 1.0:
+        if self.step.poles(self.conductance_W_K).max() > 1.0 + 1e-12:  # rounding
             raise ArithmeticError("a pole is outside the unit circle")
         if np.abs(self.modal.C[1, 1:] * self.modal.E[1:, 0]).max(initial=0.0) > 1e-9 * abs(self.modal.C[1, 0]):
             raise ArithmeticError("a mode other than the constant carries heat")
+        if np.abs(self.outputs @ self.constant - 1.0).max() > 1e-6:
+            raise ArithmeticError("one kelvin everywhere is not read as one kelvin")
 
     def save(self, path: str | Path) -> None:
         """Write an ``.npz`` that holds the cell too; the same model gives the same bytes."""
         buffer = io.BytesIO()
-        settings = {"step_s": self.step_s, "method": self.method, "name": self.cell.name, "digest": self.cell.digest}
+        settings = {"step_s": self.step_s, "method": self.method, "name": self.cell.name, "digest": self.digest}
         np.savez(
-            buffer, rates=np.diag(self.modal.K), B=self.modal.B, E=self.modal.E, C=self.modal.C,
-            shapes=self.shapes, position_m=self.position_m,
+            buffer, allow_pickle=False, **self._arrays,
             cell=json.dumps(self.cell.document), settings=json.dumps(settings),
         )  # fmt: skip
         write_whole(path, buffer.getvalue())
@@ -199,24 +218,40 @@ class ReducedModel:
         Raises
         ------
         InputError
-            If the file is not a reduced model, or its cell is not the one it was made from.
+            If there is no such file, it is not a reduced model, or it was changed after it was saved.
         """
+        if not os.path.isfile(path):
+            raise InputError("no such file", where=str(path))
         try:
-            with np.load(path, allow_pickle=False) as data:
-                arrays = {key: data[key] for key in data.files}
-            settings, document = json.loads(str(arrays["settings"])), json.loads(str(arrays["cell"]))
-            cell = Cell(settings["name"], document)
-            if cell.digest != settings["digest"]:
-                raise InputError(
-                    "the cell inside was changed after the reduction", where=str(path), hint="reduce it again"
-                )
-            walls = cell.walls
-            modal = PassiveSystem(
-                np.eye(len(arrays["rates"])), np.diag(arrays["rates"]), arrays["B"], arrays["E"], arrays["C"],
-                ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
-            )  # fmt: skip
-            return cls(cell, modal, arrays["shapes"], arrays["position_m"], settings["step_s"], settings["method"])
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError("not a reduced model", where=str(path), hint="make one with bmsthermal reduce") from error
+            model, digest = cls._read(path)
+            if model.digest != digest:
+                raise ValueError("changed after it was saved")
+            model.verify()
+        except Exception as error:  # a damaged archive raises a dozen kinds, from BadZipFile to MemoryError
+            raise InputError(
+                f"not a reduced model ({str(error).splitlines()[0] if str(error) else type(error).__name__})",
+                where=str(path), hint="make one with bmsthermal reduce",
+            ) from error  # fmt: skip
+        return model
+
+    @classmethod
+    def _read(cls, path: str | Path) -> tuple[ReducedModel, str]:
+        """Return the model of a file and the digest that it should have."""
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {key: data[key] for key in data.files}
+        settings, document = json.loads(str(arrays.pop("settings"))), json.loads(str(arrays.pop("cell")))
+        cell, step_s = Cell(str(settings["name"]), document), settings["step_s"]
+        walls = cell.walls
+        r, n = len(arrays["rates"]), len(arrays["position_m"])
+        wanted = {"shapes": (n, r), "rates": (r,), "position_m": (n,), "B": (r, 1), "E": (r, len(walls))}
+        for name, shape in (wanted | {"C": (2 + len(walls), r)}).items():
+            array = arrays[name]
+            if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
+                raise ValueError(f"{name} is not {shape} finite numbers")
+        schema.check_number(step_s, schema.STEP, "step_s")
+        modal = PassiveSystem(
+            np.eye(r), np.diag(arrays["rates"]), arrays["B"], arrays["E"], arrays["C"],
+            ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
+        )  # fmt: skip
+        model = cls(cell, modal, arrays["shapes"], arrays["position_m"], step_s, settings["method"])
+        return model, settings["digest"]

@@ -46,12 +46,25 @@ NOISE = {
     "start_gradient_K": "Start gradient uncertainty [K]",
     "lost_heat_W": "Lost heat uncertainty [W]",
 }
-OBSERVER = ("Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on", *NOISE.values())
+ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
+OBSERVER = (ORDER, STEP, SENSORS, OFFSET, CALIBRATED, *NOISE.values())
+REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
 
+#: Plausible numbers by key, or else by unit: what lies outside is a slip of units or a damaged file.
+RANGES: dict[str, tuple[float, float]] = {
+    "m": (1e-4, 10.0), "m2": (1e-8, 10.0), "m3": (1e-12, 10.0),
+    "kg.m-3": (1.0, 1e5), "J.K-1.kg-1": (1.0, 1e5), "W.m-1.K-1": (1e-3, 1e4), "W.m-2.K-1": (1e-6, 1e5),
+    "m2.K.W-1": (1e-8, 1.0), "J.mol-1": (1.0, 2e5), "A.h": (1e-6, 1e5), "s": (1e-3, 1e5),
+    "Can thickness [m]": (1e-5, 0.1), "Mandrel diameter [m]": (0.0, 10.0), SHARE: (0.0, 0.99), SPREAD: (1e-6, 10.0),
+    REFERENCE: (200.0, 400.0), CAPACITY: (0.1, 1e6), OPEN_CIRCUIT: (1e-3, 10.0), RESISTANCE: (1e-9, 1e3),
+    OFFSET: (-50.0, 50.0), "Heat noise [W.s0.5]": (1e-6, 1e6), "Sensor noise [K]": (1e-6, 1e3),
+    "Gradient uncertainty": (0.0, 1e3), "Offset uncertainty [K]": (0.0, 1e3), "Start uncertainty [K]": (0.0, 1e3),
+    "Start gradient uncertainty [K]": (0.0, 1e3), "Lost heat uncertainty [W]": (0.0, 1e6),
+}  # fmt: skip
 #: Largest plausible entropic coefficient in V/K, and voltage drop of a resistance at 1C in V.
 STEEP_ENTROPY_V_K, LARGE_DROP_V = 5e-3, 3.0
-#: How far the volume may be from that of the dimensions, as a share.
-VOLUME_SLACK = 0.3
+#: How far the volume may be from that of the dimensions, as a share, and the thinnest roll in m.
+VOLUME_SLACK, THIN_ROLL_M = 0.3, 1e-5
 
 
 def check(name: str, document: Mapping[str, Any]) -> None:
@@ -80,7 +93,7 @@ def check(name: str, document: Mapping[str, Any]) -> None:
     lumped, thermal = sections.get("Cell", {}), sections.get("User-defined", {})
     where = f"{name}, User-defined"
     form = text(thermal.get("Form factor"))
-    if form not in NEEDED:
+    if not isinstance(form, str) or form not in NEEDED:
         raise InputError(
             f"unknown form factor {form!r}" if form else "no 'Form factor'", where=where,
             expected="'cylinder' or 'slab', under 'description'",
@@ -89,17 +102,16 @@ def check(name: str, document: Mapping[str, Any]) -> None:
     _check_units(thermal, NEEDED[form], where)
     _check_there(lumped, LUMPED, f"{name}, Cell")
     _check_there(thermal, NEEDED[form], where)
-    if thermal.get("Can thickness [m]", 0.0) > 0:
-        _check_there(thermal, CAN, where)
-    for key in (*LUMPED, "Reference temperature [K]"):
+    for key in (*LUMPED, REFERENCE):
         if key in lumped:
-            _check_number(lumped[key], f"{name}, {key!r}")
+            check_number(lumped[key], key, f"{name}, {key!r}")
     for key in (*NEEDED[form], *OPTIONAL):
         if key in thermal and key not in CURVES:
             faces = thermal[key] if key == COOLING and isinstance(thermal[key], Mapping) else {"": thermal[key]}
             for face, number in faces.items():
-                at = f"{name}, {key!r}" + (f", {face!r}" if face else "")
-                _check_number(number, at, may_be_zero=key in MAY_BE_ZERO)
+                check_number(number, key, f"{name}, {key!r}" + (f", {face!r}" if face else ""))
+    if thermal.get("Can thickness [m]", 0.0) > 0:
+        _check_there(thermal, CAN, where)
     _check_geometry(lumped, thermal, form, where)
     for key in CURVES:
         if key in thermal:
@@ -109,10 +121,28 @@ def check(name: str, document: Mapping[str, Any]) -> None:
         raise InputError(f"found {spread!r}", where=f"{where}, {SPREAD!r}", expected="a number per key")
     for key, value in spread.items():
         if key != "description":
-            _check_number(value, f"{where}, {SPREAD!r}, {key!r}")
+            check_number(value, SPREAD, f"{where}, {SPREAD!r}, {key!r}")
     known = (*NEEDED["cylinder"], *NEEDED["slab"], *OPTIONAL, SPREAD, "Sources", "Form factor", "description")
     _warn_unknown(thermal, known, where)
-    _warn_unknown(document.get("Observer", {}), OBSERVER, f"{name}, Observer")
+    observer = document.get("Observer", {})
+    _check_observer(observer, f"{name}, Observer")
+    _warn_unknown(observer, OBSERVER, f"{name}, Observer")
+
+
+def check_number(value: Any, key: str, where: str) -> None:
+    """Hold a number against the plausible range of its key, or else of the unit that the key ends in.
+
+    Raises
+    ------
+    InputError
+        If it is not a number or not in the range (0 is, where the key may be zero).
+    """
+    low, high = RANGES[key if key in RANGES else key.split("[")[-1].rstrip("]")]
+    zero = low > 0 and key in MAY_BE_ZERO
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or not (low <= value <= high or (zero and value == 0)):
+        expected = f"a number from {low:g} to {high:g}" + (", or 0" if zero else "")
+        raise InputError(f"found {value!r:.60}", where=where, expected=expected)
 
 
 def text(value: Any) -> Any:
@@ -174,11 +204,25 @@ def _check_there(values: Mapping[str, Any], keys: Iterable[str], where: str) -> 
         raise InputError("no " + ", no ".join(map(repr, missing)), where=where, hint=hint)
 
 
-def _check_number(value: Any, where: str, *, may_be_zero: bool = False) -> None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
-    if not good or value < 0 or (value == 0 and not may_be_zero):
-        expected = "a number >= 0" if may_be_zero else "a positive number"
-        raise InputError(f"found {value!r}", where=where, expected=expected)
+def _check_observer(section: Mapping[str, Any], where: str) -> None:
+    for key in (STEP, OFFSET, *NOISE.values()):
+        if key in section:
+            check_number(section[key], key, f"{where}, {key!r}")
+    order, sensors, runs = section.get(ORDER, 4), section.get(SENSORS, ["surface"]), section.get(CALIBRATED, {})
+    if not isinstance(order, int) or isinstance(order, bool) or order < 1:
+        raise InputError(f"found {order!r:.60}", where=f"{where}, {ORDER!r}", expected="a whole number from 1")
+    named = isinstance(sensors, list | tuple) and all(isinstance(name, str) for name in sensors)
+    if not named or not sensors or len(set(sensors)) < len(sensors) or not all(map(_is_sensor, sensors)):
+        raise InputError(
+            f"found {sensors!r:.60}", where=f"{where}, {SENSORS!r}",
+            expected="a list of 'surface' or 'surface_NAME', each once",
+        )  # fmt: skip
+    if not isinstance(runs, Mapping) or not all(isinstance(digest, str) for digest in runs.values()):
+        raise InputError(f"found {runs!r:.60}", where=f"{where}, {CALIBRATED!r}", expected="a text per run")
+
+
+def _is_sensor(name: str) -> bool:
+    return name == "surface" or (name.startswith("surface_") and len(name) > len("surface_"))
 
 
 def _check_geometry(lumped: Mapping[str, Any], thermal: Mapping[str, Any], form: str, where: str) -> None:
@@ -187,17 +231,25 @@ def _check_geometry(lumped: Mapping[str, Any], thermal: Mapping[str, Any], form:
         raise InputError(
             f"faces {sorted(h)}", where=f"{where}, {COOLING!r}", expected=f"{list(WALLS[form])} for a {form}"
         )
-    if not thermal.get(SHARE, 0.0) < 1:
-        raise InputError(f"found {thermal[SHARE]!r}", where=f"{where}, {SHARE!r}", expected="less than 1")
     first, second = (float(thermal[key]) for key in NEEDED[form][:2])
-    if form == "cylinder" and not thermal.get("Mandrel diameter [m]", 0.0) < first:
-        raise InputError("the mandrel is not thinner than the cell", where=f"{where}, 'Mandrel diameter [m]'")
+    mandrel, can = (thermal.get(key, 0.0) for key in ("Mandrel diameter [m]", "Can thickness [m]"))
+    room = (first - mandrel) / 2 if form == "cylinder" else first / 2
+    if room < THIN_ROLL_M:
+        found = f"{mandrel!r} is not thinner than the cell with its {first!r}"
+        raise InputError(found, where=f"{where}, 'Mandrel diameter [m]'")
+    if room - can < THIN_ROLL_M:
+        raise InputError(
+            f"found {can!r}, which leaves no volume for the roll", where=f"{where}, 'Can thickness [m]'",
+            expected=f"less than {room:.3g}, from the cell's surface to its middle or mandrel",
+        )  # fmt: skip
     volume = np.pi / 4 * first**2 * second if form == "cylinder" else first * second
     if not abs(float(lumped["Volume [m3]"]) / volume - 1.0) <= VOLUME_SLACK:
         raise InputError(
             f"found {lumped['Volume [m3]']:g}, but {NEEDED[form][0]!r} and {NEEDED[form][1]!r} make {volume:.3g}",
             where=f"{where.split(',')[0]}, 'Volume [m3]'", expected="the same volume", hint="is one in mm or litres?",
         )  # fmt: skip
+    capacity = float(np.prod([float(lumped[key]) for key in LUMPED[:3]]))
+    check_number(capacity, CAPACITY, f"{where.split(',')[0]}, {LUMPED[0]!r} times {LUMPED[1]!r} times {LUMPED[2]!r}")
 
 
 def _check_curve(source: Any, key: str, capacity_Ah: float, where: str) -> None:
@@ -209,8 +261,10 @@ def _check_curve(source: Any, key: str, capacity_Ah: float, where: str) -> None:
     values = curve(np.linspace(0.0, 1.0, 101))
     if not np.isfinite(values).all():
         raise InputError("the curve is not a number at every state of charge", where=where)
-    if key != ENTROPIC and values.min() <= 0:
-        raise InputError(f"the curve falls to {values.min():g}", where=where, expected="positive values")
+    for extreme in (values.min(), values.max()):
+        if key in RANGES and not RANGES[key][0] <= extreme <= RANGES[key][1]:
+            low, high = RANGES[key]
+            raise InputError(f"the curve reaches {extreme:g}", where=where, expected=f"{low:g} to {high:g}")
     if key == OPEN_CIRCUIT and (np.diff(values) < -1e-9).any():
         raise InputError("the curve falls with the state of charge", where=where, expected="a rising one")
     if key == ENTROPIC and np.abs(values).max() > STEEP_ENTROPY_V_K:

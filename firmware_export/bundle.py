@@ -50,9 +50,7 @@ class Bundle:
         Raises
         ------
         InputError
-            If the compiler that ``CC`` names is not there.
-        RuntimeError
-            If the compiler refuses the text.
+            If the compiler is not there, refuses the text, or makes what does not run here; the folder is whole.
         """
         return check_host(self.folder, self.name)
 
@@ -85,7 +83,7 @@ def export(observer: Observer, folder: str | Path, *, real: Real = "float", name
         raise InputError(f"real={real!r}", expected="'float' or 'double'")
     name = prefix(as_identifier(observer.reduced.cell.name) if name is None else name)
     for sensor in observer.measured:
-        identifier(sensor, "sensor")
+        identifier(sensor, "sensor", "--sensors")
     _check_size(observer)
     files, manifest = texts(observer, real, name)
     manifest["files"] = {file: sha256(data) for file, data in files.items()}

@@ -55,25 +55,25 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     InputError
         If the place cannot be written, or holds what no export wrote.
     """
-    folder = folder.resolve()
-    check_own(folder)
+    folder = Path(os.path.realpath(folder))
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     past = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
+        check_own(folder)
         draft.mkdir(parents=True)
         for name, data in files.items():
             (draft / name).write_bytes(data)
-        if folder.exists():
-            folder.rename(past)
         try:
+            if folder.exists():
+                folder.rename(past)
             draft.rename(folder)
         except BaseException:
-            if past.exists():
+            if past.exists() and not folder.exists():
                 past.rename(folder)
             raise
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror})", where=str(folder)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-        if folder.exists():
+        if os.path.exists(folder):  # unlike Path.exists, no error for a name that is too long
             shutil.rmtree(past, ignore_errors=True)

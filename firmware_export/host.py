@@ -60,9 +60,13 @@ def find_compiler() -> list[str] | None:
     Raises
     ------
     InputError
-        If ``CC`` names a program that is not there.
+        If ``CC`` names a program that is not there, or cannot be split into words.
     """
-    given = shlex.split(os.environ.get("CC", ""))
+    try:
+        given = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        found = f"{os.environ['CC']!r} is no command ({error})"
+        raise InputError(found, where="CC", hint="unset it or name a C compiler") from None
     if given:
         if shutil.which(given[0]) is None:
             raise InputError(f"no program {given[0]!r}", where="CC", hint="unset it or name a C compiler")
@@ -90,31 +94,51 @@ def compile_bundle(
 
     Raises
     ------
-    RuntimeError
-        If there is no compiler, or it refuses the text; with what it says.
+    InputError
+        If there is no compiler, or it refuses the text; with the first error that it names.
     """
     compiler = compiler or find_compiler()
     if compiler is None:
-        raise RuntimeError(NO_COMPILER)
+        raise InputError(NO_COMPILER)
     files = [str(Path(folder) / source) for source in sources]
     command = [*compiler, *STRICT, "-O2", *flags, *files, "-o", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{compiler[0]} refused the bundle:\n{done.stderr.strip()}")
+    done = _run(command, folder)
+    if done.returncode or not output.exists():
+        said = done.stderr.strip().splitlines() or [f"it said nothing and wrote nothing, exit code {done.returncode}"]
+        raise _unchecked(folder, shlex.join(compiler), next((line for line in said if "error" in line.lower()), said[0]))
     return output
 
 
+def _run(command: Sequence[str | Path], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, input=text, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise _unchecked(folder, str(command[0]), str(error.strerror)) from error
+
+
+def _unchecked(folder: Path, command: str, said: str) -> InputError:
+    return InputError(
+        f"{command!r} failed ({said})",
+        where=str(folder), hint="the folder is complete but unchecked, name another C compiler with CC",
+    )  # fmt: skip
+
+
 def check_host(folder: Path, name: str) -> HostReport | None:
-    """Compile a bundle, run its self-test and a drive of one step; None where there is no compiler."""
+    """Compile a bundle, run its self-test and a drive of one step; None where there is no compiler.
+
+    Raises
+    ------
+    InputError
+        If the compiler fails, or what it makes does not run here.
+    """
     compiler = find_compiler()
     if compiler is None:
         return None
-    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    version = _run([*compiler, "--version"], folder).stdout
     sources = [f"{name}.c", f"{name}_model.c", f"{name}_selftest.c", "main.c"]
     with tempfile.TemporaryDirectory() as place:
         program = compile_bundle(folder, sources, Path(place) / "host", compiler=compiler)
-        drive = "current_A,voltage_V\n1,3\n"
-        done = subprocess.run([program, "298.15", "0.5"], input=drive, capture_output=True, text=True, check=False)
+        done = _run([program, "298.15", "0.5"], folder, "current_A,voltage_V\n1,3\n")
         failed = 0
         if done.returncode:
             words = done.stderr.split()

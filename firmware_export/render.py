@@ -22,6 +22,11 @@ DTYPES: dict[str, type[np.float32] | type[np.float64]] = {"float": np.float32, "
 LONGEST_NAME = 31 - len("_selftest")
 #: Names of the files that every bundle has beside its own.
 TAKEN = ("main", "observer", "real", "step", "vectors")
+#: C's own headers, which a header of the bundle would hide.
+HEADERS = frozenset(
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
+    "stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype".split()
+)
 
 _WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if inline int long "
@@ -30,6 +35,10 @@ _WORDS = (
     "public template this throw true try typename using virtual"
 )
 _KEYWORDS = frozenset(_WORDS.split())
+_STANDARD = re.compile(
+    "NULL|EOF|FILE|NAN|INFINITY|BUFSIZ|RAND_MAX|std(in|out|err)|u?int(_least|_fast)?(8|16|32|64)_t|u?int(max|ptr)_t|"
+    "(size|ssize|ptrdiff|wchar|max_align|time|clock)_t"
+)
 _LINE = 110
 
 
@@ -98,20 +107,22 @@ def bits(values: ArrayLike, real: Real) -> list[str]:
     return [f"0x{int(v):0{2 * width}x}" + ("u" if width == 4 else "ull") for v in whole]
 
 
-def identifier(name: str, what: str = "name") -> str:
-    """Return `name` if C takes it as the start of its own names.
+def identifier(name: str, what: str = "name", option: str = "--name") -> str:
+    """Return `name` if C takes it as the start of its own names; what is wrong names the `option` to mend it.
 
     Raises
     ------
     InputError
         If it is not an identifier, is reserved, or would make C's names collide.
     """
+    hint = f"choose another with {option}"
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise InputError(f"{what} {name!r}", expected="a C identifier: letters, digits and _, not a digit first")
+        expected = "a C identifier: letters, digits and _, not a digit first"
+        raise InputError(f"{what} {name!r}", expected=expected, hint=hint)
     if name in _KEYWORDS:
-        raise InputError(f"{what} {name!r} is a keyword of C or C++", hint="choose another with --name")
+        raise InputError(f"{what} {name!r} is a keyword of C or C++", hint=hint)
     if name.startswith("_"):
-        raise InputError(f"{what} {name!r} begins with _", expected="a name that C does not reserve")
+        raise InputError(f"{what} {name!r} begins with _", expected="a name that C does not reserve", hint=hint)
     return name
 
 
@@ -121,11 +132,13 @@ def prefix(name: str) -> str:
     Raises
     ------
     InputError
-        If it is not an identifier, is the name of a file of the kernel, or is too long.
+        If it is not an identifier, is the name of a file of the kernel or of C's own headers, or is too long.
     """
     identifier(name)
     if name.lower() in TAKEN:
         raise InputError(f"name {name!r} is one of the bundle's own files", hint="choose another with --name")
+    if name.lower() in HEADERS or _STANDARD.fullmatch(name):
+        raise InputError(f"name {name!r} belongs to C's standard headers", hint="choose another with --name")
     if len(name) > LONGEST_NAME:
         raise InputError(
             f"name {name!r} has {len(name)} characters",

@@ -20,13 +20,17 @@ def demo(
     """Run the whole chain: cell, full model, reduction, drive, observer, picture, C."""
     from bmsthermal.certificate import print_certificate
     from bmsthermal.console import console, print_table, steps
-    from bmsthermal.files import folder
+    from bmsthermal.files import PICTURES, check_outputs, folder
+    from firmware_export.folder import check_own
     from hil.demo import demonstrate
 
+    pictures = folder(out) / "demo.png", out / "certificate.png"
+    check_outputs(*((picture, PICTURES) for picture in pictures), inputs=[cell])
+    check_own(out / "c")
     with steps(7) as step:
-        made = demonstrate(folder(out), cell, step)
+        made = demonstrate(out, cell, step)
     console.print(made.full)
     console.print(made.reduced)
     print_certificate(made.certificate, made.reduced)
     print_table("demo", ("quantity", "value"), made.rows())
-    console.print(f"wrote {out / 'demo.png'}, {out / 'certificate.png'} and the C in {out / 'c'}")
+    console.print(f"wrote {', '.join(map(str, pictures))} and the C in {out / 'c'}", soft_wrap=True)

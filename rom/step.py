@@ -170,7 +170,7 @@ class PlainStepper:
 
     def step(self, u: Sequence[float]) -> tuple[float, ...]:
         """State after one step with sources and surroundings `u` ``(u + w,)``."""
-        self.run([u])
+        self.run([tuple(u)])
         return self.x
 
     def run(self, u: ArrayLike) -> NDArray[np.floating[Any]]:

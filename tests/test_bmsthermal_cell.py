@@ -104,8 +104,8 @@ BAD = {
     "missing lumped": (drop("Cell", "Density [kg.m-3]"), ["no 'Density [kg.m-3]'", "Cell"]),
     "other unit": (rename("Cell length [m]", "Cell length [mm]"), ["Cell length [m"]),
     "second unit": (put("Cell diameter [mm]", 26), ["'Cell diameter [mm]' has another unit", "'Cell diameter [m]'"]),
-    "negative": (put(RADIAL, -0.4), [RADIAL, "-0.4", "a positive number"]),
-    "zero": (put(RADIAL, 0), [RADIAL, "found 0", "a positive number"]),
+    "negative": (put(RADIAL, -0.4), [RADIAL, "-0.4", "a number from 0.001 to 10000"]),
+    "zero": (put(RADIAL, 0), [RADIAL, "found 0", "a number from 0.001 to 10000"]),
     "nan": (put(RADIAL, float("nan")), [RADIAL, "nan"]),
     "text": (put("Cell length [m]", "0.065"), ["Cell length [m]", "'0.065'"]),
     "not rising in x": (put(OCV, {"x": [0, 0.5, 0.5, 1], "y": [3, 3.1, 3.2, 3.3]}), [OCV, "x[2] = 0.5 follows 0.5"]),
@@ -116,6 +116,30 @@ BAD = {
     "thick can": (can_without(None, thickness=0.013), ["Can thickness [m]", "no volume"]),
     "wrong face": (put(H, {"front": 10}), [H, "'front'", "'side'"]),
     "negative h": (put(H, {"side": -1}), [H, "'side'", "-1"]),
+    "huge whole number": (put(RADIAL, 10**400), [RADIAL, "found 1000000"]),
+    "tiny h": (put(H, 1e-300), [H, "1e-300", "from 1e-06 to 100000, or 0"]),
+    "spread": (put("Relative standard deviation", {RADIAL: 1e300}), ["Relative standard deviation", "1e+300"]),
+    "form without a text": (put("Form factor", {"description": {}}), ["Form factor"]),
+    "form of a list": (put("Form factor", {"description": ["slab"]}), ["Form factor", "['slab']"]),
+    "cold reference": (put("Reference temperature [K]", 25.0, "Cell"), ["Reference temperature [K]", "200 to 400"]),
+    "no reference": (put("Reference temperature [K]", float("nan"), "Cell"), ["Reference temperature [K]", "nan"]),
+    "huge reference": (put("Reference temperature [K]", 10**400, "Cell"), ["Reference temperature [K]"]),
+    "light": (put("Density [kg.m-3]", 1e-300, "Cell"), ["Density [kg.m-3]", "1e-300", "1 to 100000"]),
+    "hot": (put("Specific heat capacity [J.K-1.kg-1]", 1e300, "Cell"), ["Specific heat capacity", "1e+300"]),
+    "no heat capacity": (
+        lambda p: p["Cell"].update({"Density [kg.m-3]": 1.0, "Specific heat capacity [J.K-1.kg-1]": 1.0}),
+        ["'Density [kg.m-3]' times", "3.4", "0.1 to 1e+06"],
+    ),
+    "long": (put("Cell length [m]", 1e300), ["Cell length [m]", "0.0001 to 10"]),
+    "share of 1": (put("Surface sensor ambient share", 1.0), ["Surface sensor ambient share", "0 to 0.99"]),
+    "thin can": (can_without(None, thickness=1e-12), ["Can thickness [m]", "1e-12", "1e-05 to 0.1, or 0"]),
+    "can for a table": (put("Can thickness [m]", {"x": [0, 1], "y": [0, 1]}), ["Can thickness [m]", "a number"]),
+    "contact of nothing": (put("Can thermal contact resistance [m2.K.W-1]", 1e-300), ["contact", "1e-08 to 1, or 0"]),
+    "contact of a vacuum": (put("Can thermal contact resistance [m2.K.W-1]", 1e300), ["contact", "1e+300"]),
+    "all mandrel": (put("Mandrel diameter [m]", 0.02586 - 1e-17), ["Mandrel diameter [m]", "not thinner"]),
+    "no roll": (can_without(None, thickness=0.01293 - 1e-12), ["Can thickness [m]", "no volume"]),
+    "voltage of a pack": (put(OCV, 400.0), [OCV, "reaches 400", "0.001 to 10"]),
+    "voltage of nothing": (put(OCV, {"x": [0, 1], "y": [-1, 3]}), [OCV, "reaches -1"]),
 } | {
     f"can without {key}": (can_without(key), [f"no {key!r}"])
     for key in CAN
@@ -131,6 +155,30 @@ def test_a_bad_file_gets_a_sentence(tmp_path, a123, change, said):
         _ = load_cell(path).layers
     for part in ("mine", *said):
         assert part in str(told.value)
+
+
+OBSERVER = {
+    "Ambient offset [K]": [float("nan"), 1e300, -51, "x", None, 10**400],
+    "Order": [0, -1, 2.5, "4", True, None],
+    "Step [s]": [0, -1, float("inf"), None, "1", True, 1e300, 10**400],
+    "Sensors": ["surface", [], None, [1], ["core"], ["surface_"], ["surface", "surface"], [["surface"]], {"surface": 1}],
+    "Calibrated on": [5, {"run": []}],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, bad in OBSERVER.items() for value in bad])
+def test_a_bad_observer_section_gets_a_sentence(a123, key, value):
+    with pytest.raises(InputError) as told:
+        a123.with_values({"Observer": {key: value}}, "mine")
+    assert f"mine, Observer, {key!r}: found " in str(told.value) and ", expected a " in str(told.value)
+
+
+def test_a_good_observer_section_is_taken(a123):
+    section = {
+        "Order": 3, "Step [s]": 0.5, "Sensors": ["surface", "surface_left"], "Ambient offset [K]": -0.3,
+        "Calibrated on": {"run": "0a1b"},
+    }  # fmt: skip
+    assert dict(a123.with_values({"Observer": section}).settings) == section
 
 
 def test_an_entropic_coefficient_may_have_either_sign(a123):

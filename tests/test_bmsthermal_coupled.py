@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pytest
 
@@ -104,11 +107,120 @@ def test_saved_and_loaded_is_the_same(full, us06, tmp_path):
     again = ReducedModel.load(tmp_path / "a.npz")
     assert (again.cell.digest, again.step_s, again.method) == (full.cell.digest, 0.5, "multipoint")
     np.testing.assert_array_equal(again.simulate(us06).core_K, reduced.simulate(us06).core_K)
-    (tmp_path / "c.npz").write_bytes(b"not a zip")
-    np.savez(tmp_path / "d.npz", rates=np.ones(2))
-    for name in ("c.npz", "d.npz", "absent.npz"):
-        with pytest.raises(InputError, match=f"{name}: not a reduced model"):
-            ReducedModel.load(tmp_path / name)
+    assert again.digest == reduced.digest != full.reduce(order=3).digest
+    again.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
+    for absent in ("absent.npz", "."):
+        with pytest.raises(InputError, match="no such file"):
+            ReducedModel.load(tmp_path / absent)
+
+
+def refused(path):
+    with pytest.raises(InputError, match=f"{path.name}: not a reduced model .*; make one with bmsthermal reduce"):
+        ReducedModel.load(path)
+
+
+@pytest.fixture
+def saved(full, tmp_path):
+    full.reduce().save(tmp_path / "saved.npz")
+    return tmp_path / "saved.npz"
+
+
+def test_a_damaged_file_is_not_a_model(saved):
+    whole = saved.read_bytes()
+    flipped = bytearray(whole)
+    flipped[whole.index(b"NUMPY") + 130] ^= 1  # a bit of the rates: the archive's checksum fails
+    table = io.BytesIO()
+    np.save(table, np.ones(3))
+    for content in (b"", b"not a zip", whole[:1000], whole[:-10], bytes(flipped), table.getvalue()):
+        saved.write_bytes(content)
+        refused(saved)
+
+
+def rewritten(path, honest=False, **changes):
+    """Write the file again with other arrays, or other settings; `honest` signs what it holds."""
+    with np.load(path) as data:
+        content = dict(data) | {key: value for key, value in changes.items() if key in data}
+    settings = json.loads(str(content["settings"])) | {k: v for k, v in changes.items() if k not in content}
+    np.savez(path, **{**content, "settings": json.dumps(settings)})
+    if honest:
+        model, _ = ReducedModel._read(path)
+        rewritten(path, digest=model.digest)
+
+
+BAD_ARRAYS = {
+    "short": lambda a: a[:-1], "flat": np.ravel, "no number": lambda a: a.astype(str), "complex": lambda a: a + 0j,
+    "single": np.float32, "nan": lambda a: a * np.nan, "infinite": lambda a: a + np.inf, "scaled": lambda a: a * 1e200,
+    "negative": np.negative, "scalar": np.sum,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["rates", "B", "E", "C", "shapes", "position_m"])
+@pytest.mark.parametrize("change", BAD_ARRAYS)
+def test_changed_arrays_are_refused(saved, name, change):
+    with np.load(saved) as data:
+        before = data[name]
+    after = BAD_ARRAYS[change](before)
+    if change == "flat" and before.ndim == 1:
+        after = before[:, None]
+    rewritten(saved, **{name: after})
+    refused(saved)
+
+
+@pytest.mark.parametrize("name", ["C", "E"])
+@pytest.mark.parametrize("change", ["scaled", "negative"])
+def test_what_is_signed_must_still_be_a_cell(saved, name, change):
+    with np.load(saved) as data:
+        after = BAD_ARRAYS[change](data[name])
+    rewritten(saved, honest=True, **{name: after})
+    refused(saved)
+
+
+@pytest.mark.parametrize("settings", [
+    {"step_s": None}, {"step_s": -1.0}, {"step_s": float("inf")}, {"step_s": "1"}, {"step_s": 2.0}, {"method": []},
+    {"method": "pod"}, {"name": None}, {"digest": None}, {"digest": "0"},
+])  # fmt: skip
+def test_changed_settings_are_refused(saved, settings):
+    rewritten(saved, **settings)
+    refused(saved)
+
+
+def test_missing_and_changed_parts_are_refused(saved, full):
+    with np.load(saved) as data:
+        content = dict(data)
+    for key in content:
+        np.savez(saved, **{k: v for k, v in content.items() if k != key})
+        refused(saved)
+    for key in ("settings", "cell"):
+        for text in ("", "[]", "{}", "5", "[" * 100000, "\x00"):
+            np.savez(saved, **{**content, key: text})
+            refused(saved)
+    other = full.cell.with_values({"Heat transfer coefficient [W.m-2.K-1]": 26.0})
+    np.savez(saved, **{**content, "cell": json.dumps(other.document)})
+    refused(saved)
+
+
+def test_extreme_cells_get_a_sentence_that_names_them(full):
+    # as extreme as a file may be, and past it: solved, or refused in words
+    can = {
+        "Can thickness [m]": 1e-5, "Can thermal conductivity [W.m-1.K-1]": 1e4, "Can density [kg.m-3]": 1e5,
+        "Can specific heat capacity [J.K-1.kg-1]": 1e5, "Can thermal contact resistance [m2.K.W-1]": 1e-8,
+    }  # fmt: skip
+    radial = "Radial thermal conductivity [W.m-1.K-1]"
+    for changes in (
+        {radial: 1e-3}, {radial: 1e4}, {radial: 1e4, "Mandrel diameter [m]": 0.02586 - 2.1e-5},
+        can, can | {radial: 1e-3, "Can specific heat capacity [J.K-1.kg-1]": 1.0},
+        can | {"Can thermal contact resistance [m2.K.W-1]": 1.0, "Can specific heat capacity [J.K-1.kg-1]": 1.0},
+        {"Heat transfer coefficient [W.m-2.K-1]": 1e5}, {"Heat transfer coefficient [W.m-2.K-1]": 1e-6},
+    ):  # fmt: skip
+        try:
+            CoupledModel(full.cell.with_values(changes, "mine")).reduce().verify()
+        except InputError as error:
+            assert str(error).startswith("mine")
+    with pytest.raises(InputError, match="a123_26650: cannot solve its heat conduction .*shape of the heat"):
+        _ = CoupledModel(full.cell, heat_shape=lambda x: x * np.nan).system
+    with pytest.raises(InputError, match="a123_26650: cannot solve"):
+        _ = CoupledModel(full.cell, heat_shape=np.zeros_like).system
 
 
 def test_to_control_keeps_the_steady_gain(full):
@@ -126,9 +238,11 @@ def test_mistakes_get_a_sentence(full):
             full.reduce(order=bad)
     with pytest.raises(InputError, match="unknown method 'magic', expected one of multipoint, pade, pod"):
         full.reduce(method="magic")
-    for step in (0.0, -1.0, float("nan")):
+    for step in (0.0, -1.0, float("nan"), float("inf"), 10**400, None, "1"):
         with pytest.raises(InputError, match="step_s"):
             full.reduce(step_s=step)
+        with pytest.raises(InputError, match="step_s"):
+            full.simulate(constant(0.0, seconds=2.0), step_s=step)
     with pytest.raises(InputError, match="heat='dfn' is not built yet"):
         CoupledModel(full.cell, heat="dfn")
     with pytest.raises(InputError, match="nodes=2"):

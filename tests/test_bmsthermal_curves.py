@@ -54,6 +54,7 @@ def test_what_cannot_be_parsed_says_so(text):
         ({"x": [0, 1], "y": [1]}, "2 values of x and 1 of y"),
         ({"x": [0], "y": [1]}, "at least two"),
         ({"x": [0, 1], "y": [1, "b"]}, "not a number"),
+        ({"x": [0, 1], "y": [1.0, 10**400]}, "not a number"),
         ({"x": [0, 1]}, r"keys \['x'\]"),
         ({"x": [0, 1], "y": [0, 1], "z": []}, "keys"),
     ],
@@ -63,7 +64,7 @@ def test_a_bad_table_is_described(table, said):
         Curve(table)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, 10**400, -(10**400), None, [1.0]])
 def test_a_number_is_finite(value):
     with pytest.raises(InputError, match="expected a finite number"):
         Curve(value)
