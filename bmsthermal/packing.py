@@ -36,6 +36,7 @@ class Packed:
     soc_per_A: float
     table_last: float
     sensors: float
+    uniform: float
     gradient_variance: float
     offset_variance: float
     core: Array
@@ -99,6 +100,7 @@ def pack(
         soc_per_A=seconds / (3600.0 * reduced.cell.capacity_Ah),
         table_last=float(len(heat.soc) - 1),
         sensors=float(len(sensor_walls)),
+        uniform=float(not step.drive[1:].any()),
         gradient_variance=noise.gradient**2,
         offset_variance=noise.offset_K**2,
         core=reduced.outputs[0],

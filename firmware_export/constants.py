@@ -30,6 +30,7 @@ MODEL = {
     "soc_per_A": ("1/A", "state of charge that one ampere takes in a step"),
     "table_last": ("-", "index of the last point of a table"),
     "sensors": ("-", "how many are fitted"),
+    "uniform": ("-", "1 where heat reaches mode 0 alone"),
     "gradient_variance": ("-", "relative, of a temperature difference inside the cell"),
     "offset_variance": ("K2", "of every temperature: what no measurement removes"),
     "core": ("-", "core temperature, of the modes"),

@@ -75,6 +75,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "packed_size": start_P.size,
         "run": vectors(observer, real),
         "start_P": start_P,
+        "uniform": int(packed.uniform),
         "columns": [
             "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in cell.walls),
             *(f"conductance_{w}_W_K" for w in cell.walls), *(f"{sensor}_K" for sensor in observer.measured),

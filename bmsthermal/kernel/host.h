@@ -11,6 +11,7 @@
 #define ROM_U 1
 #define OBS_M_MAX 8
 #define OBS_M ((int)m->sensors)
+#define OBS_UNIFORM (m->uniform > 0)
 #define OBS_FOR /* how many sensors is known at run time only */
 #define OBS_TABLE 65
 

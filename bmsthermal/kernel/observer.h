@@ -23,6 +23,7 @@ typedef struct {
     num_t soc_per_A;                  /* state of charge that one ampere takes in a step */
     num_t table_last;                 /* OBS_TABLE - 1 */
     num_t sensors;                    /* how many are fitted; OBS_M on a target */
+    num_t uniform;                    /* 1 where heat reaches the constant mode alone; OBS_UNIFORM on a target */
     num_t gradient_variance;          /* relative, of a temperature difference inside the cell */
     num_t offset_variance;            /* of every temperature, K2: what no measurement removes */
     num_t core[ROM_N];                /* core temperature, of the states */
@@ -109,11 +110,29 @@ ROM_INLINE void ROM_(times)(const real_t P[OBS_P], const num_t v[ROM_N], real_t 
     }
 }
 
+/* P v for the values at a wall. The states count kelvin at the first wall: there v is all ones. */
+ROM_INLINE void ROM_(at_wall)(const real_t P[OBS_P], const ROM_(modal_t) *modal, int w, real_t Pv[ROM_N])
+{
+    if ((ROM_W > 1) && (w > 0)) {
+        ROM_(times)(P, modal->wall[w], Pv);
+    } else {
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            real_t sum = P[OBS_AT(i, 0)];
+            ROM_FOR
+            for (int j = 1; j < ROM_N; j++) {
+                sum = sum + P[OBS_AT(i, j)];
+            }
+            Pv[i] = sum;
+        }
+    }
+}
+
 /* Close one more wall: P <- W P W' with W = 1 - answer gain wall', one symmetric pass of rank two. */
 ROM_INLINE void ROM_(shed)(const ROM_(modal_t) *modal, const ROM_(walls_t) *walls, int w, real_t P[OBS_P])
 {
     real_t v[ROM_N], b[ROM_N];
-    ROM_(times)(P, modal->wall[w], b);
+    ROM_(at_wall)(P, modal, w, b);
     const real_t half = ROM_NUM(0.5) * walls->gain[w] * ROM_(dot)(modal->wall[w], b);
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
@@ -151,9 +170,23 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, ROM_(state_t) *re
     for (int i = 0; i < ROM_N; i++) {
         ROM_FOR
         for (int j = 0; j <= i; j++) {
-            s->P[OBS_AT(i, j)] = m->decay2[OBS_AT(i, j)] * s->P[OBS_AT(i, j)] + (a[i] * d[j] + d[i] * a[j]);
+            s->P[OBS_AT(i, j)] = m->decay2[OBS_AT(i, j)] * s->P[OBS_AT(i, j)];
         }
         s->P[OBS_AT(i, i)] = s->P[OBS_AT(i, i)] + m->noise[i];
+    }
+    if (OBS_UNIFORM) { /* d = d_0 e_0: one row changes */
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            s->P[OBS_AT(i, 0)] = s->P[OBS_AT(i, 0)] + (a[i] * d[0] + d[i] * a[0]);
+        }
+    } else {
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            ROM_FOR
+            for (int j = 0; j <= i; j++) {
+                s->P[OBS_AT(i, j)] = s->P[OBS_AT(i, j)] + (a[i] * d[j] + d[i] * a[j]);
+            }
+        }
     }
     source[0] = *heat_W;
     ROM_(drive)(modal, s->x, source);
