@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import typer
 
 from bmsthermal.console import console, listed, mapped, print_table, steps
+from bmsthermal.files import PICTURES, check_outputs
 
 Cell = Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")]
 Data = Annotated[Path, typer.Option("--data", help="CSV: time_s, current_A, voltage_V, ambient_degC, surface_degC.")]
 Columns = Annotated[str | None, typer.Option(help="Other column names: ambient_degC=chamber_degC,...")]
 Sign = Annotated[Literal["discharge", "charge"], typer.Option(help="What a positive current does in the data.")]
 Ambient = Annotated[float | None, typer.Option("--ambient-degC", help="Ambient in place of the data's, in degC.")]
-Soc = Annotated[float | None, typer.Option("--initial-soc", help="State of charge at the first row, 0 to 1.")]
+Soc = Annotated[
+    float | None,
+    typer.Option(
+        "--initial-soc",
+        help="State of charge at the first row, 0 to 1; by default from the first row where the open-circuit curve "
+        "identifies it.",
+    ),
+]
 Order = Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")]
 Step = Annotated[float | None, typer.Option("--step-s", help="Step in seconds; by default the cell file's, else 1.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Draw a picture (.png, .svg or .pdf).")]
@@ -32,7 +42,13 @@ def reduce(
     cell: Cell,
     order: Order = None,
     step_s: Step = None,
-    method: Annotated[str, typer.Option(help="Basis: multipoint, pade, pod or balanced.")] = "multipoint",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Basis: multipoint (exact at several frequencies), pade (at frequency zero), pod (the largest shapes "
+            "of a simulation) or balanced (the states that inputs reach and outputs see)."
+        ),
+    ] = "multipoint",
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the reduced model (.npz).")] = None,
     plot: Plot = None,
 ) -> None:
@@ -40,6 +56,7 @@ def reduce(
     from bmsthermal.certificate import certify_cell, draw_certificate, print_certificate
     from bmsthermal.coupled import CoupledModel, load_model
 
+    check_outputs((out, [".npz"]), (plot, PICTURES), inputs=[cell])
     with steps(3) as step:
         step("reduce")
         reduced = load_model(cell, order=order, step_s=step_s, method=method)
@@ -59,7 +76,7 @@ def calibrate(
     cell: Cell,
     data: Annotated[list[Path], typer.Option("--data", help="One or more runs (repeat the option).")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Cell file to write (.json).")],
-    use: Annotated[str, typer.Option(help="What is fitted: surface, or surface,core.")] = "surface",
+    use: Annotated[str, typer.Option(help="Fitted columns, without _degC: surface, or surface,core.")] = "surface",
     initial_soc: Soc = None,
     columns: Columns = None,
     current_sign: Sign = "discharge",
@@ -74,6 +91,7 @@ def calibrate(
     from bmsthermal.cell import load_cell
     from bmsthermal.measured import read_measured
 
+    check_outputs((out, [".json"]), (plot, PICTURES), inputs=[cell, *data])
     used = listed(use, "--use")
     sensors = [name for name in used if name != "core"]
     runs = [
@@ -86,12 +104,11 @@ def calibrate(
     runs = [run if until_s is None else run.before(until_s) for run in runs]
     source = load_cell(cell)
     settings = {"Order": 4, "Step [s]": 1.0} | dict(source.settings)
+    order = settings["Order"] if order is None else order
+    step_s = settings["Step [s]"] if step_s is None else step_s
     with steps(2) as step:
         step("fit (some seconds)")
-        found = fit(
-            source, runs, use=used, order=order or settings["Order"], step_s=step_s or settings["Step [s]"],
-            initial_soc=initial_soc,
-        )  # fmt: skip
+        found = fit(source, runs, use=used, order=order, step_s=step_s, initial_soc=initial_soc)
         step("write")
         found.cell.save(out)
         if plot is not None:
@@ -108,7 +125,9 @@ def calibrate(
 def estimate(
     cell: Cell,
     data: Data,
-    sensors: Annotated[str | None, typer.Option(help="Surface sensors by column: surface,surface_left.")] = None,
+    sensors: Annotated[
+        str | None, typer.Option(help="Columns of surface sensors, without _degC: surface,surface_left.")
+    ] = None,
     initial_soc: Soc = None,
     columns: Columns = None,
     current_sign: Sign = "discharge",
@@ -118,7 +137,7 @@ def estimate(
     start_degC: Annotated[float | None, typer.Option("--start-degC", help="Start temperature, in degC.")] = None,
     score_from_s: Annotated[float | None, typer.Option("--score-from-s", help="Compare from this time on.")] = None,
     engine: Annotated[Literal["kernel", "filterpy"], typer.Option(help="Which filter runs.")] = "kernel",
-    real: Annotated[Literal["double", "float"], typer.Option(help="Precision of the kernel.")] = "double",
+    real: Annotated[Literal["double", "float"], typer.Option(help="Number type, as on the target.")] = "double",
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the estimates (.csv).")] = None,
     plot: Plot = None,
 ) -> None:
@@ -128,6 +147,7 @@ def estimate(
     from bmsthermal.measured import read_measured
     from bmsthermal.observer import Observer
 
+    check_outputs((out, [".csv"]), (plot, PICTURES), inputs=[cell, data])
     reduced = load_model(cell, order=order, step_s=step_s)
     named = reduced.cell.settings.get("Sensors", ["surface"])
     wanted = list(named) if sensors is None else listed(sensors, "--sensors")
@@ -139,6 +159,7 @@ def estimate(
         observer = Observer(reduced, wanted, engine=engine, real=real)
         start_K = None if start_degC is None else start_degC + ZERO_DEGC_K
         found = observer.run(run, initial_soc=initial_soc, start_K=start_K)
+        score = found.score(-math.inf if score_from_s is None else score_from_s)
         step("write")
         if out is not None:
             found.to_csv(out)
@@ -148,14 +169,17 @@ def estimate(
     console.print(observer)
     for note in found.notes:
         console.print(f"note: {note}")
-    hottest = int(found.core_K.argmax())
+    if score is None and run.core_K is not None:
+        console.print("note: no row has both core and surface: the measured core is not compared")
+    hottest, seen = int(found.core_K.argmax()), max(int(found.sensors[1:].sum()), 1)
     rows = [
         ("highest core", f"{found.core_K[hottest] - ZERO_DEGC_K:.2f} degC at {found.time_s[hottest]:.0f} s"),
-        ("core above surface, largest", f"{(found.core_K - found.surface_K).max():.2f} K"),
-        ("median sigma of the core", f"{sorted(found.core_std_K)[len(found.core_std_K) // 2]:.2f} K"),
+        ("core above surface (both estimated), largest", f"{(found.core_K - found.surface_K).max():.2f} K"),
+        ("counted state of charge", f"{found.soc.min():.2f} to {found.soc.max():.2f}"),
+        ("mean NIS per sensor (1: as the noise says)", f"{np.nansum(found.nis[1:]) / seen:.2f}"),
     ]
-    score = found.score(start_s=-1e300 if score_from_s is None else score_from_s)
-    print_table("estimate", ("quantity", "value"), rows + (score.rows() if score else []))
+    sigma = [("median sigma of the core", f"{np.median(found.core_std_K):.2f} K")]
+    print_table("estimate", ("quantity", "value"), rows + (score.rows() if score else sigma))
     _say_written(out, plot)
 
 
@@ -195,4 +219,4 @@ def _kernel() -> str:
 def _say_written(*paths: Path | None) -> None:
     for path in paths:
         if path is not None:
-            console.print(f"wrote {path}")
+            console.print(f"wrote {path}", soft_wrap=True)

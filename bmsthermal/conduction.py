@@ -94,7 +94,7 @@ def conduct(
     Raises
     ------
     ArithmeticError
-        If a heat capacity is not positive, or a conductance or a share of the heat is not finite.
+        If a heat capacity or the heat as a whole is not positive, or a conductance is not finite.
     """
     thickest = max(layer.outer_m - layer.inner_m for layer in layers)
     x: list[float] = []
@@ -140,8 +140,8 @@ def _assemble(
         K[j, j] += conductance
         K[i, j] -= conductance
         K[j, i] -= conductance
-    if not ((capacity > 0).all() and np.isfinite(K).all() and np.isfinite(heat / heat.sum()).all()):
-        raise ArithmeticError("a heat capacity is not positive, or a conductance or the shape of the heat not finite")
+    if not ((capacity > 0).all() and np.isfinite(K).all() and 0 < heat.sum() < np.inf):
+        raise ArithmeticError("a heat capacity or the heat is not positive, or a conductance not finite")
     unit = np.eye(n)
     walls: tuple[str, ...] = ("side",)
     core, E = unit[0], unit[:, [n - 1]]

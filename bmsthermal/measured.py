@@ -290,13 +290,15 @@ def _check_values(
     low, usual = np.nanmin(table["voltage_V"]), np.nanmedian(table["voltage_V"])
     if not 0.5 <= usual <= HIGH_V:
         found = f"column {voltage!r} has a median of {usual:.4g} V"
-        hint = "divide by 1000 if it is in mV" if usual > HIGH_V else "if current and voltage are swapped, map them with --columns"
+        swapped = "if current and voltage are swapped, map them with --columns"
+        hint = "divide by 1000 if it is in mV" if usual > HIGH_V else swapped
         raise InputError(found, where=where, expected="the voltage of a cell", hint=hint)
     for ours, column in table.items():
         least, largest = LIMITS.get(ours.rsplit("_", 1)[1], (-np.inf, np.inf))
         for i in np.flatnonzero((column < least) | (column > largest))[:1]:
             cell, expected = _cell(where, rows[i], theirs[ours]), f"{least:g} to {largest:g}"
-            raise InputError(f"{column[i]:.6g}", where=cell, expected=expected, hint="leave blank what was not measured")
+            hint = "leave blank what was not measured"
+            raise InputError(f"{column[i]:.6g}", where=cell, expected=expected, hint=hint)
     if high > HIGH_A:
         _warn(where, current, f"reaches {high:.4g}, which looks like mA, expected A of one cell")
     elif most > 10 * HIGH_A:

@@ -117,7 +117,7 @@ class ReducedModel:
     @property
     def constant(self) -> Array:
         """State ``(r,)`` that is one kelvin everywhere."""
-        return np.eye(self.order)[0]
+        return np.asarray(np.eye(self.order)[0])
 
     @property
     def conductance_W_K(self) -> Array:

@@ -21,7 +21,9 @@ def export(
     step_s: Annotated[
         float | None, typer.Option("--step-s", help="Step in seconds; by default the cell file's, else 1.")
     ] = None,
-    sensors: Annotated[str | None, typer.Option(help="Surface sensors by column: surface,surface_left.")] = None,
+    sensors: Annotated[
+        str | None, typer.Option(help="Columns of surface sensors, without _degC: surface,surface_left.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What files and functions begin with.")] = None,
     check: Annotated[bool, typer.Option(help="Compile and run it here.")] = True,
 ) -> None:

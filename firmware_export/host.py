@@ -104,8 +104,7 @@ def compile_bundle(
     command = [*compiler, *STRICT, "-O2", *flags, *files, "-o", str(output)]
     done = _run(command, folder)
     if done.returncode or not output.exists():
-        said = done.stderr.strip().splitlines() or [f"it said nothing and wrote nothing, exit code {done.returncode}"]
-        raise _unchecked(folder, shlex.join(compiler), next((line for line in said if "error" in line.lower()), said[0]))
+        raise _unchecked(folder, shlex.join(compiler), _first_words(done))
     return output
 
 
@@ -114,6 +113,12 @@ def _run(command: Sequence[str | Path], folder: Path, text: str = "") -> subproc
         return subprocess.run(command, input=text, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
         raise _unchecked(folder, str(command[0]), str(error.strerror)) from error
+
+
+def _first_words(done: subprocess.CompletedProcess[str]) -> str:
+    """First line that a program complained with, without those that only say where it is."""
+    lines = done.stderr.strip().splitlines() or [f"no output, exit code {done.returncode}"]
+    return next((line for line in lines if not line.startswith(("In file", " ")) and line[-1:] not in ":,"), lines[0])
 
 
 def _unchecked(folder: Path, command: str, said: str) -> InputError:
@@ -142,7 +147,9 @@ def check_host(folder: Path, name: str) -> HostReport | None:
         failed = 0
         if done.returncode:
             words = done.stderr.split()
-            failed = int(words[words.index("look") + 1]) if "look" in words else -1
+            if "look" not in words:
+                raise _unchecked(folder, program.name, _first_words(done))
+            failed = int(words[words.index("look") + 1])
         objects = [
             compile_bundle(folder, [source], Path(place) / f"{source}.o", "-c", compiler=compiler)
             for source in sources[:2]

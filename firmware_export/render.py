@@ -23,10 +23,11 @@ LONGEST_NAME = 31 - len("_selftest")
 #: Names of the files that every bundle has beside its own.
 TAKEN = ("main", "observer", "real", "step", "vectors")
 #: C's own headers, which a header of the bundle would hide.
-HEADERS = frozenset(
-    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
-    "stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype".split()
-)
+HEADERS = (
+    "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math", "setjmp",
+    "signal", "stdalign", "stdarg", "stdatomic", "stdbool", "stddef", "stdint", "stdio", "stdlib", "stdnoreturn",
+    "string", "tgmath", "threads", "time", "uchar", "wchar", "wctype",
+)  # fmt: skip
 
 _WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if inline int long "

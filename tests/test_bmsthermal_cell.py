@@ -120,7 +120,7 @@ BAD = {
     "tiny h": (put(H, 1e-300), [H, "1e-300", "from 1e-06 to 100000, or 0"]),
     "spread": (put("Relative standard deviation", {RADIAL: 1e300}), ["Relative standard deviation", "1e+300"]),
     "form without a text": (put("Form factor", {"description": {}}), ["Form factor"]),
-    "form of a list": (put("Form factor", {"description": ["slab"]}), ["Form factor", "['slab']"]),
+    "form of a number": (put("Form factor", 5), ["unknown form factor 5", "'cylinder' or 'slab'"]),
     "cold reference": (put("Reference temperature [K]", 25.0, "Cell"), ["Reference temperature [K]", "200 to 400"]),
     "no reference": (put("Reference temperature [K]", float("nan"), "Cell"), ["Reference temperature [K]", "nan"]),
     "huge reference": (put("Reference temperature [K]", 10**400, "Cell"), ["Reference temperature [K]"]),
@@ -161,7 +161,7 @@ OBSERVER = {
     "Ambient offset [K]": [float("nan"), 1e300, -51, "x", None, 10**400],
     "Order": [0, -1, 2.5, "4", True, None],
     "Step [s]": [0, -1, float("inf"), None, "1", True, 1e300, 10**400],
-    "Sensors": ["surface", [], None, [1], ["core"], ["surface_"], ["surface", "surface"], [["surface"]], {"surface": 1}],
+    "Sensors": ["surface", [], None, [1], ["core"], ["surface_"], ["surface"] * 2, [["surface"]], {"surface": 1}],
     "Calibrated on": [5, {"run": []}],
 }
 

@@ -315,7 +315,7 @@ def test_a_step_that_does_not_fit_itself_is_refused(change, said):
     {"decay": np.full(4, np.nan)},
 ])  # fmt: skip
 def test_the_kernel_never_copies_more_than_its_model_holds(change):
-    with pytest.raises(ValueError, match="expected shape|finite"):
+    with pytest.raises(ValueError, match=r"expected shape|finite"):
         Stepper(SimpleNamespace(**vars(FOUR) | change))
 
 
