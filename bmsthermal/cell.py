@@ -124,7 +124,8 @@ class Cell:
     @property
     def spread(self) -> dict[str, float]:
         """One-sigma relative spread of the literature per key: the priors of `calibrate`."""
-        return {k: float(v) for k, v in self.thermal.get("Relative standard deviation", {}).items()}
+        given = self.thermal.get(schema.SPREAD, {})
+        return {key: float(value) for key, value in given.items() if key != "description"}
 
     @property
     def resistance_activation_J_mol(self) -> float:
@@ -227,7 +228,7 @@ def load_cell(name: str | Path) -> Cell:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error.msg}", where=f"{path}, line {error.lineno}") from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not text, too deep, or a number of 5000 digits
         raise InputError(f"cannot read the file ({error})", where=text) from error
     if not isinstance(document, dict) or "Parameterisation" not in document:
         raise InputError("no 'Parameterisation'", where=text, expected="a BPX file")

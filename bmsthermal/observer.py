@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bmsthermal import schema
 from bmsthermal.belief import Belief, Estimate, Inputs
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
@@ -101,7 +102,8 @@ class Observer:
         self.noise = Noise.of(reduced.cell) if noise is None else noise
         self.engine, self.real = engine, real
         if ambient_offset_K is None:
-            ambient_offset_K = float(reduced.cell.settings.get("Ambient offset [K]", 0.0))
+            ambient_offset_K = float(reduced.cell.settings.get(schema.OFFSET, 0.0))
+        schema.check_number(ambient_offset_K, schema.OFFSET, "ambient_offset_K")
         self.ambient_offset_K = ambient_offset_K
         if engine == "kernel" and compiled():
             from bmsthermal import _observer as limits

@@ -1,6 +1,7 @@
 """The command line as a person types it: what it writes, and what it says when it is given nonsense."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -64,8 +65,9 @@ def test_estimate_writes_what_it_promises(run, drive, tmp_path):
     # filter and truth share the cell here: what is left is sensor noise
     assert np.sqrt(np.mean((table["core_degC"] + 273.15 - recorded.core_K)[60:] ** 2)) < 0.15
     assert (tmp_path / "estimate.png").read_bytes().startswith(b"\x89PNG")
-    for word in ("core RMSE", "inside 2 sigma", "thermocouple mismatch"):
+    for word in ("core RMSE", "inside 2 sigma", "thermocouple mismatch", "state of charge", "mean NIS per sensor"):
         assert word in out
+    assert out.count("median sigma of the core") == 1
 
 
 def test_the_core_column_is_compared_and_never_used(run, drive, tmp_path):
@@ -141,11 +143,89 @@ def test_what_is_wrong_is_said_in_a_sentence(run, drive, tmp_path):
         (["calibrate", "a123_26650", "--data", "DRIVE", "--use", "everything", "-o", "x.json"], "everything"),
         (["export", "a123_26650", "-o", "build", "--name", "4cell"], "4cell"),
         (["nonsense"], "nonsense"),
+        (["reduce", "a123_26650", "-o", "reduced.json"], "expected .npz"),
+        (["reduce", "a123_26650", "-o", "reduced.npz", "--plot", "absent/picture.png"], "cannot be written"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "-o", "estimate.csv.gz"], "expected .csv"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "-o", "a" * 300 + ".csv"], "cannot be written"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "--plot", "picture.eps", "-o", "a.csv"], ".png or .svg or .pdf"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "-o", "a.csv", "--score-from-s", "1e9"], "at most 599 s"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "-o", "a.csv", "--score-from-s", "nan"], "at most 599 s"),
+        (["estimate", "a123_26650", "--data", "DRIVE", "--ambient-degC", "-300"], "--ambient-degC"),
+        (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.npz"], "expected .json"),
+        (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--order", "0"], "order 0"),
+        (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--step-s", "0"], "step_s = 0"),
+        (["export", "a123_26650", "-o", "build", "--name", "stdint"], "standard headers"),
+        (["export", "a123_26650", "-o", "build", "--sensors", "surface-left"], "--sensors"),
     ],
 )
 def test_nonsense_is_refused(run, drive, words, said, tmp_path):
     assert said in refuses(run, *[str(drive) if word == "DRIVE" else word for word in words])
     assert [path.name for path in tmp_path.iterdir() if path.name != "reduced.npz"] == []
+
+
+def test_an_input_is_never_an_output(run, drive, tmp_path):
+    (tmp_path / "in.csv").write_bytes(drive.read_bytes())
+    assert "is read or written too" in refuses(run, "estimate", "a123_26650", "--data", "in.csv", "-o", "./in.csv")
+    assert (tmp_path / "in.csv").read_bytes() == drive.read_bytes()
+    load_cell("a123_26650").save(tmp_path / "cell.json")
+    before = (tmp_path / "cell.json").read_bytes()
+    said = refuses(run, "calibrate", "cell.json", "--data", "in.csv", "-o", tmp_path / "cell.json")
+    assert "'cell.json', which is read" in said
+    assert (tmp_path / "cell.json").read_bytes() == before
+
+
+def test_a_core_that_no_surface_goes_with_is_not_scored(run, tmp_path):
+    rows = [f"{i},1,3.3,25,{25 if i % 2 else ''},{'' if i % 2 else 26}" for i in range(20)]
+    header = "time_s,current_A,voltage_V,ambient_degC,surface_degC,core_degC"
+    (tmp_path / "apart.csv").write_text("\n".join([header, *rows]) + "\n")
+    code, out, err = run("estimate", "a123_26650", "--data", "apart.csv", "--initial-soc", 0.9, "--plot", "apart.png")
+    assert code == 0, err
+    assert "no row has both core and surface" in out
+    assert "nan" not in out
+    assert "median sigma of the core" in out
+
+
+def test_names_are_no_markup(run, drive, tmp_path):
+    for name in ("d[x]", "ex[/b]"):
+        (tmp_path / name).mkdir(parents=True)
+        code, out, err = run("estimate", "a123_26650", "--data", drive, "-o", f"{name}/:smile:.csv", "--initial-soc", 0.9)
+        assert code == 0, err
+        assert f"wrote {name}/:smile:.csv" in out
+
+
+def test_the_version(run):
+    code, out, _ = run("--version")
+    assert (code, out.split()[0]) == (0, "bmsthermal")
+
+
+def command(*words, **options):
+    code = "from bmsthermal.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+def test_an_output_that_is_full_is_a_sentence():
+    with open("/dev/full", "w") as full:
+        done = command("info", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output: cannot be written (No space left on device)\n"
+
+
+def test_a_pipe_that_is_closed_is_silent():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = command("info", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_terminal_without_the_letter(tmp_path, drive):
+    path = tmp_path / "ü.csv"
+    words = ["estimate", "a123_26650", "--data", str(drive), "--initial-soc", "0.9", "-o", str(path)]
+    done = command(*words, stdout=subprocess.PIPE, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "\\xfc.csv" in done.stdout
+    assert path.exists()
 
 
 def test_current_in_milliampere_warns_and_names_the_column(run, drive, tmp_path):
@@ -198,6 +278,7 @@ def test_an_interrupt_leaves_nothing_half_written(drive, tmp_path):
     time.sleep(1.0)
     started.send_signal(signal.SIGINT)
     _, err = started.communicate(timeout=60)
-    assert started.returncode != 0
+    assert started.returncode == 130
+    assert "interrupted: nothing was half-written" in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bmsthermal.errors import InputError
-from bmsthermal.files import folder, write_whole
+from bmsthermal.files import PICTURES, check_outputs, folder, write_whole
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,6 +76,39 @@ def test_places_that_cannot_be_written_are_named(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / "file" / "cell.json", "y")
     assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    for act in (lambda path: write_whole(path, "x"), lambda path: check_outputs((path, [".csv"]))):
+        with pytest.raises(InputError, match="cannot be written"):
+            act(tmp_path / ("a" * 300 + ".csv"))
+
+
+def test_outputs_that_can_be_written_leave_no_trace(tmp_path):
+    (tmp_path / "old.csv").write_text("old")
+    check_outputs((tmp_path / "old.csv", [".csv"]), (tmp_path / "P.PNG", PICTURES), (None, [".npz"]), inputs=["a123"])
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.csv", "old")]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("in.csv", "is read or written too"), ("link.csv", "is read or written too"), ("hard.csv", "is read or written"),
+        ("x/../in.csv", "is read or written too"), ("out.csv", "is read or written too"), ("x/a.jpg", "ends in '.jpg'"),
+        ("x", "has no ending, expected .csv or .png"), ("no/a.csv", "cannot be written"), ("x.csv", "not an ordinary"),
+    ],
+)  # fmt: skip
+def test_outputs_that_would_destroy_or_fail_are_refused_before(tmp_path, name, words):
+    (tmp_path / "in.csv").write_text("measured")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "in.csv")
+    os.link(tmp_path / "in.csv", tmp_path / "hard.csv")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x.csv").mkdir()
+    kinds = (".csv", ".png")
+    with pytest.raises(InputError, match=words) as caught:
+        check_outputs((tmp_path / "out.csv", kinds), (tmp_path / name, kinds), inputs=[tmp_path / "in.csv"])
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hard.csv", "in.csv", "link.csv", "x", "x.csv"]
 
 
 def test_folder_is_made_with_its_parents_or_taken(tmp_path):

@@ -62,8 +62,9 @@ def test_columns_units_and_blanks(write):
         lambda t: t.replace(",", " , ").encode(),
         lambda t: t.replace(",\n", ",NaN\n").encode(),
         lambda t: "".join(f'{line},"note, {i}"\n' for i, line in enumerate(t.splitlines())).encode(),
+        lambda t: "".join(f"{line},in_°C\n" for line in t.splitlines()).encode(),
     ],
-    ids=["bom", "crlf", "gzip", "comment", "spaces", "nan", "further column"],
+    ids=["bom", "crlf", "gzip", "comment", "spaces", "nan", "further column", "further letters"],
 )
 def test_the_same_table_in_other_clothes(write, change):
     plain, other = read_measured(write(GOOD)), read_measured(write(change(GOOD), "other.csv"))
@@ -146,6 +147,17 @@ BAD = {
     "blank surface": (HEADER + "0,1,3,25,\n1,1,3,25,\n", ["'surface_degC' is entirely blank"]),
     "kelvin surface": (HEADER + "0,1,3,25,298\n1,1,3,25,298\n", ["'surface_degC'", "298", "degC", "kelvin"]),
     "kelvin ambient": (HEADER + "0,1,3,298,25\n1,1,3,298,25\n", ["'ambient_degC'", "298", "degC", "kelvin"]),
+    "mV": (HEADER + "0,1,3300,25,25\n1,1,3310,25,25\n", ["'voltage_V'", "3305 V", "mV"]),
+    "a mark in a sensor": (GOOD + "3,0,3.3,25,-9999\n", ["row 5", "'surface_degC'", "-9999", "-100 to 200"]),
+    "a mark in the ambient": (GOOD + "3,0,3.3,-127,25\n", ["row 5", "'ambient_degC'", "-127", "leave blank"]),
+    "a mark in the voltage": (GOOD + "3,0,-9999,25,25\n", ["row 5", "'voltage_V'", "-9999", "-100 to 100"]),
+    "a mark in the core": (
+        HEADER.replace("\n", ",core_degC\n") + "0,1,3,25,25,25\n1,1,3,25,25,999\n",
+        ["row 3", "'core_degC'", "999"],
+    ),
+    "underscore": (GOOD + "3,1_0,3.3,25,25\n", ["row 5", "'current_A'", "'1_0' is not a number"]),
+    "other digits": (GOOD + "3,٣,3.3,25,25\n", ["row 5", "'current_A'", "'٣' is not a number"]),
+    "endless header": ("x" * 200_000 + "\n" + ROW, ["not a CSV table", "field"]),
     "swapped": (HEADER + "0,3.3,0,25,25\n1,3.3,-2,25,25\n", ["'voltage_V'", "-1 V", "swapped"]),
     "semicolons": (GOOD.replace(",", ";"), ["separated by ';'", "','"]),
     "tabs": (GOOD.replace(",", "\t"), ["separated by tabs", "','"]),
@@ -183,6 +195,7 @@ OPTIONS = {
     "no surface": ({"sensors": ["core"]}, ["'core'", "surface_NAME"]),
     "sign": ({"current_sign": "Discharge"}, ["'Discharge'", "'charge'"]),
     "kelvin": ({"ambient_degC": 298.15}, ["--ambient-degC", "298.15", "kelvin"]),
+    "too cold": ({"ambient_degC": -101.0}, ["--ambient-degC", "-100 to 200"]),
     "not a number": ({"ambient_degC": float("nan")}, ["--ambient-degC", "nan"]),
 }
 
@@ -205,7 +218,10 @@ def test_no_file_and_no_folder(tmp_path):
 
 ODD = {
     "mA": ("0,1500,3.3,25,25\n1,2000,3.3,25,25\n", ["'current_A'", "mA", "expected A"]),
-    "mV": ("0,1,3300,25,25\n1,1,3310,25,25\n", ["'voltage_V'", "mV", "expected V"]),
+    "a mark in the current": (
+        "".join(f"{i},{-9999 if i == 7 else 1},3.3,25,25\n" for i in range(30)),
+        ["'current_A'", "-9999 in row 9", "expected A"],
+    ),
     "ms": ("0,1,3.3,25,25\n1000,1,3.3,25,25\n", ["'time_s'", "1e+03", "ms", "expected seconds"]),
     "hours": ("0,1,3.3,25,25\n2.8e-4,1,3.3,25,25\n", ["'time_s'", "hours"]),
     "negative volts": (

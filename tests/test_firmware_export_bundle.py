@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,7 +297,7 @@ def test_a_loop_would_be_seen():
 @needs_compiler
 def test_fast_math_does_not_compile(bundles, tmp_path):
     bundle = bundles("cylinder", "float")
-    with pytest.raises(RuntimeError, match="fast-math breaks NaN"):
+    with pytest.raises(InputError, match="fast-math breaks NaN"):
         compile_bundle(bundle.folder, [f"{bundle.name}.c"], tmp_path / "o", "-c", "-ffast-math")
 
 
@@ -362,7 +363,30 @@ def test_nothing_is_left_half_written(tmp_path, monkeypatch):
     assert contents(tmp_path / "c") == before and [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-@pytest.mark.parametrize("name", ["my-cell", "int", "main", "n" * 40])
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_interrupt_between_the_renames_leaves_a_folder(at, tmp_path, monkeypatch):
+    export(observer("cylinder"), tmp_path / "c")
+    before, rename, calls = contents(tmp_path / "c"), Path.rename, itertools.count()
+
+    def stop(path, target):
+        rename(path, target)
+        if next(calls) == at:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(observer("cylinder"), tmp_path / "c", real="double")
+    assert (contents(tmp_path / "c") == before) == (at == 0)  # all of the old one, or all of the new one
+    assert contents(tmp_path / "c").keys() == before.keys()
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_folder_whose_name_is_too_long(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        export(observer("cylinder"), tmp_path / ("c" * 300))
+
+
+@pytest.mark.parametrize("name", ["my-cell", "int", "main", "n" * 40, "NULL", "stdint", "String", "uint8_t"])
 def test_bad_names(name, tmp_path):
     with pytest.raises(InputError, match=re.escape(name)):
         export(observer("cylinder"), tmp_path / "c", name=name)
@@ -379,7 +403,7 @@ def test_other_refusals(tmp_path):
     export(sure, tmp_path / "c", real="double")
     with pytest.raises(InputError, match="9 sensors"):
         export(Observer(reduced, [f"surface_{i}" for i in range(9)], engine="filterpy"), tmp_path / "d")
-    with pytest.raises(InputError, match="sensor 'surface-left'"):
+    with pytest.raises(InputError, match="sensor 'surface-left'.*--sensors"):
         export(Observer(reduced, ["surface-left"]), tmp_path / "d")
     large = CoupledModel(load_cell("a123_26650")).reduce(order=9)
     with pytest.raises(InputError, match="9 states"):
@@ -392,6 +416,33 @@ def test_without_a_compiler_there_is_no_report(bundles, monkeypatch):
     assert bundles("cylinder", "float").check() is None
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(InputError, match="no-such-compiler"):
+        bundles("cylinder", "float").check()
+
+
+@pytest.mark.skipif(platform.system() == "Windows", reason="programs of a Unix")
+@pytest.mark.parametrize(
+    ("compiler", "said"),
+    [
+        ("false", "'false' failed (no output, exit code 1)"), ("true", "'true' failed (no output, exit code 0)"),
+        ("echo", "'echo' failed"), ("sleep 3", "'sleep 3' failed (sleep: "), ('"', "CC: '\"' is no command (No closing"),
+        pytest.param("gcc -Wl,--nope", "--nope'); the folder", marks=needs_compiler),
+    ],
+)  # fmt: skip
+def test_a_compiler_that_fails_is_a_sentence(compiler, said, bundles, monkeypatch):
+    monkeypatch.setenv("CC", compiler)
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
+        bundles("cylinder", "float").check()
+    assert compiler == '"' or "complete but unchecked" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@needs_compiler
+def test_a_program_that_does_not_run_here_is_a_sentence(bundles, tmp_path, monkeypatch):
+    cross = tmp_path / "cross"
+    cross.write_text('#!/bin/sh\nfor last; do :; done\nprintf "\\177ELF" > "$last"; chmod +x "$last"\n')
+    cross.chmod(0o755)
+    monkeypatch.setenv("CC", str(cross))
+    with pytest.raises(InputError, match=r"Exec format error.*complete but unchecked"):
         bundles("cylinder", "float").check()
 
 
