@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said_in_a_sentence(run, drive, tmp_path):
         "duplicate": ("\n".join([lines[0], lines[2], lines[2]]), "is the same as"),
         "text": (text.replace(lines[5], lines[5].replace(",", ",x", 1), 1), "is not a number"),
         "kelvin": ("\n".join([lines[0], *(f"{i},1,3.3,298,299,299" for i in range(9))]), "expected degC"),
-        "no ambient": ("\n".join(["time_s,current_A,voltage_V,surface_degC", "0,1,3.3,20", "1,1,3.3,20"]), "--ambient-degC"),
+        "no ambient": ("time_s,current_A,voltage_V,surface_degC\n0,1,3.3,20\n1,1,3.3,20\n", "--ambient-degC"),
         "ambient of 0": ("\n".join([lines[0], *(f"{i},1,3.3,0,20,20" for i in range(9))]), "--ambient-degC"),
         "no voltage": (text.replace("voltage_V", "volts", 1), "voltage_V"),
     }
@@ -188,9 +188,10 @@ def test_a_core_that_no_surface_goes_with_is_not_scored(run, tmp_path):
 def test_names_are_no_markup(run, drive, tmp_path):
     for name in ("d[x]", "ex[/b]"):
         (tmp_path / name).mkdir(parents=True)
-        code, out, err = run("estimate", "a123_26650", "--data", drive, "-o", f"{name}/:smile:.csv", "--initial-soc", 0.9)
+        path = f"{name}/:smile:.csv"
+        code, out, err = run("estimate", "a123_26650", "--data", drive, "-o", path, "--initial-soc", 0.9)
         assert code == 0, err
-        assert f"wrote {name}/:smile:.csv" in out
+        assert f"wrote {path}" in out
 
 
 def test_the_version(run):
@@ -253,7 +254,8 @@ def test_other_names_the_other_sign_and_a_constant_ambient(run, drive, tmp_path)
                        "--ambient-degC", 10, "--initial-soc", 0.9, "-o", "other_estimate.csv")  # fmt: skip
     assert code == 0, err
     run("estimate", "a123_26650", "--data", drive, "--ambient-degC", 10, "--initial-soc", 0.9, "-o", "estimate.csv")
-    one, two = (np.genfromtxt(tmp_path / f, delimiter=",", skip_header=1) for f in ("other_estimate.csv", "estimate.csv"))
+    names = "other_estimate.csv", "estimate.csv"
+    one, two = (np.genfromtxt(tmp_path / name, delimiter=",", skip_header=1) for name in names)
     # six digits of the rewritten file are what is lost
     assert np.nanmax(np.abs(one[:, 1] - two[:, 1])) < 1e-2
 

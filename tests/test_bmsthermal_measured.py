@@ -152,8 +152,8 @@ BAD = {
     "a mark in the ambient": (GOOD + "3,0,3.3,-127,25\n", ["row 5", "'ambient_degC'", "-127", "leave blank"]),
     "a mark in the voltage": (GOOD + "3,0,-9999,25,25\n", ["row 5", "'voltage_V'", "-9999", "-100 to 100"]),
     "a mark in the core": (
-        HEADER.replace("\n", ",core_degC\n") + "0,1,3,25,25,25\n1,1,3,25,25,999\n",
-        ["row 3", "'core_degC'", "999"],
+        HEADER.replace("\n", ",core_degC\n") + "0,1,3,25,25,25\n1,1,3,25,25,-999\n",
+        ["row 3", "'core_degC'", "-999"],
     ),
     "underscore": (GOOD + "3,1_0,3.3,25,25\n", ["row 5", "'current_A'", "'1_0' is not a number"]),
     "other digits": (GOOD + "3,٣,3.3,25,25\n", ["row 5", "'current_A'", "'٣' is not a number"]),
