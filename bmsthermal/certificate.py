@@ -91,7 +91,9 @@ def draw_certificate(certificate: Certificate, reduced: ReducedModel, path: str 
             axes.semilogy(*line(method, walls[1]), style, lw=1.0, color=AMBIENT, label=f"{method}, h {H_W_m2K[1]:g}")
         for wall, h, shade in zip(walls, H_W_m2K, shades, strict=True):
             orders, errors = line(reduced.method, wall)
-            axes.semilogy(orders, errors, "o-", ms=4, lw=1.6, color=CORE, alpha=shade, label=f"{reduced.method}, h {h:g}")
+            axes.semilogy(
+                orders, errors, "o-", ms=4, lw=1.6, color=CORE, alpha=shade, label=f"{reduced.method}, h {h:g}"
+            )
         axes.axvline(reduced.order, color=AMBIENT, lw=0.8, ls=":")
         axes.axhline(0.1, color=AMBIENT, lw=0.8, ls="--")
         axes.text(reduced.order, 0.01, " taken", fontsize=7, color=AMBIENT, transform=axes.get_xaxis_transform())

@@ -150,9 +150,7 @@ def _assemble(
         core, E = unit[int(np.argmin(np.abs(x - (x[0] + x[-1]) / 2)))], unit[:, [0, n - 1]]
     outputs = ("core", "mean", *(f"surface {w}" for w in walls))
     C = np.vstack([core, capacity / capacity.sum(), E.T])
-    system = PassiveSystem(
-        np.diag(capacity), K, (heat / heat.sum())[:, None], E, C, ("heat",), walls, outputs
-    )
+    system = PassiveSystem(np.diag(capacity), K, (heat / heat.sum())[:, None], E, C, ("heat",), walls, outputs)
     return system, x
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from bmsthermal.belief import Belief, Estimate
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K, write_whole
+from bmsthermal.noise import Noise
 from bmsthermal.packing import HOST_SENSORS, unpack_covariance
+from bmsthermal.plot import AMBIENT, CORE, CURRENT, ESTIMATE, SURFACE, draw_band, figure, finish, frame, save
+from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
-
-if TYPE_CHECKING:
-    from bmsthermal.observer import Observer
 
 #: Samples at the start whose core minus surface counts as mismatch of the two thermocouples.
 MISMATCH_SAMPLES = 10
@@ -76,7 +76,8 @@ class Estimates:
     sensors: NDArray[np.int_]
     soc: Array
     states: NDArray[np.floating] = field(repr=False)
-    observer: Observer = field(repr=False)
+    reduced: ReducedModel = field(repr=False)
+    noise: Noise = field(repr=False)
     run: Run | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
@@ -89,7 +90,8 @@ class Estimates:
     @classmethod
     def of(
         cls,
-        observer: Observer,
+        reduced: ReducedModel,
+        noise: Noise,
         time_s: Array,
         states: NDArray[np.floating],
         out: NDArray[np.floating],
@@ -98,19 +100,19 @@ class Estimates:
         notes: tuple[str, ...] = (),
     ) -> Estimates:
         """Read temperatures and statistics out of the kernel's states ``(k, s)`` and outputs ``(k, o)``."""
-        outputs = observer.reduced.outputs
-        core, core_std = _read(observer, states, outputs[0])
-        surface, surface_std = _read(observer, states, outputs[2])
+        outputs = reduced.outputs
+        core, core_std = _read(reduced, noise, states, outputs[0])
+        surface, surface_std = _read(reduced, noise, states, outputs[2])
         innovation = out[:, 1 : 1 + HOST_SENSORS].astype(float)
         variance = out[:, 1 + HOST_SENSORS :].astype(float)
         seen = variance > 0
         nis = np.divide(innovation**2, variance, out=np.zeros_like(innovation), where=seen).sum(axis=1)
-        n = observer.reduced.order
+        n = reduced.order
         return cls(
             time_s=time_s,
             core_K=core,
             core_std_K=core_std,
-            mean_K=states[:, :n].astype(float) @ outputs[1] + observer.reduced.cell.reference_K,
+            mean_K=states[:, :n].astype(float) @ outputs[1] + reduced.cell.reference_K,
             surface_K=surface,
             surface_std_K=surface_std,
             heat_W=out[:, 0].astype(float),
@@ -119,7 +121,8 @@ class Estimates:
             sensors=seen.sum(axis=1),
             soc=states[:, -1].astype(float),
             states=states,
-            observer=observer,
+            reduced=reduced,
+            noise=noise,
             run=run,
             notes=notes,
         )
@@ -157,11 +160,11 @@ class Estimates:
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
-        return Belief(self.states[i], self.observer.reduced.order)
+        return Belief(self.states[i], self.reduced.order)
 
     def point(self, position_m: float) -> tuple[Array, Array]:
         """Temperature in K and its standard deviation at a coordinate between core and surface."""
-        return _read(self.observer, self.states, self.observer.reduced.point(position_m))
+        return _read(self.reduced, self.noise, self.states, self.reduced.point(position_m))
 
     def score(self, start_s: float = -np.inf) -> Score | None:
         """Compare with the measured core from `start_s` on; None where no row has both core and surface.
@@ -213,17 +216,50 @@ class Estimates:
         write_whole(path, text.getvalue())
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw core with its 2-sigma band, surface and current; save to `path` if given."""
-        from bmsthermal.plot import draw_estimates
+        """Draw core with its 2-sigma band, measured core if there is one, surface and ambient; current below.
 
-        return draw_estimates(self, path)
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Saved to `path` if given.
+        """
+        drawn = figure()
+        top, middle, bottom = drawn.subplots(3, 1, sharex=True, height_ratios=[5, 1.6, 1.4])
+        minutes = self.time_s / 60
+        run = self.run
+        draw_band(top, minutes, self.core_K, self.core_std_K)
+        if run is not None:
+            for i, (name, kelvin) in enumerate(run.surfaces_K.items()):
+                label = name.replace("_", " ") + " (measured)"
+                top.plot(minutes, kelvin - ZERO_DEGC_K, color=SURFACE, lw=1.0, alpha=1 - 0.25 * i, label=label)
+            top.plot(minutes, run.ambient_K - ZERO_DEGC_K, color=AMBIENT, lw=0.8, ls=":", label="ambient")
+            bottom.plot(minutes, run.current_A, color=CURRENT, lw=0.6)
+        score = self.score()
+        if run is not None and run.core_K is not None and score is not None:
+            core = run.core_K - score.mismatch_K
+            top.plot(minutes, core - ZERO_DEGC_K, color=CORE, lw=1.2, label="core (measured, not used)")
+            middle.plot(minutes, self.core_K - core, color=ESTIMATE, lw=0.9)
+            middle.set_ylabel("core error\nK")
+            top.set_title(
+                f"RMSE {score.rmse_K:.2f} K, maximum {score.max_K:.2f} K, {100 * score.coverage:.0f} % inside 2 sigma",
+                fontsize=9, loc="right",
+            )  # fmt: skip
+        else:
+            middle.plot(minutes, self.innovation_K, color=ESTIMATE, lw=0.6)
+            middle.set_ylabel("innovation\nK")
+        middle.fill_between(minutes, -2 * self.core_std_K, 2 * self.core_std_K, color=ESTIMATE, alpha=0.12, lw=0)
+        middle.axhline(0, color=AMBIENT, lw=0.6)
+        frame(top, self.core_K - ZERO_DEGC_K, self.core_std_K)
+        frame(middle, np.zeros(len(minutes)), self.core_std_K)
+        finish(top, bottom, self.reduced.cell.name)
+        return save(drawn, path)
 
 
-def _read(observer: Observer, states: NDArray[np.floating], row: Array) -> tuple[Array, Array]:
+def _read(reduced: ReducedModel, noise: Noise, states: NDArray[np.floating], row: Array) -> tuple[Array, Array]:
     """Value and standard deviation of ``row @ x``: the filter's variance and what the model is unsure of."""
-    n, noise = observer.reduced.order, observer.noise
+    n = reduced.order
     x = states[:, :n].astype(float)
     P = unpack_covariance(states[:, n:-1].astype(float), n)
-    gradient = x @ (row - observer.reduced.outputs[2])
+    gradient = x @ (row - reduced.outputs[2])
     variance = np.einsum("i,kij,j->k", row, P, row) + (noise.gradient * gradient) ** 2 + noise.offset_K**2
-    return x @ row + observer.reduced.cell.reference_K, np.sqrt(variance)
+    return x @ row + reduced.cell.reference_K, np.sqrt(variance)

@@ -111,9 +111,7 @@ def read_measured(
     )
 
 
-def _check_options(
-    columns: dict[str, str], wanted: list[str], current_sign: str, ambient_degC: float | None
-) -> None:
+def _check_options(columns: dict[str, str], wanted: list[str], current_sign: str, ambient_degC: float | None) -> None:
     for sensor in wanted:
         if not _SURFACE.fullmatch(f"{sensor}_degC"):
             raise InputError(f"sensor {sensor!r}", expected="surface or surface_NAME, without the _degC")
@@ -163,9 +161,7 @@ def _header(line: str, where: str) -> list[str]:
     return header
 
 
-def _choose(
-    header: list[str], columns: dict[str, str], wanted: list[str], ambient: bool, where: str
-) -> dict[str, str]:
+def _choose(header: list[str], columns: dict[str, str], wanted: list[str], ambient: bool, where: str) -> dict[str, str]:
     """Our name to the column of the file, for everything that will be read."""
     hint = "map it with --columns"
     if all(_NUMBER.fullmatch(cell) for cell in header):

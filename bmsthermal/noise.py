@@ -11,6 +11,7 @@ from bmsthermal.schema import NOISE, check_number
 
 _CONDUCTIVITY = ("Radial thermal conductivity [W.m-1.K-1]", "Through-plane thermal conductivity [W.m-1.K-1]")
 
+
 @dataclass(frozen=True)
 class Noise:
     """Standard deviations of what drives, measures and models the cell.

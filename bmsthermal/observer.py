@@ -170,9 +170,7 @@ class Observer:
         inside = (self.reduced.outputs[0] - self.reduced.outputs[2]) @ shape
         return shape / inside if inside else shape
 
-    def start(
-        self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None
-    ) -> Belief:
+    def start(self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None) -> Belief:
         """Belief about a cell of one temperature, or of a steady profile between `core_K` and `surface_K`.
 
         Parameters
@@ -218,7 +216,7 @@ class Observer:
         out = np.zeros((1, 1, engine.output_size), self.dtype)
         engine.write(belief.row[None, :].copy())
         engine.run(u[None, None, :], z, out, past)
-        result = Estimates.of(self, np.array([0.0]), past[:, 0], out[:, 0])
+        result = Estimates.of(self.reduced, self.noise, np.array([0.0]), past[:, 0], out[:, 0])
         return Belief(past[0, 0], self.reduced.order), result.at(0)
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
@@ -285,7 +283,7 @@ class Observer:
         engine.write(start.row[None, :].copy())
         # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
         engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :], self.dtype), out[1:], past[1:])
-        found = Estimates.of(self, run.time_s, past[:, 0], out[:, 0], run=run)
+        found = Estimates.of(self.reduced, self.noise, run.time_s, past[:, 0], out[:, 0], run=run)
         return replace(found, notes=(*notes, *found.doubts()))
 
     def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array]:

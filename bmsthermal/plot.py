@@ -13,7 +13,6 @@ from bmsthermal.files import PICTURES, ZERO_DEGC_K, write_whole
 
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
-    from bmsthermal.estimates import Estimates
 
 CORE, SURFACE, ESTIMATE, AMBIENT, CURRENT = "#b2182b", "#2166ac", "#111111", "#7f7f7f", "#4d4d4d"
 
@@ -40,40 +39,6 @@ def save(drawn: Any, path: str | Path | None) -> Any:
         drawn.savefig(buffer, format=kind, dpi=130, metadata=blank[kind])
         write_whole(path, buffer.getvalue())
     return drawn
-
-
-def draw_estimates(found: Estimates, path: str | Path | None = None) -> Any:
-    """Core estimate with its 2-sigma band, measured core if there is one, surface, ambient; current below."""
-    drawn = figure()
-    top, middle, bottom = drawn.subplots(3, 1, sharex=True, height_ratios=[5, 1.6, 1.4])
-    minutes = found.time_s / 60
-    run = found.run
-    draw_band(top, minutes, found.core_K, found.core_std_K)
-    if run is not None:
-        for i, (name, kelvin) in enumerate(run.surfaces_K.items()):
-            label = name.replace("_", " ") + " (measured)"
-            top.plot(minutes, kelvin - ZERO_DEGC_K, color=SURFACE, lw=1.0, alpha=1 - 0.25 * i, label=label)
-        top.plot(minutes, run.ambient_K - ZERO_DEGC_K, color=AMBIENT, lw=0.8, ls=":", label="ambient")
-        bottom.plot(minutes, run.current_A, color=CURRENT, lw=0.6)
-    score = found.score()
-    if run is not None and run.core_K is not None and score is not None:
-        core = run.core_K - score.mismatch_K
-        top.plot(minutes, core - ZERO_DEGC_K, color=CORE, lw=1.2, label="core (measured, not used)")
-        middle.plot(minutes, found.core_K - core, color=ESTIMATE, lw=0.9)
-        middle.set_ylabel("core error\nK")
-        top.set_title(
-            f"RMSE {score.rmse_K:.2f} K, maximum {score.max_K:.2f} K, {100 * score.coverage:.0f} % inside 2 sigma",
-            fontsize=9, loc="right",
-        )  # fmt: skip
-    else:
-        middle.plot(minutes, found.innovation_K, color=ESTIMATE, lw=0.6)
-        middle.set_ylabel("innovation\nK")
-    middle.fill_between(minutes, -2 * found.core_std_K, 2 * found.core_std_K, color=ESTIMATE, alpha=0.12, lw=0)
-    middle.axhline(0, color=AMBIENT, lw=0.6)
-    frame(top, found.core_K - ZERO_DEGC_K, found.core_std_K)
-    frame(middle, np.zeros(len(minutes)), found.core_std_K)
-    finish(top, bottom, found.observer.reduced.cell.name)
-    return save(drawn, path)
 
 
 def frame(axes: Any, value: Array, std: Array) -> None:
@@ -107,5 +72,3 @@ def finish(top: Any, bottom: Any, title: str) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
         axes.margins(x=0)
-
-

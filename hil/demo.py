@@ -149,5 +149,5 @@ def draw_demo(truth: Simulation, seen: Run, found: Estimates, path: Path) -> Non
     draw_band(start, found.time_s[seconds], found.core_K[seconds], found.core_std_K[seconds])
     start.set_title("the wrong start, first 30 s", fontsize=8)
     start.set_ylim(AMBIENT_degC - 3, AMBIENT_degC + WRONG_START_K + 3)
-    finish(top, bottom, f"{found.observer.reduced.cell.name}, US06 x {CYCLES} at {AMBIENT_degC:g} degC")
+    finish(top, bottom, f"{found.reduced.cell.name}, US06 x {CYCLES} at {AMBIENT_degC:g} degC")
     save(drawn, path)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import linalg
-from scipy.special import eval_jacobi, roots_jacobi
 
 from rom.basis import orthonormal, port_basis, solve_insulated
 from rom.passive import PassiveSystem
@@ -102,6 +101,8 @@ def diffusion(order: int, dimension: int) -> PassiveSystem:
     >>> [round(float(v), 6) for v in sphere.modes[0]]
     [0.0, 20.572671, 168.427329]
     """
+    from scipy.special import eval_jacobi, roots_jacobi
+
     if dimension not in (1, 2, 3) or order < 1:
         raise ValueError(f"dimension must be 1, 2 or 3 and order >= 1, got {dimension} and {order}")
     beta = dimension / 2 - 1

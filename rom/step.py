@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.signal import lfilter
 
 from rom.passive import PassiveSystem, held
 from rom.statespace import Array
@@ -126,6 +125,8 @@ class ModalStep:
 
 def filtered(poles: Array, drive: Array, x0: Array | None = None) -> Array:
     """``x[k] = poles x[k-1] + drive[k]`` for each column of `drive` ``(k, n)`` by itself."""
+    from scipy.signal import lfilter  # half a second of import, for runs over arrays only
+
     start = np.zeros(len(poles)) if x0 is None else x0
     columns = [
         lfilter([1.0], [1.0, -pole], column, zi=[pole * x])[0]

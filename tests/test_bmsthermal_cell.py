@@ -59,9 +59,7 @@ def test_round_trip_keeps_the_digest(tmp_path, a123):
 
 def test_with_values_leaves_the_original_alone(a123):
     before = a123.digest
-    changed = a123.with_values(
-        {RADIAL: 0.5, "Volume [m3]": 3e-5, "Observer": {"Sensor noise [K]": 0.2}}, "mine"
-    )
+    changed = a123.with_values({RADIAL: 0.5, "Volume [m3]": 3e-5, "Observer": {"Sensor noise [K]": 0.2}}, "mine")
     assert (changed.name, changed.thermal[RADIAL], changed.lumped["Volume [m3]"]) == ("mine", 0.5, 3e-5)
     assert dict(changed.settings) == {"Sensor noise [K]": 0.2}
     assert Cell("a", a123.document).digest == before

@@ -22,9 +22,7 @@ def rise(layers, form, extent, g, heat=1.0, nodes=200, **given):
 def test_solid_cylinder_is_a_parabola():
     T, x, _ = rise([CYLINDER], "cylinder", L, 0.2, heat=3.0)
     exact = 3.0 / 0.2 + 3.0 * (1 - (x / R) ** 2) / (4 * np.pi * K * L)
-    np.testing.assert_allclose(
-        T, exact, rtol=1e-9
-    )  # a parabola has no error of second order; solve of 200 nodes
+    np.testing.assert_allclose(T, exact, rtol=1e-9)  # a parabola has no error of second order; solve of 200 nodes
     assert T[0] - T[-1] == pytest.approx(3.0 / (4 * np.pi * K * L), rel=1e-9)
 
 
@@ -54,9 +52,7 @@ def test_layers_are_resistances_in_series():
         Layer("can", R, R + can, 14.0, 3.7e6, heated=False),
     ]
     T, _, _ = rise(layers, "cylinder", L, 0.2)
-    through = (
-        1 / (4 * np.pi * K * L) + contact / (2 * np.pi * R * L) + np.log(1 + can / R) / (2 * np.pi * 14.0 * L)
-    )
+    through = 1 / (4 * np.pi * K * L) + contact / (2 * np.pi * R * L) + np.log(1 + can / R) / (2 * np.pi * 14.0 * L)
     # midpoint area in four thin shells of 75 um: relative error (75e-6 / 13e-3)^2 / 12 of the smallest resistance
     assert T[0] - T[-1] == pytest.approx(through, rel=1e-7)
     assert T[-1] == pytest.approx(1 / 0.2, rel=1e-9)

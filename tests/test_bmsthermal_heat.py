@@ -29,9 +29,7 @@ def heat_of(a123):
 def test_bernardi_with_every_sign(heat_of, entropy, current):
     volts, T = 3.5 - 0.02 * current, 300.0
     irreversible, reversible = 0.02 * current**2, -current * T * entropy
-    assert heat_of(entropy).heat_W(current, volts, 0.5, T) == pytest.approx(
-        irreversible + reversible, rel=1e-12
-    )
+    assert heat_of(entropy).heat_W(current, volts, 0.5, T) == pytest.approx(irreversible + reversible, rel=1e-12)
     assert irreversible > 0
     # a falling open-circuit voltage with temperature (dE/dT < 0) heats a discharge
     assert (reversible > 0) == (current * entropy < 0)
@@ -64,9 +62,7 @@ def test_tables_sample_the_curves(a123):
     heat = MeasuredHeat(a123)
     assert len(heat.soc) == TABLE_POINTS
     np.testing.assert_array_equal(heat.open_circuit_V, a123.curve("Open-circuit voltage [V]")(heat.soc))
-    np.testing.assert_array_equal(
-        heat.entropy_V_K, a123.curve("Entropic change coefficient [V.K-1]")(heat.soc)
-    )
+    np.testing.assert_array_equal(heat.entropy_V_K, a123.curve("Entropic change coefficient [V.K-1]")(heat.soc))
     assert heat.heat_W(1.0, 0.0, -3.0, 0.0) == heat.open_circuit_V[0]  # constant beyond the ends
     assert heat.heat_W(1.0, 0.0, 3.0, 0.0) == heat.open_circuit_V[-1]
 
@@ -76,9 +72,7 @@ def test_no_entropic_curve_is_no_reversible_heat(a123):
     thermal = {k: v for k, v in a123.thermal.items() if k != "Entropic change coefficient [V.K-1]"}
     document["Parameterisation"] = document["Parameterisation"] | {"User-defined": thermal}
     heat = MeasuredHeat(type(a123)("plain", document))
-    assert heat.heat_W(5.0, 3.0, 0.5, 300.0) == pytest.approx(
-        5.0 * (heat.open_circuit_V[32] - 3.0), rel=1e-14
-    )
+    assert heat.heat_W(5.0, 3.0, 0.5, 300.0) == pytest.approx(5.0 * (heat.open_circuit_V[32] - 3.0), rel=1e-14)
 
 
 def test_resistance_follows_arrhenius_and_gives_the_voltage(heat_of, a123):
@@ -87,9 +81,7 @@ def test_resistance_follows_arrhenius_and_gives_the_voltage(heat_of, a123):
     exponent = a123.resistance_activation_J_mol / GAS_CONSTANT_J_molK * (1 / 288.15 - 1 / 298.15)
     assert ratio == pytest.approx(np.exp(exponent), rel=1e-12) and ratio > 1
     volts = heat.voltage_V(10.0, 0.5, 298.15)
-    assert heat.heat_W(10.0, volts, 0.5, 298.15) == pytest.approx(
-        100 * heat.resistance_Ohm(0.5, 298.15), rel=1e-12
-    )
+    assert heat.heat_W(10.0, volts, 0.5, 298.15) == pytest.approx(100 * heat.resistance_Ohm(0.5, 298.15), rel=1e-12)
 
 
 @given(soc=st.floats(0, 1), current=currents, seconds=st.floats(0, 1e5))
@@ -101,9 +93,7 @@ def test_charge_is_counted_and_held_inside(heat_of, soc, current, seconds):
 @pytest.mark.parametrize("soc", [0.1, 0.5, 0.9])
 def test_a_rest_voltage_on_a_slope_finds_its_charge(heat_of, soc):
     found, blur = heat_of(0.0).soc_of_rest(3.0 + soc, 0.01)
-    assert found == pytest.approx(soc, abs=1e-3) and blur == pytest.approx(
-        0.01, abs=1e-3
-    )  # a slope of 1 V; grid 5e-4
+    assert found == pytest.approx(soc, abs=1e-3) and blur == pytest.approx(0.01, abs=1e-3)  # a slope of 1 V; grid 5e-4
 
 
 def test_a_rest_voltage_on_the_plateau_says_how_little_it_knows(a123):

@@ -14,9 +14,7 @@ from bmsthermal.errors import InputError, InputWarning
 from bmsthermal.measured import Run, read_measured
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-needs_data = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the public measurements are not beside the project"
-)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the public measurements are not beside the project")
 
 HEADER = "time_s,current_A,voltage_V,ambient_degC,surface_degC\n"
 GOOD = HEADER + "0,1.5,3.30,25,25.5\n1,-2,3.31,25,25.6\n2,0,3.32,26,\n"
@@ -84,9 +82,7 @@ def test_columns_are_mapped_and_the_sign_is_ours(write):
     }
     run = read_measured(write(text), columns=names, current_sign="charge", sensors=["surface_left"])
     assert run.current_A.tolist() == [-2, -3]
-    assert {s: k[0] - 273.15 for s, k in run.surfaces_K.items()} == pytest.approx(
-        {"surface": 11, "surface_left": 12}
-    )
+    assert {s: k[0] - 273.15 for s, k in run.surfaces_K.items()} == pytest.approx({"surface": 11, "surface_left": 12})
     assert run.core_K is None  # present and blank
 
 

@@ -11,18 +11,14 @@ from bmsthermal.schema import NOISE as KEYS
 
 
 def test_what_a_noise_writes_a_cell_reads(a123):
-    noise = Noise(
-        1.5, sensor_K=0.2, gradient=0.1, offset_K=0.0, start_K=2.0, start_gradient_K=0.5, lost_heat_W=9.0
-    )
+    noise = Noise(1.5, sensor_K=0.2, gradient=0.1, offset_K=0.0, start_K=2.0, start_gradient_K=0.5, lost_heat_W=9.0)
     assert set(noise.document()) == set(KEYS.values())
     assert Noise.of(a123.with_values({"Observer": noise.document()})) == noise
 
 
 def test_without_a_section_the_spread_of_the_conductivity_counts(a123):
     plain = a123.with_values({"Observer": {}})
-    assert Noise.of(plain) == replace(
-        Noise(), gradient=a123.spread["Radial thermal conductivity [W.m-1.K-1]"]
-    )
+    assert Noise.of(plain) == replace(Noise(), gradient=a123.spread["Radial thermal conductivity [W.m-1.K-1]"])
     other = {"Relative standard deviation": {"DC resistance [Ohm]": 0.1}}
     assert Noise.of(plain.with_values(other)) == Noise()
 

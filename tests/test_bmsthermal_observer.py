@@ -26,9 +26,7 @@ def seen(model, us06, soc=0.8, noise_K=0.05, sensors=("surface",), seed=0):
     truth = model.simulate(us06, initial_soc=soc)
     rng = np.random.default_rng(seed)
     surfaces = {s: truth.surface_K + noise_K * rng.normal(size=truth.surface_K.shape) for s in sensors}
-    return Run(
-        truth.time_s, us06.current_A, truth.voltage_V, us06.ambient_K, surfaces, truth.core_K, "drive"
-    ), truth
+    return Run(truth.time_s, us06.current_A, truth.voltage_V, us06.ambient_K, surfaces, truth.core_K, "drive"), truth
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +57,7 @@ def test_steps_make_the_run(reduced, drive, engine, real):
 
 @needs_kernel
 def test_both_engines_agree_over_a_drive(reduced, drive):
-    ours, theirs = (
-        Observer(reduced, engine=e).run(drive[0], initial_soc=0.8) for e in ("kernel", "filterpy")
-    )
+    ours, theirs = (Observer(reduced, engine=e).run(drive[0], initial_soc=0.8) for e in ("kernel", "filterpy"))
     for name in ("core_K", "core_std_K", "surface_K", "mean_K"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-9)
 
@@ -98,9 +94,7 @@ def test_two_equal_sensors_are_one_with_half_the_variance(reduced):
     np.testing.assert_allclose(a.row, b.row, rtol=1e-9, atol=1e-9)  # rounding of P in another order
 
 
-odd = st.one_of(
-    st.sampled_from([NAN, float("inf"), float("-inf"), 1e30, -1e30, 0.0, -5.0]), st.floats(-1e3, 1e3)
-)
+odd = st.one_of(st.sampled_from([NAN, float("inf"), float("-inf"), 1e30, -1e30, 0.0, -5.0]), st.floats(-1e3, 1e3))
 
 
 @needs_kernel
@@ -141,9 +135,7 @@ def test_missing_voltage_inflates_sigma(observer):
     difference = lost.P - known.P
     W = observer.reduced.step.matrices(observer.reduced.conductance_W_K)[1][:, 0]
     # 25 K2 round to 4e-15
-    np.testing.assert_allclose(
-        difference, observer.noise.lost_heat_W**2 * np.outer(W, W), rtol=1e-9, atol=1e-13
-    )
+    np.testing.assert_allclose(difference, observer.noise.lost_heat_W**2 * np.outer(W, W), rtol=1e-9, atol=1e-13)
     assert lost.soc < 0.5  # the charge is counted all the same
 
 
@@ -271,9 +263,7 @@ def test_the_score_compares_and_never_uses_the_core(observer, drive):
 def test_charge_is_counted_exactly(observer, drive):
     run, truth = drive
     result = observer.run(run, initial_soc=0.8)
-    exact = (
-        0.8 - np.concatenate([[0], np.cumsum(run.current_A[:-1])]) / 3600 / observer.reduced.cell.capacity_Ah
-    )
+    exact = 0.8 - np.concatenate([[0], np.cumsum(run.current_A[:-1])]) / 3600 / observer.reduced.cell.capacity_Ah
     np.testing.assert_allclose(result.soc, exact, atol=1e-12)
     np.testing.assert_allclose(result.heat_W[1:], truth.heat_W[:-1], atol=0.02)  # T of the mean within 1 K
     for current, end in ((1e4, 0.0), (-1e4, 1.0)):
@@ -287,9 +277,7 @@ def test_heat_has_the_sign_of_bernardi(a123, entropy, current):
     cell = a123.with_values({"Entropic change coefficient [V.K-1]": entropy})
     observer = Observer(CoupledModel(cell).reduce())
     volts = float(observer.reduced.heat.open_circuit_V[32])
-    _, estimate = observer.step(
-        observer.start(300.0, 0.5), Inputs(current, volts - 0.01 * current, 300.0), [NAN]
-    )
+    _, estimate = observer.step(observer.start(300.0, 0.5), Inputs(current, volts - 0.01 * current, 300.0), [NAN])
     assert estimate.heat_W == pytest.approx(1.0 - current * 300.0 * entropy, rel=1e-9)
 
 
@@ -326,9 +314,7 @@ def test_soc_from_rest_or_a_note(observer, drive):
     assert len(told) == 1 and "initial SOC unknown" in told[0] and "I^2 R" in told[0]
     busy = Run(run.time_s[:50], np.full(50, 5.0), volts, run.ambient_K[:50], {"surface": run.ambient_K[:50]})
     result = observer.run(busy)
-    assert (
-        "leaves it between 0.62 and 0.99" in result.notes[0]
-    )  # behind half to one and a half of the resistance
+    assert "leaves it between 0.62 and 0.99" in result.notes[0]  # behind half to one and a half of the resistance
     assert (result.heat_W[1:] > 0).all()
     low = Run(run.time_s[:50], np.zeros(50), volts - 0.4, run.ambient_K[:50], {"surface": run.ambient_K[:50]})
     assert "from the rest voltage of 2.910 V" in observer.run(low).notes[0]
@@ -351,9 +337,7 @@ def test_the_file_has_the_columns_that_were_promised(observer, drive, tmp_path):
     result = observer.run(drive[0].before(20.0), initial_soc=0.8)
     result.to_csv(tmp_path / "estimate.csv")
     header, *rows = (tmp_path / "estimate.csv").read_text().splitlines()
-    assert (
-        header == "time_s,core_degC,core_std_K,surface_degC,surface_std_K,mean_degC,heat_W,innovation_K,nis"
-    )
+    assert header == "time_s,core_degC,core_std_K,surface_degC,surface_std_K,mean_degC,heat_W,innovation_K,nis"
     assert len(rows) == len(result.time_s)
     assert float(rows[5].split(",")[1]) == pytest.approx(result.core_K[5] - 273.15, abs=1e-3)
     assert rows[0].endswith(",,")  # nothing was compared before the first step
@@ -392,9 +376,7 @@ def test_mistakes_get_a_sentence(reduced, observer, a123, drive):
 @needs_kernel
 def test_a_model_larger_than_the_kernel_says_what_to_do(a123):
     large = CoupledModel(a123).reduce(order=9)
-    with pytest.raises(
-        InputError, match=r"9 states and 1 sensors, expected at most 8 and 8.*engine='filterpy'"
-    ):
+    with pytest.raises(InputError, match=r"9 states and 1 sensors, expected at most 8 and 8.*engine='filterpy'"):
         Observer(large)
     plain = Observer(large, engine="filterpy")
     belief, _ = plain.step(plain.start(298.0, 0.5), Inputs(0.0, 3.3, 298.0), [298.0])

@@ -45,9 +45,7 @@ def test_energy_is_kept_from_wheel_to_cell():
     np.testing.assert_allclose(cell * CELLS, wheel, rtol=1e-12)
     # a closed cycle with nothing lost on the way leaves drag and rolling resistance to pay
     mean = (speed[1:] + speed[:-1]) / 2
-    lost = 0.5 * 1.225 * car.drag_area_m2 * np.sum(
-        mean**3
-    ) + car.rolling * car.mass_kg * GRAVITY_M_S2 * np.sum(mean)
+    lost = 0.5 * 1.225 * car.drag_area_m2 * np.sum(mean**3) + car.rolling * car.mass_kg * GRAVITY_M_S2 * np.sum(mean)
     assert wheel[:-1].sum() == pytest.approx(lost, rel=1e-9)
 
 

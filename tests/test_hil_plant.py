@@ -31,7 +31,9 @@ def test_charge_is_counted_exactly(plant):
 
 
 def test_a_cell_left_alone_goes_to_ambient(plant):
-    truth, _ = plant.drive(np.arange(0.0, 20_001.0), np.zeros(20_001), ambient_K=283.15, initial_soc=0.5, start_K=313.15)
+    truth, _ = plant.drive(
+        np.arange(0.0, 20_001.0), np.zeros(20_001), ambient_K=283.15, initial_soc=0.5, start_K=313.15
+    )
     # slowest time of this cell in still air is about 500 s: forty of them
     assert abs(truth.core_K[-1] - 283.15) < 1e-9
     assert (np.diff(truth.core_K) < 1e-9).all()

@@ -50,14 +50,12 @@ def test_the_wheel_holds_exactly_the_four_packages(tmp_path):
     assert not [name for name in names if name.startswith("tests")]
 
 
-def test_import_is_light():
-    code = "import time, bmsthermal; print(time.process_time())"
-    seconds = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
-    heavy = "import sys, bmsthermal; print([m for m in ('matplotlib', 'control', 'bpx', 'filterpy') if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", heavy], check=True, capture_output=True, text=True).stdout
-    assert found.strip() == "[]"
-    # 0.5 s is the promise; what is asserted is that nothing heavy is loaded, the time is only kept from exploding
-    assert seconds < 5.0
+def test_import_loads_nothing_heavy():
+    # what keeps an import under half a second, without a clock
+    heavy = {"numpy", "scipy", "matplotlib", "control", "bpx", "filterpy"}
+    code = f"import sys, bmsthermal; print({heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert found.strip() == "set()"
 
 
 @pytest.mark.skipif(not os.environ.get("BMSTHERMAL_NEEDS_KERNEL"), reason="an install without a compiler is allowed")

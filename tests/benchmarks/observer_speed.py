@@ -93,10 +93,7 @@ def kernel_loops(observer: Observer, name: str) -> dict[str, tuple[int, Callable
     u[..., :4] = inputs
     z = np.full((STEPS, CELLS, 1), 299.0, observer.dtype)
     u1, z1 = np.tile(u[:, :1], (10, 1, 1)), np.tile(z[:, :1], (10, 1, 1))
-    rows = [
-        (np.ascontiguousarray(a), np.ascontiguousarray(b))
-        for a, b in zip(u[:, None], z[:, None], strict=True)
-    ]
+    rows = [(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in zip(u[:, None], z[:, None], strict=True)]
 
     def call() -> None:
         step, reading = one.step, (299.0,)
@@ -186,12 +183,8 @@ def machine() -> str:
     names = [platform.processor() or platform.machine()]
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as info:
-            names = [line.split(":")[1].strip() for line in info if line.startswith("model name")][
-                :1
-            ] or names
-        gcc = subprocess.run(
-            ["cc", "--version"], capture_output=True, text=True, check=True
-        ).stdout.splitlines()[0]
+            names = [line.split(":")[1].strip() for line in info if line.startswith("model name")][:1] or names
+        gcc = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     except (OSError, subprocess.CalledProcessError):
         gcc = "no compiler found"
     return f"{names[0]}; {gcc}; Python {platform.python_version()}, NumPy {np.__version__}"
@@ -209,9 +202,7 @@ def main() -> int:
             begun = time.perf_counter()
             work()
             seconds[label].append((time.perf_counter() - begun) / steps)
-    median = {
-        label: 1e9 * statistics.median(taken[1:]) for label, taken in seconds.items()
-    }  # the first one warms up
+    median = {label: 1e9 * statistics.median(taken[1:]) for label, taken in seconds.items()}  # the first one warms up
     first = next(iter(median.values()))
     print(machine())
     print(f"\n{'6 states, 1 wall, 1 sensor':<34}{'ns per step':>12}{'x filterpy':>12}")
