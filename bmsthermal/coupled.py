@@ -109,13 +109,13 @@ class CoupledModel:
         check_number(step_s, STEP, "step_s")
         with _solving(self.cell):
             step = self.system.hold(self.conductance_W_K, step_s)
-        # The constant in the closed modes: where the steady state of one kelvin outside, no heat, would be.
-        ones = np.linalg.lstsq(step.C, np.ones(len(step.C)), rcond=None)[0]
-        if (self.conductance_W_K > 0).all():
-            share = step.B[:, 1:].sum(axis=1)
-            ones = share / (1.0 - np.diag(step.A))
+        decay = np.diag(step.A)
+        if self.conductance_W_K.any():  # one kelvin everywhere is where one kelvin outside and no heat lead to
+            constant = np.asarray(step.B[:, 1:].sum(axis=1) / (1.0 - decay), float)
+        else:  # insulated: the first mode, as large as makes its mean one kelvin
+            constant = np.eye(len(decay))[0] / step.C[1, 0]
         return simulate(
-            self.cell, (np.diag(step.A), step.B), step.C, ones, run, step_s,
+            self.cell, (decay, step.B), step.C, constant, run, step_s,
             initial_soc=initial_soc, start_K=start_K, coolant_K=coolant_K,
         )  # fmt: skip
 

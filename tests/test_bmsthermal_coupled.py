@@ -250,3 +250,14 @@ def test_mistakes_get_a_sentence(full):
         CoupledModel(full.cell, nodes=2)
     with pytest.raises(InputError, match=r"no face \['top'\]"):
         full.simulate(constant(0.0, seconds=2.0), coolant_K={"top": 280.0})
+
+
+@pytest.mark.parametrize("h", [{"side": 0.0}, {"side": 25.0}])
+def test_a_uniform_start_is_uniform_whatever_the_cooling(a123, h):
+    cell = a123.with_values({"Heat transfer coefficient [W.m-2.K-1]": h})
+    time_s = np.arange(11.0)
+    run = Run(time_s, np.zeros(11), np.full(11, np.nan), np.full(11, 310.0))
+    found = CoupledModel(cell).simulate(run, start_K=310.0)
+    # 201 modes add up to it: rounding of each
+    for T in (found.core_K, found.mean_K, found.surface_K):
+        np.testing.assert_allclose(T, 310.0, atol=1e-8)
