@@ -107,8 +107,8 @@ def calibrate(
     order = settings["Order"] if order is None else order
     step_s = settings["Step [s]"] if step_s is None else step_s
     with steps(2) as step:
-        step("fit (some seconds)")
-        found = fit(source, runs, use=used, order=order, step_s=step_s, initial_soc=initial_soc)
+        step("fit")
+        found = fit(source, runs, use=used, order=order, step_s=step_s, initial_soc=initial_soc, progress=step.within)
         step("write")
         found.cell.save(out)
         if plot is not None:

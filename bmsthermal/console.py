@@ -29,7 +29,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def steps(total: int) -> Iterator[_Steps]:
     """Show a bar with the name of the step under way: ``with steps(3) as step: step("reduce")``."""
     bar = Progress(
-        TextColumn("{task.description:<42}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.description:<42}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(), console=Console(stderr=True), transient=True,
     )  # fmt: skip
     with bar:
@@ -44,6 +44,10 @@ class _Steps:
         """Begin the next step."""
         self.bar.update(self.task, description=name, completed=self.begun)
         self.begun += 1
+
+    def within(self, share: float, name: str) -> None:
+        """Tell how far the step under way is, 0 to 1, and what it is doing."""
+        self.bar.update(self.task, description=name, completed=self.begun - 1 + share)
 
 
 def listed(text: str, option: str) -> list[str]:

@@ -85,14 +85,13 @@ class Observer:
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
     ) -> None:
-        if not measured or len(set(measured)) != len(measured) or isinstance(measured, str):
+        named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
+        if not named or isinstance(measured, str) or not measured or len(set(measured)) != len(measured):
             raise InputError(f"measured = {measured!r}", expected="at least one sensor, each named once, in a list")
         if engine not in ("kernel", "filterpy") or real not in ("double", "float"):
             raise InputError(
                 f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
             )
-        if not all(isinstance(name, str) for name in measured):
-            raise InputError(f"measured = {measured!r}", expected="names of surface sensors")
         if reduced.order < 2:
             raise InputError(
                 "a model of one state has no core apart from its surface", where=reduced.cell.name,
