@@ -33,4 +33,5 @@ def demo(
     console.print(made.reduced)
     print_certificate(made.certificate, made.reduced)
     print_table("demo", ("quantity", "value"), made.rows())
-    console.print(f"wrote {', '.join(map(str, pictures))} and the C in {out / 'c'}", soft_wrap=True)
+    code = f" and the C in {out / 'c'}" if made.bundle else ""
+    console.print(f"wrote {out / 'demo.png'}, {out / 'certificate.png'}{code}")
