@@ -84,6 +84,8 @@ def simulate(
     coolant_K
         Coolant by face, a number or ``(k,)``, in place of the run's ambient.
     """
+    if not 0.0 <= initial_soc <= 1.0:
+        raise InputError(f"initial SOC {initial_soc!r}", expected="0 to 1")
     run = run.resample(step_s)
     A, B = matrices
     heat, reference = MeasuredHeat(cell), cell.reference_K
