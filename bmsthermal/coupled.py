@@ -145,6 +145,11 @@ class CoupledModel:
         check_number(step_s, STEP, "step_s")
         with _solving(self.cell):
             basis = METHODS[method](self.system, order)
+            if basis.shape[1] < order:
+                raise InputError(
+                    f"order {order}", where=f"{self.cell.name}, {method}",
+                    expected=f"at most {basis.shape[1]}, which is all that this basis can tell apart",
+                )  # fmt: skip
             modal, shapes = self.system.project(basis).modal()
             if order == 1:  # the constant alone: its rate is rounding, and there is no other to hold it against
                 modal = replace(modal, K=np.zeros((1, 1)))

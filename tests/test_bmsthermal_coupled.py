@@ -168,6 +168,7 @@ def test_changed_arrays_are_refused(saved, name, change):
     refused(saved)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")  # a wall of 1e200 is what is being refused
 @pytest.mark.parametrize("name", ["C", "E"])
 @pytest.mark.parametrize("change", ["scaled", "negative"])
 def test_what_is_signed_must_still_be_a_cell(saved, name, change):
@@ -261,3 +262,8 @@ def test_a_uniform_start_is_uniform_whatever_the_cooling(a123, h):
     # 201 modes add up to it: rounding of each
     for T in (found.core_K, found.mean_K, found.surface_K):
         np.testing.assert_allclose(T, 310.0, atol=1e-8)
+
+
+def test_more_states_than_a_basis_holds_are_refused(a123):
+    with pytest.raises(InputError, match="order 100, expected at most"):
+        CoupledModel(a123).reduce(100)
