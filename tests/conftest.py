@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from bmsthermal import Cell, CoupledModel, ReducedModel, Run, load_cell
 from bmsthermal.vehicle import Vehicle, load_schedule
+
+# a loaded machine is slow, not wrong; CI tries the same examples every time
+settings.register_profile("calm", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("calm")
 
 SLAB = {
     "Form factor": {"description": "slab"},
