@@ -18,7 +18,7 @@ import numpy as np
 
 from bmsthermal import schema
 from bmsthermal.conduction import Layer
-from bmsthermal.curves import Curve
+from bmsthermal.curves import Array, Curve
 from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
 
@@ -99,6 +99,12 @@ class Cell:
         if isinstance(given, Mapping):
             return {wall: float(given[wall]) for wall in self.walls}
         return dict.fromkeys(self.walls, float(given))
+
+    @property
+    def conductance_W_K(self) -> Array:
+        """Heat-transfer coefficient times area of each face, ``(w,)``."""
+        h, area = self.h_W_m2K, self.areas_m2
+        return np.array([h[wall] * area[wall] for wall in self.walls])
 
     @property
     def heat_capacity_J_K(self) -> float:

@@ -17,12 +17,26 @@ from numpy.typing import ArrayLike
 
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
 
 GAS_CONSTANT_J_molK = 8.31446261815324
 #: Points of the tables on the target, evenly spaced over SOC 0 to 1.
 TABLE_POINTS = 65
 #: How far a rest voltage may be off the open-circuit curve: hysteresis and relaxation, in V.
 REST_BLUR_V = 0.025
+
+
+def check_soc(initial_soc: float) -> float:
+    """Return a state of charge that a run may start from.
+
+    Raises
+    ------
+    InputError
+        If it is not from 0 to 1.
+    """
+    if not 0.0 <= initial_soc <= 1.0:
+        raise InputError(f"initial SOC {initial_soc!r}", expected="0 to 1")
+    return float(initial_soc)
 
 
 @dataclass(frozen=True)

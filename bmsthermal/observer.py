@@ -15,6 +15,7 @@ from bmsthermal.belief import Belief, Estimate, Inputs
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
+from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed, pack
 from bmsthermal.reduction import ReducedModel
@@ -250,12 +251,12 @@ class Observer:
         run
             The measurements. A core temperature in it is kept for comparison and never used.
         initial_soc
-            Where the coulomb counter starts; by default from the rest voltage
+            Where the coulomb counter starts; by default from the first row
             where the open-circuit curve identifies it. Where neither does, the
             heat is `I^2 R`, and the result says so.
         start, start_K
             Belief, or uniform temperature, at the first row; by default the
-            first reading of the first sensor.
+            mean of the first readings.
         """
         notes: list[str] = []
         missing = [name for name in self.measured if name not in run.surfaces_K]
@@ -289,9 +290,7 @@ class Observer:
         """State of charge to start from, and heat (NaN: from current and voltage) for every row."""
         heat, nothing = self.reduced.heat, np.full(run.time_s.shape, np.nan)
         if initial_soc is not None:
-            if not 0.0 <= initial_soc <= 1.0:
-                raise InputError(f"initial SOC {initial_soc!r}", expected="0 to 1")
-            return float(initial_soc), nothing
+            return check_soc(initial_soc), nothing
         soc, blur = heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
         if blur <= SOC_IDENTIFIED:
             notes.append(f"initial SOC {soc:.2f} from the rest voltage of {run.voltage_V[0]:.3f} V")

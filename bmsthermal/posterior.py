@@ -15,7 +15,7 @@ from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import MISMATCH_SAMPLES
-from bmsthermal.heat import MeasuredHeat
+from bmsthermal.heat import MeasuredHeat, check_soc
 from bmsthermal.likelihood import BlockModel, HeatError, block_means
 from bmsthermal.noise import Noise
 from bmsthermal.observer import SOC_IDENTIFIED, Observer
@@ -233,9 +233,7 @@ class Problem:
 
     def _start_soc(self, run: Run, given: float | None) -> float:
         if given is not None:
-            if not 0.0 <= given <= 1.0:
-                raise InputError(f"initial SOC {given!r}", expected="0 to 1")
-            return float(given)
+            return check_soc(given)
         soc, blur = self.heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
         used = np.cumsum(np.nan_to_num(run.current_A)) * self.step_s / (3600 * self.heat.cell.capacity_Ah)
         fits = min(max(soc, float(used.max())), 1.0 + float(used.min()))  # the whole run stays inside 0 to 1

@@ -122,8 +122,7 @@ class ReducedModel:
     @property
     def conductance_W_K(self) -> Array:
         """Heat-transfer coefficient times area of each face, ``(w,)``."""
-        h, area = self.cell.h_W_m2K, self.cell.areas_m2
-        return np.array([h[w] * area[w] for w in self.cell.walls])
+        return self.cell.conductance_W_K
 
     @cached_property
     def heat(self) -> MeasuredHeat:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.heat import MeasuredHeat
+from bmsthermal.heat import MeasuredHeat, check_soc
 from bmsthermal.run import Run
 
 
@@ -84,8 +84,7 @@ def simulate(
     coolant_K
         Coolant by face, a number or ``(k,)``, in place of the run's ambient.
     """
-    if not 0.0 <= initial_soc <= 1.0:
-        raise InputError(f"initial SOC {initial_soc!r}", expected="0 to 1")
+    charge = check_soc(initial_soc)
     run = run.resample(step_s)
     A, B = matrices
     heat, reference = MeasuredHeat(cell), cell.reference_K
@@ -94,7 +93,7 @@ def simulate(
     x = (start - reference) * constant
     k = len(run.time_s)
     state, power, soc, voltage = np.empty((k, len(x))), np.zeros(k), np.empty(k), run.voltage_V.copy()
-    charge, mean = float(initial_soc), outputs[1]
+    mean = outputs[1]
     current = np.nan_to_num(run.current_A)
     for i in range(k):
         state[i], soc[i] = x, charge
