@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from bmsthermal.conduction import Layer
 from bmsthermal.curves import Array, Curve
 from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
+
+if TYPE_CHECKING:
+    from bmsthermal.dfn.electrodes import Parameters
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,12 @@ class Cell:
         schema.check(self.name, self.document)
 
     def __repr__(self) -> str:
-        h = ", ".join(f"h {wall} {value:g} W/m2K" for wall, value in self.h_W_m2K.items())
-        return f"Cell({self.name}: {self.form}, {self.heat_capacity_J_K:.1f} J/K, {self.capacity_Ah:g} A.h, {h})"
+        said: list[str] = [self.form] if "Form factor" in self.thermal else []
+        if self.has_heat_capacity:
+            said.append(f"{self.heat_capacity_J_K:.1f} J/K")
+        said += [f"{self.capacity_Ah:g} A.h", "electrodes"] if self.has_electrodes else [f"{self.capacity_Ah:g} A.h"]
+        said += [f"h {wall} {value:g} W/m2K" for wall, value in self.h_W_m2K.items()]
+        return f"Cell({self.name}: {', '.join(said)})"
 
     @property
     def lumped(self) -> Mapping[str, Any]:
@@ -56,7 +63,7 @@ class Cell:
     @property
     def thermal(self) -> Mapping[str, Any]:
         """The ``User-defined`` section: geometry, conductivities and full-cell curves."""
-        return dict(self.document["Parameterisation"]["User-defined"])
+        return dict(self.document["Parameterisation"].get("User-defined") or {})
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -71,7 +78,15 @@ class Cell:
 
     @property
     def form(self) -> Literal["cylinder", "slab"]:
-        """Form factor."""
+        """Form factor.
+
+        Raises
+        ------
+        InputError
+            If the file has none, as one with electrodes may.
+        """
+        if "Form factor" not in self.thermal:
+            raise schema.bad_form(self.name, None)
         form: Literal["cylinder", "slab"] = schema.text(self.thermal["Form factor"])
         return form
 
@@ -94,11 +109,17 @@ class Cell:
 
     @property
     def h_W_m2K(self) -> dict[str, float]:
-        """Heat-transfer coefficient of each face; one number in the file stands for all of them."""
-        given = self.thermal.get("Heat transfer coefficient [W.m-2.K-1]", 10.0)
+        """Heat-transfer coefficient of each face; one number in the file stands for all of them.
+
+        Without one under ``User-defined`` that of BPX's ``State`` counts, or
+        10; a file without a form factor has the one face ``surface``.
+        """
+        around = (self.document.get("State") or {}).get("Thermal environment") or {}
+        given = self.thermal.get(schema.COOLING, around.get(schema.COOLING))
+        walls = self.walls if "Form factor" in self.thermal else ("surface",)
         if isinstance(given, Mapping):
-            return {wall: float(given[wall]) for wall in self.walls}
-        return dict.fromkeys(self.walls, float(given))
+            return {wall: float(given[wall]) for wall in walls}
+        return dict.fromkeys(walls, 10.0 if given is None else float(given))
 
     @property
     def conductance_W_K(self) -> Array:
@@ -107,8 +128,29 @@ class Cell:
         return np.array([h[wall] * area[wall] for wall in self.walls])
 
     @property
+    def external_area_m2(self) -> float:
+        """Area of the whole surface, as BPX gives it; else that of the cooled faces."""
+        if schema.AREA in self.lumped:
+            return float(self.lumped[schema.AREA])
+        return float(sum(self.areas_m2.values()))
+
+    @property
+    def has_heat_capacity(self) -> bool:
+        """Whether the file says how much heat the cell holds."""
+        return all(key in self.lumped for key in schema.LUMPED[:3])
+
+    @property
     def heat_capacity_J_K(self) -> float:
-        """Heat capacity of the whole cell: density times specific heat capacity times volume."""
+        """Heat capacity of the whole cell: density times specific heat capacity times volume.
+
+        Raises
+        ------
+        InputError
+            If one of the three is missing, as in a file with electrodes it may.
+        """
+        if missing := [key for key in schema.LUMPED[:3] if key not in self.lumped]:
+            found = "no " + ", no ".join(map(repr, missing))
+            raise InputError(found, where=f"{self.name}, Cell", hint="a temperature that changes needs it")
         density, specific, volume = (float(self.lumped[key]) for key in schema.LUMPED[:3])
         return density * specific * volume
 
@@ -121,6 +163,24 @@ class Cell:
     def reference_K(self) -> float:
         """Temperature that the curves are given at, and that the reduced model counts from."""
         return float(self.lumped.get("Reference temperature [K]", 298.15))
+
+    @property
+    def has_electrodes(self) -> bool:
+        """Whether the file describes both electrodes."""
+        return schema.has_electrodes(self.document)
+
+    @cached_property
+    def electrochemistry(self) -> Parameters:
+        """Electrodes, separator and electrolyte, as the full model needs them.
+
+        Raises
+        ------
+        InputError
+            If a section or key is missing, or a value cannot be.
+        """
+        from bmsthermal.dfn.electrodes import parameters
+
+        return parameters(self)
 
     @property
     def ambient_share(self) -> float:
@@ -194,8 +254,8 @@ class Cell:
             if key == "Observer":
                 document["Observer"] = dict(value)
                 continue
-            section = "Cell" if key in self.lumped else "User-defined"
-            document["Parameterisation"][section][key] = value
+            section = "Cell" if key in {*self.lumped, *schema.LUMPED, schema.AREA} else "User-defined"
+            document["Parameterisation"].setdefault(section, {})[key] = value
         return Cell(name or self.name, document)
 
     def save(self, path: str | Path) -> None:
@@ -210,7 +270,7 @@ def cells() -> list[str]:
 
 
 def load_cell(name: str | Path) -> Cell:
-    """Load a shipped cell by name, or a cell file (BPX 1.1 JSON with a thermal ``User-defined`` section).
+    """Load a shipped cell by name, or a cell file (BPX JSON, with electrodes or a thermal ``User-defined`` section).
 
     Raises
     ------

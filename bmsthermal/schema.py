@@ -1,4 +1,4 @@
-"""What a cell file must hold: BPX, and the thermal section that BPX has no fields for."""
+"""What a cell file must hold: BPX, and what BPX has no fields for."""
 
 from __future__ import annotations
 
@@ -28,12 +28,45 @@ RESISTANCE, COOLING = "DC resistance [Ohm]", "Heat transfer coefficient [W.m-2.K
 #: Curves against the state of charge.
 CURVES = (OPEN_CIRCUIT, ENTROPIC, RESISTANCE)
 SHARE, SPREAD = "Surface sensor ambient share", "Relative standard deviation"
+#: Sections that the full electrochemical model reads.
+ELECTRODES = ("Negative electrode", "Positive electrode")
+ELECTROCHEMICAL = ("Electrolyte", ELECTRODES[0], "Separator", ELECTRODES[1])
+#: What it reads of ``User-defined``: numbers with their range, or None for that of the unit; and curves.
+ELECTROCHEMISTRY: dict[str, tuple[float, float] | None] = {
+    "Contact resistance [Ohm]": (1e-9, 10.0),
+    "Soret coefficient [K-1]": (-1.0, 1.0),
+    **{
+        f"{electrode} {key}": bounds
+        for electrode in ELECTRODES
+        for key, bounds in {
+            "anodic transfer coefficient": (0.01, 0.99),
+            "cathodic transfer coefficient": (0.01, 0.99),
+            "film resistance [Ohm.m2]": (1e-9, 10.0),
+            "conductivity activation energy [J.mol-1]": (200.0, 2e5),
+            "partial molar volume [m3.mol-1]": (-1e-4, 1e-4),
+            "Young's modulus [Pa]": (1e5, 1e13),
+            "Poisson's ratio": (-0.99, 0.499),
+            "strain-free concentration [mol.m-3]": (0.0, 5e5),
+            "stress activation volume [m3.mol-1]": (-1e-3, 1e-3),
+        }.items()
+    },
+    **{f"{sign} current collector thickness [m]": (1e-7, 1e-3) for sign in ("Negative", "Positive")},
+    **{
+        f"{layer} {key}": None
+        for layer in (*ELECTRODES, "Separator", "Negative current collector", "Positive current collector")
+        for key in ("density [kg.m-3]", "specific heat capacity [J.K-1.kg-1]", "thermal conductivity [W.m-1.K-1]")
+    },
+}
+ELECTROLYTE_CURVES = ("Electrolyte thermodynamic factor", "Electrolyte cation transference number")
 MAY_BE_ZERO = (
     "Mandrel diameter [m]", "Can thickness [m]", "Can thermal contact resistance [m2.K.W-1]", COOLING,
-    "DC resistance activation energy [J.mol-1]", SHARE,
+    "DC resistance activation energy [J.mol-1]", SHARE, "Contact resistance [Ohm]",
+    *(f"{electrode} {key}" for electrode in ELECTRODES
+      for key in ("film resistance [Ohm.m2]", "conductivity activation energy [J.mol-1]")),
+    *(f"{sign} current collector thickness [m]" for sign in ("Negative", "Positive")),
 )  # fmt: skip
 OPTIONAL = (
-    *MAY_BE_ZERO, *CAN, *CURVES,
+    *MAY_BE_ZERO, *CAN, *CURVES, *ELECTROCHEMISTRY,
     "Axial thermal conductivity [W.m-1.K-1]", "In-plane thermal conductivity [W.m-1.K-1]",
 )  # fmt: skip
 #: The ``Observer`` section: noise by the name that `bmsthermal.noise.Noise` gives it, and the rest.
@@ -48,6 +81,7 @@ NOISE = {
 }
 ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
 OBSERVER = (ORDER, STEP, SENSORS, OFFSET, CALIBRATED, *NOISE.values())
+AREA = "External surface area [m2]"
 REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
 
 #: Plausible numbers by key, or else by unit: what lies outside is a slip of units or a damaged file.
@@ -60,6 +94,7 @@ RANGES: dict[str, tuple[float, float]] = {
     OFFSET: (-50.0, 50.0), "Heat noise [W.s0.5]": (1e-6, 1e6), "Sensor noise [K]": (1e-6, 1e3),
     "Gradient uncertainty": (0.0, 1e3), "Offset uncertainty [K]": (0.0, 1e3), "Start uncertainty [K]": (0.0, 1e3),
     "Start gradient uncertainty [K]": (0.0, 1e3), "Lost heat uncertainty [W]": (0.0, 1e6),
+    **{key: bounds for key, bounds in ELECTROCHEMISTRY.items() if bounds},
 }  # fmt: skip
 #: Largest plausible entropic coefficient in V/K, and voltage drop of a resistance at 1C in V.
 STEEP_ENTROPY_V_K, LARGE_DROP_V = 5e-3, 3.0
@@ -69,6 +104,9 @@ VOLUME_SLACK, THIN_ROLL_M = 0.3, 1e-5
 
 def check(name: str, document: Mapping[str, Any]) -> None:
     """Hold a cell file against BPX, then against what the thermal model needs.
+
+    A file with electrodes may be without geometry and heat capacity: it is a
+    model of one temperature, or of none.
 
     Parameters
     ----------
@@ -90,29 +128,39 @@ def check(name: str, document: Mapping[str, Any]) -> None:
     _check_kinds(name, document)
     _check_bpx(name, document)
     sections = document["Parameterisation"]
-    lumped, thermal = sections.get("Cell", {}), sections.get("User-defined", {})
+    lumped, thermal = sections.get("Cell") or {}, sections.get("User-defined") or {}
     where = f"{name}, User-defined"
     form = text(thermal.get("Form factor"))
-    if not isinstance(form, str) or form not in NEEDED:
-        raise InputError(
-            f"unknown form factor {form!r}" if form else "no 'Form factor'", where=where,
-            expected="'cylinder' or 'slab', under 'description'",
-            hint="a core-to-surface model needs geometry that BPX lacks",
-        )  # fmt: skip
-    _check_units(thermal, NEEDED[form], where)
-    _check_there(lumped, LUMPED, f"{name}, Cell")
-    _check_there(thermal, NEEDED[form], where)
-    for key in (*LUMPED, REFERENCE):
+    needed: tuple[str, ...] = ()
+    if "Form factor" in thermal or not has_electrodes(document):
+        if not isinstance(form, str) or form not in NEEDED:
+            raise bad_form(name, form)
+        needed = NEEDED[form]
+    _check_units(thermal, needed, where)
+    _check_there(lumped, LUMPED if needed else LUMPED[3:], f"{name}, Cell")
+    _check_there(thermal, needed, where)
+    for key in (*LUMPED, AREA, REFERENCE):
         if key in lumped:
             check_number(lumped[key], key, f"{name}, {key!r}")
-    for key in (*NEEDED[form], *OPTIONAL):
+    for key in (*NEEDED["cylinder"], *NEEDED["slab"], *OPTIONAL):
         if key in thermal and key not in CURVES:
             faces = thermal[key] if key == COOLING and isinstance(thermal[key], Mapping) else {"": thermal[key]}
             for face, number in faces.items():
                 check_number(number, key, f"{name}, {key!r}" + (f", {face!r}" if face else ""))
+    around = (document.get("State") or {}).get("Thermal environment") or {}
+    if around.get(COOLING) is not None:
+        check_number(around[COOLING], COOLING, f"{name}, State, Thermal environment, {COOLING!r}")
     if thermal.get("Can thickness [m]", 0.0) > 0:
         _check_there(thermal, CAN, where)
-    _check_geometry(lumped, thermal, form, where)
+    h = thermal.get(COOLING)
+    if isinstance(h, Mapping) and not needed and set(h) != {"surface"}:
+        raise bad_form(name, None)
+    if isinstance(h, Mapping) and needed and set(h) != set(WALLS[form]):
+        raise InputError(
+            f"faces {sorted(h)}", where=f"{where}, {COOLING!r}", expected=f"{list(WALLS[form])} for a {form}"
+        )
+    if needed:
+        _check_geometry(lumped, thermal, form, where)
     for key in CURVES:
         if key in thermal:
             _check_curve(thermal[key], key, float(lumped[LUMPED[3]]), f"{where}, {key!r}")
@@ -122,7 +170,8 @@ def check(name: str, document: Mapping[str, Any]) -> None:
     for key, value in spread.items():
         if key != "description":
             check_number(value, SPREAD, f"{where}, {SPREAD!r}, {key!r}")
-    known = (*NEEDED["cylinder"], *NEEDED["slab"], *OPTIONAL, SPREAD, "Sources", "Form factor", "description")
+    named = (*NEEDED["cylinder"], *NEEDED["slab"], *OPTIONAL, *ELECTROLYTE_CURVES)
+    known = (*named, SPREAD, "Sources", "Form factor", "description")
     _warn_unknown(thermal, known, where)
     observer = document.get("Observer", {})
     _check_observer(observer, f"{name}, Observer")
@@ -143,6 +192,21 @@ def check_number(value: Any, key: str, where: str) -> None:
     if not number or not (low <= value <= high or (zero and value == 0)):
         expected = f"a number from {low:g} to {high:g}" + (", or 0" if zero else "")
         raise InputError(f"found {value!r:.60}", where=where, expected=expected)
+
+
+def has_electrodes(document: Mapping[str, Any]) -> bool:
+    """Whether a file describes both electrodes."""
+    return all(document["Parameterisation"].get(title) for title in ELECTRODES)
+
+
+def bad_form(name: str, form: Any) -> InputError:
+    """Return what is said of a form factor that is not there or not known."""
+    return InputError(
+        f"unknown form factor {form!r}" if form else "no 'Form factor'", where=f"{name}, User-defined",
+        expected="'cylinder' or 'slab', under 'description'",
+        hint="a core-to-surface model needs geometry that BPX lacks: it and "
+        + ", or ".join(", ".join(map(repr, keys)) for keys in NEEDED.values()),
+    )  # fmt: skip
 
 
 def text(value: Any) -> Any:
@@ -226,11 +290,6 @@ def _is_sensor(name: str) -> bool:
 
 
 def _check_geometry(lumped: Mapping[str, Any], thermal: Mapping[str, Any], form: str, where: str) -> None:
-    h = thermal.get(COOLING)
-    if isinstance(h, Mapping) and set(h) != set(WALLS[form]):
-        raise InputError(
-            f"faces {sorted(h)}", where=f"{where}, {COOLING!r}", expected=f"{list(WALLS[form])} for a {form}"
-        )
     first, second = (float(thermal[key]) for key in NEEDED[form][:2])
     mandrel, can = (thermal.get(key, 0.0) for key in ("Mandrel diameter [m]", "Can thickness [m]"))
     room = (first - mandrel) / 2 if form == "cylinder" else first / 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bmsthermal import Cell, InputError, cells, load_cell
+from bmsthermal.schema import ELECTROCHEMICAL, ELECTROCHEMISTRY
 
 RADIAL = "Radial thermal conductivity [W.m-1.K-1]"
 H = "Heat transfer coefficient [W.m-2.K-1]"
@@ -20,6 +21,7 @@ CAN = {
     "Can specific heat capacity [J.K-1.kg-1]": 470.0,
     "Can thermal contact resistance [m2.K.W-1]": 1e-3,
 }
+THIN_CAN = CAN | {"Can thickness [m]": 1e-5}
 
 
 @pytest.mark.parametrize("name", cells())
@@ -29,6 +31,8 @@ def test_shipped_cells_are_whole_and_sourced(name):
     aside = {"description", "Sources", "Relative standard deviation"}
     owed = (set(cell.thermal) - aside) | {"Density [kg.m-3]", "Specific heat capacity [J.K-1.kg-1]", "Volume [m3]",
                                           "Nominal cell capacity [A.h]"}  # fmt: skip
+    owed -= {key for key in owed if key in ELECTROCHEMISTRY}  # one source for all layers, one for the collectors
+    owed |= {title for title in ELECTROCHEMICAL if title in cell.document["Parameterisation"]}
     assert owed <= set(sources)
     assert all(len(entry["description"].split()) >= 2 for entry in sources.values())
     assert set(cell.spread) <= owed  # a prior belongs to a number that is there
@@ -38,13 +42,16 @@ def test_shipped_cells_are_whole_and_sourced(name):
 @pytest.mark.parametrize("name", cells())
 def test_the_layers_carry_the_heat_capacity_of_the_file(name):
     cell = load_cell(name)
-    for whole in (cell, cell.with_values(CAN)):
+    slab = cell.form == "slab"
+    for whole in (cell, cell.with_values(THIN_CAN if slab else CAN)):
         stored = sum(
-            np.pi * cell.extent * (layer.outer_m**2 - layer.inner_m**2) * layer.heat_capacity_J_m3K
+            cell.extent * layer.heat_capacity_J_m3K * (layer.outer_m - layer.inner_m)
+            * (1.0 if slab else np.pi * (layer.outer_m + layer.inner_m))
             for layer in whole.layers
-        )
+        )  # fmt: skip
         assert stored == pytest.approx(cell.heat_capacity_J_K, rel=1e-12)
-        assert whole.layers[-1].outer_m == pytest.approx(whole.thermal["Cell diameter [m]"] / 2)
+        thickness = whole.thermal["Cell thickness [m]"] if slab else whole.thermal["Cell diameter [m]"] / 2
+        assert whole.layers[-1].outer_m == pytest.approx(thickness)
 
 
 def test_round_trip_keeps_the_digest(tmp_path, a123):
@@ -109,7 +116,7 @@ BAD = {
     "not rising in x": (put(OCV, {"x": [0, 0.5, 0.5, 1], "y": [3, 3.1, 3.2, 3.3]}), [OCV, "x[2] = 0.5 follows 0.5"]),
     "falling voltage": (put(OCV, {"x": [0, 1], "y": [3.3, 3.0]}), [OCV, "falls with the state of charge"]),
     "unknown form": (put("Form factor", {"description": "prism"}), ["'prism'", "'cylinder' or 'slab'"]),
-    "no form": (drop("User-defined", "Form factor"), ["no 'Form factor'"]),
+    "no form": (drop("User-defined", "Form factor"), ["no 'Form factor'", "'Cell diameter [m]'"]),
     "wide mandrel": (put("Mandrel diameter [m]", 0.03), ["Mandrel diameter [m]", "not thinner"]),
     "thick can": (can_without(None, thickness=0.013), ["Can thickness [m]", "no volume"]),
     "wrong face": (put(H, {"front": 10}), [H, "'front'", "'side'"]),
@@ -183,6 +190,19 @@ def test_an_entropic_coefficient_may_have_either_sign(a123):
     for value in (-1e-4, 0.0, 1e-4):
         key = "Entropic change coefficient [V.K-1]"
         assert a123.with_values({key: value}).curve(key)(0.5) == value
+
+
+def test_a_thermal_cell_needs_its_geometry():
+    document = copy.deepcopy(dict(load_cell("lfp_32113").document))
+    document["Parameterisation"]["User-defined"].pop("Form factor")
+    with pytest.raises(InputError, match="mine, User-defined: no 'Form factor'"):
+        Cell("mine", document)
+
+
+def test_the_external_area_is_that_of_bpx_or_of_the_faces(a123, slab):
+    assert a123.external_area_m2 == 0.006343
+    document = edited(slab, drop("Cell", "External surface area [m2]"))
+    assert Cell("mine", document).external_area_m2 == pytest.approx(2 * 0.00285)
 
 
 def test_what_is_not_a_cell_file(tmp_path):
