@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from bmsthermal.measured import read_measured
     from bmsthermal.noise import Noise
     from bmsthermal.observer import Observer
+    from bmsthermal.protocol import Step
     from bmsthermal.reduction import ReducedModel
     from bmsthermal.run import Run
+    from bmsthermal.simulation import Simulation
 
 __all__ = [
     "Belief", "Cell", "CoupledModel", "Estimate", "InputError", "InputWarning", "Inputs", "Noise", "Observer",
-    "ReducedModel", "Run", "calibrate", "cells", "load_cell", "load_model", "read_measured",
+    "ReducedModel", "Run", "Simulation", "Step", "calibrate", "cells", "load_cell", "load_model", "read_measured",
 ]  # fmt: skip
 
 # SciPy alone costs half a second: each name is fetched from its module when it is first used.
@@ -30,6 +32,7 @@ _HOME = {
     "cells": "cell", "load_cell": "cell", "CoupledModel": "coupled", "load_model": "coupled",
     "InputError": "errors", "InputWarning": "errors", "read_measured": "measured", "Noise": "noise",
     "Observer": "observer", "ReducedModel": "reduction", "Run": "run",
+    "Simulation": "simulation", "Step": "protocol",
 }  # fmt: skip
 
 

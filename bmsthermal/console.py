@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -36,6 +37,18 @@ def steps(total: int) -> Iterator[_Steps]:
         yield _Steps(bar, total)
 
 
+@contextmanager
+def timeline(name: str, total_s: float, *, shown: bool = True) -> Iterator[Callable[[float], None]]:
+    """Show how far a simulation is: ``with timeline("simulate", 3600) as report: report(12.5)``."""
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True, disable=not shown,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(name, total=total_s if math.isfinite(total_s) else None, at="")
+        yield lambda t: bar.update(task, completed=t, at=f"{t:.0f} s simulated")
+
+
 class _Steps:
     def __init__(self, bar: Progress, total: int) -> None:
         self.bar, self.task, self.begun = bar, bar.add_task("", total=total), 0
@@ -66,3 +79,14 @@ def mapped(text: str | None, option: str) -> dict[str, str]:
     if not all(sign and ours and theirs for ours, sign, theirs in pairs):
         raise InputError(f"{text!r}", where=option, expected="OURS=THEIRS,..., such as ambient_degC=chamber_degC")
     return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+def ranged(text: str, option: str) -> tuple[float, float]:
+    """Read ``low:high`` as an option holds it."""
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"{text!r}", where=option, expected="LOW:HIGH, two numbers of which the second is larger")
+    return low, high

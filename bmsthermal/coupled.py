@@ -1,13 +1,13 @@
-"""The full model of a cell: conduction from core to surface, driven by the heat that current and voltage say."""
+"""The full model of a cell: heat from core to surface, and the five fields of its electrodes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,11 +16,20 @@ from bmsthermal.cell import Cell, load_cell
 from bmsthermal.conduction import conduct
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.protocol import Step
 from bmsthermal.reduction import METHODS, ReducedModel
 from bmsthermal.run import Run
 from bmsthermal.schema import ORDER, STEP, check_number
 from bmsthermal.simulation import Simulation, simulate
-from rom import PassiveSystem
+from rom import PassiveSystem, StateSpace
+
+if TYPE_CHECKING:
+    from bmsthermal.dfn.equations import Equations
+    from bmsthermal.dfn.integrate import State
+    from bmsthermal.dfn.mesh import Mesh
+
+#: Where the heat comes from.
+HEATS = ("dfn", "three-term", "measured")
 
 
 @contextmanager
@@ -39,46 +48,96 @@ def _solving(cell: Cell) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class CoupledModel:
-    """Semi-discrete heat conduction through a cell with its measured heat.
+    """Semi-discrete equations of a cell.
 
     Parameters
     ----------
     cell
         The cell.
     heat
-        ``measured``: heat from current and voltage.
+        ``dfn``: the five-field electrochemical model releases it, the default
+        where the cell has electrodes; ``three-term``: the same without heat of
+        mixing and contact, as most tools have it; ``measured``: current and
+        voltage say it, no electrodes needed.
+    thermal
+        Where the temperature lives in the electrochemical model:
+        ``isothermal``, ``lumped``, ``x`` (through the sandwich), ``radial``,
+        ``slab`` or ``r-z``. By default ``x`` if Soret or Dufour are on, else
+        through the cell's geometry, else whatever the file has numbers for.
+    layers
+        Sandwiches at their own temperatures, in parallel on one voltage.
+    couplings
+        Some of ``soret dufour stress-flux stress-diffusivity stress-potential``; ``stress`` is the last three.
+    mesh
+        Resolution of the electrochemical model, `bmsthermal.dfn.mesh.Mesh`.
+    reactions
+        Decomposition reactions by name, ``all`` or ``none``.
     nodes
-        Finite volumes across the roll.
+        Finite volumes across the roll; by default 200, or 40 with electrochemistry.
     heat_shape
-        Relative heat per volume against the coordinate in m; uniform by default.
+        Relative heat per volume against the coordinate in m, where heat is measured; uniform by default.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, or the cell file lacks what it needs.
 
     Examples
     --------
     >>> from bmsthermal import CoupledModel, load_cell
-    >>> CoupledModel(load_cell("a123_26650"))
+    >>> CoupledModel(load_cell("a123_26650"), heat="measured")
     CoupledModel(a123_26650: 201 states, side h 25 W/m2K)
     """
 
     cell: Cell
-    heat: Literal["measured"] = "measured"
-    nodes: int = 200
+    heat: Literal["dfn", "three-term", "measured"] | None = None
+    thermal: str | None = None
+    layers: int = 1
+    couplings: Sequence[str] = ()
+    mesh: Mesh | None = None
+    reactions: str = "none"
+    nodes: int | None = None
     heat_shape: Callable[[Array], Array] | None = None
 
     def __post_init__(self) -> None:
-        if self.heat != "measured":
-            raise InputError(f"heat={self.heat!r} is not built yet", expected="'measured'")
-        if self.nodes < 4:
+        heat = self.heat or ("dfn" if self.cell.has_electrodes else "measured")
+        object.__setattr__(self, "heat", heat)
+        if heat not in HEATS:
+            raise InputError(f"heat={heat!r}", expected="one of " + ", ".join(HEATS))
+        if heat == "measured":
+            given = {"thermal": self.thermal, "couplings": self.couplings, "mesh": self.mesh}
+            if unused := [name for name, value in given.items() if value]:
+                raise InputError(f"{unused[0]} with heat='measured'", where=self.cell.name, expected="heat='dfn'")
+        elif not self.cell.has_electrodes:
+            raise InputError(
+                f"heat={heat!r}", where=self.cell.name, expected="a cell file with electrodes",
+                hint="heat='measured' needs none",
+            )  # fmt: skip
+        else:
+            _ = self.equations  # an unknown option or a missing key is said here
+        if self.nodes is not None and self.nodes < 4:
             raise InputError(f"nodes={self.nodes}", expected="at least 4")
 
     def __repr__(self) -> str:
         faces = ", ".join(f"{w} h {h:g} W/m2K" for w, h in self.cell.h_W_m2K.items())
-        return f"CoupledModel({self.cell.name}: {self.system.order} states, {faces})"
+        if self.heat == "measured":
+            return f"CoupledModel({self.cell.name}: {self.system.order} states, {faces})"
+        eq = self.equations
+        layers = f" in {eq.layers} layers" if eq.layers > 1 else ""
+        return f"CoupledModel({self.cell.name}: {eq.resolution}{layers}, {len(eq.system.mass)} unknowns, {faces})"
+
+    @cached_property
+    def equations(self) -> Equations:
+        """The electrochemical model, discrete in space."""
+        from bmsthermal.dfn.build import equations
+
+        return equations(self)
 
     @cached_property
     def _conduction(self) -> tuple[PassiveSystem, Array]:
         cell = self.cell
         with _solving(cell):
-            return conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes, heat_shape=self.heat_shape)
+            return conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes or 200, heat_shape=self.heat_shape)
 
     @property
     def system(self) -> PassiveSystem:
@@ -97,15 +156,63 @@ class CoupledModel:
 
     def simulate(
         self,
-        run: Run,
+        profile: Run | Step | Sequence[Step] | str,
         *,
-        initial_soc: float = 0.5,
+        initial_soc: float | None = None,
         start_K: float | None = None,
+        ambient_K: float | None = None,
         coolant_K: Mapping[str, ArrayLike] | None = None,
         step_s: float = 1.0,
+        rtol: float = 1e-5,
+        atol: float = 1e-5,
+        hottest_K: float = np.inf,
+        fields: bool = False,
+        progress: bool = False,
     ) -> Simulation:
-        """Run the full model, each step held exactly; see `bmsthermal.simulation.simulate`."""
+        """Run the full model.
+
+        Parameters
+        ----------
+        profile
+            A run (each row holds until the next), or, with electrochemistry,
+            steps or their text: see `bmsthermal.protocol.parse_steps`.
+        initial_soc
+            State of charge at the start; 0.5 where heat is measured, else that
+            of the file's ``State``, else 1.
+        start_K
+            Uniform start temperature; by default the first ambient.
+        ambient_K
+            Around the cell where no run says it; by default that of the file, else 298.15 K.
+        coolant_K
+            Coolant by face in place of the run's ambient, where heat is measured.
+        step_s
+            Time between rows. Where heat is measured, the run is resampled to
+            it and each step is held exactly; else the solver chooses its own
+            steps, and a profile has its own rows too.
+        rtol, atol
+            Relative tolerance of the solver, and absolute tolerance in typical sizes.
+        hottest_K
+            Temperature anywhere that ends the run.
+        fields
+            Whether to keep all fields in all rows.
+        progress
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        InputError
+            If the profile cannot be run from the start.
+        """
         check_number(step_s, STEP, "step_s")
+        if self.heat != "measured":
+            from bmsthermal.dfn.build import simulate as run_full
+
+            return run_full(
+                self, profile, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, step_s=step_s,
+                rtol=rtol, atol=atol, hottest_K=hottest_K, fields=fields, progress=progress,
+            )  # fmt: skip
+        if not isinstance(profile, Run):
+            raise InputError("steps with heat='measured'", where=self.cell.name, expected="a run")
         with _solving(self.cell):
             step = self.system.hold(self.conductance_W_K, step_s)
         decay = np.diag(step.A)
@@ -114,12 +221,38 @@ class CoupledModel:
         else:  # insulated: the first mode, as large as makes its mean one kelvin
             constant = np.eye(len(decay))[0] / step.C[1, 0]
         return simulate(
-            self.cell, (decay, step.B), step.C, constant, run, step_s,
-            initial_soc=initial_soc, start_K=start_K, coolant_K=coolant_K,
+            self.cell, (decay, step.B), step.C, constant, profile, step_s,
+            initial_soc=0.5 if initial_soc is None else initial_soc, start_K=start_K, coolant_K=coolant_K,
         )  # fmt: skip
 
+    def linearise(self, at: State) -> StateSpace:
+        """Small-signal behaviour about a state of the electrochemical model.
+
+        Parameters
+        ----------
+        at
+            From `Simulation.at`.
+
+        Returns
+        -------
+        StateSpace
+            Continuous. Inputs are the controlled quantity (``current_A`` unless
+            the state is under another control) and each coolant; outputs
+            voltage, heat and temperatures, all as differences from `at`.
+
+        Raises
+        ------
+        InputError
+            If the model has no electrochemistry, or the state is another model's.
+        """
+        from bmsthermal.dfn.linearise import linearise
+
+        if self.heat == "measured":
+            raise InputError("linearise with heat='measured'", where=self.cell.name, expected="heat='dfn'")
+        return linearise(self.equations, at)
+
     def reduce(self, order: int = 4, *, step_s: float = 1.0, method: str = "multipoint") -> ReducedModel:
-        """Reduce to `order` thermal states.
+        """Reduce the conduction to `order` thermal states, driven by measured heat.
 
         Parameters
         ----------
@@ -189,4 +322,4 @@ def load_model(
     settings = {ORDER: 4, STEP: 1.0} | dict(cell.settings)
     order = settings[ORDER] if order is None else order
     step_s = settings[STEP] if step_s is None else step_s
-    return CoupledModel(cell).reduce(order, step_s=step_s, method=method)
+    return CoupledModel(cell, heat="measured").reduce(order, step_s=step_s, method=method)

@@ -69,7 +69,7 @@ class Observer:
     Examples
     --------
     >>> from bmsthermal import CoupledModel, Inputs, Observer, load_cell
-    >>> observer = Observer(CoupledModel(load_cell("a123_26650")).reduce(order=4))
+    >>> observer = Observer(CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=4))
     >>> belief = observer.start(surface_K=298.15, soc=0.5)
     >>> belief, estimate = observer.step(belief, Inputs(10.0, 3.2, 298.15), [298.20])
     >>> 298.15 < estimate.core_K < 298.35

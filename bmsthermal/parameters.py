@@ -144,13 +144,13 @@ class Family:
     """
 
     def __init__(self, cell: Cell, order: int, step_s: float, reference_K: float) -> None:
-        full = CoupledModel(cell)
+        full = CoupledModel(cell, heat="measured")
         self.cell, self.reference_K = cell, reference_K
         self.base = full.reduce(order, step_s=step_s)
         self.conductivity = CONDUCTIVITY[cell.form]
         k, c = float(cell.thermal[self.conductivity]), float(cell.lumped[SPECIFIC_HEAT])
-        stiffer = CoupledModel(cell.with_values({self.conductivity: 2 * k})).system
-        heavier = CoupledModel(cell.with_values({SPECIFIC_HEAT: 2 * c})).system
+        stiffer = CoupledModel(cell.with_values({self.conductivity: 2 * k}), heat="measured").system
+        heavier = CoupledModel(cell.with_values({SPECIFIC_HEAT: 2 * c}), heat="measured").system
         V = self.base.shapes
         self._dK = V.T @ (stiffer.K - full.system.K) @ V
         self._dM = V.T @ (heavier.M - full.system.M) @ V

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,30 +14,112 @@ from numpy.typing import ArrayLike
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.files import write_whole
 from bmsthermal.heat import MeasuredHeat, check_soc
 from bmsthermal.run import Run
+
+if TYPE_CHECKING:
+    from bmsthermal.dfn.integrate import State
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """Temperatures and heat of a run; arrays ``(k,)``, row ``i`` at ``time_s[i]``.
+    """A simulated run; arrays ``(k,)``, row ``i`` at ``time_s[i]``.
 
-    ``heat_W[i]`` is released over the step that begins at ``time_s[i]``.
+    Parameters
+    ----------
+    time_s, current_A, voltage_V, soc
+        Positive current discharges; `soc` counts what has flowed.
+    ambient_K, core_K, mean_K, surfaces_K
+        Temperatures: of the first wall's surroundings, inside, and by wall.
+    heat_W
+        Released in all. Where heat is measured, over the step that begins at
+        ``time_s[i]``; in the full electrochemical model, at that instant.
+    cooling_W
+        Leaves through all walls.
+    state
+        States ``(k, n)`` of a thermal model.
+    heat_terms_W
+        What the heat is made of, by name, where the model knows.
+    layer_current_A
+        Current of each sandwich ``(k, m)`` of the full electrochemical model.
+    fields
+        Fields by name with unit, where they were asked for.
+    snapshots
+        Whole states of the full electrochemical model, in all rows or in some.
+    energy_residual
+        Heat that is neither stored nor gone, as a share of the heat released.
+    stopped
+        Why and when the run ended early; empty if it did not.
+    settings
+        How it was made.
     """
 
     time_s: Array
+    current_A: Array
+    voltage_V: Array
+    soc: Array
+    ambient_K: Array
     core_K: Array
     mean_K: Array
     surfaces_K: dict[str, Array]
     heat_W: Array
-    voltage_V: Array
-    soc: Array
-    state: Array
+    cooling_W: Array
+    state: Array = field(default_factory=lambda: np.empty((0, 0)))
+    heat_terms_W: dict[str, Array] = field(default_factory=dict)
+    layer_current_A: Array = field(default_factory=lambda: np.empty((0, 0)))
+    fields: dict[str, Array] = field(default_factory=dict)
+    snapshots: tuple[State, ...] = ()
+    energy_residual: float = np.nan
+    stopped: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def surface_K(self) -> Array:
         """Temperature of the first surface."""
         return next(iter(self.surfaces_K.values()))
+
+    def at(self, time_s: float) -> State:
+        """Whole state nearest to a time, to linearise about.
+
+        Raises
+        ------
+        InputError
+            If the run kept none, or the time lies outside it.
+        """
+        if not self.snapshots:
+            raise InputError("this run kept no states", hint="only the full electrochemical model has them")
+        if not self.time_s[0] <= time_s <= self.time_s[-1]:
+            raise InputError(
+                f"{time_s:g} s lies outside the run", expected=f"{self.time_s[0]:g} to {self.time_s[-1]:g} s"
+            )
+        return min(self.snapshots, key=lambda state: abs(state.time_s - time_s))
+
+    def save(self, path: str | Path) -> None:
+        """Write an ``.npz`` of columns with units (temperatures in degC), fields and settings; same run, same bytes."""
+        from bmsthermal.simulated import archive
+
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **archive(self))
+        write_whole(path, buffer.getvalue())
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the columns, temperatures in degC; `read_measured` reads them."""
+        from bmsthermal.simulated import csv_text
+
+        write_whole(path, csv_text(self))
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw temperatures, voltage, heat and its terms, shares of layers, current.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Saved to `path` if given.
+        """
+        from bmsthermal.simulated import draw
+
+        return draw(self, path)
 
     def __repr__(self) -> str:
         rise = float((self.core_K - self.surface_K).max())
@@ -105,4 +190,8 @@ def simulate(
         charge = heat.soc_after(charge, current[i], step_s)
     temperature = state @ outputs.T + reference
     surfaces = {f"surface {w}": temperature[:, 2 + j] for j, w in enumerate(cell.walls)}
-    return Simulation(run.time_s, temperature[:, 0], temperature[:, 1], surfaces, power, voltage, soc, state)
+    cooling = (temperature[:, 2:] - reference - ambient) @ cell.conductance_W_K
+    return Simulation(
+        run.time_s, current, voltage, soc, ambient[:, 0] + reference, temperature[:, 0], temperature[:, 1], surfaces,
+        power, cooling, state,
+    )  # fmt: skip

@@ -95,7 +95,7 @@ def demonstrate(folder: Path, cell_name: str, step: Callable[[str], None]) -> De
     from bmsthermal import load_cell
 
     step("load the cell, build the full model")
-    full = CoupledModel(load_cell(cell_name))
+    full = CoupledModel(load_cell(cell_name), heat="measured")
     step("reduce")
     reduced = full.reduce(order=4)
     reduced.verify()

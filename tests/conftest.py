@@ -47,7 +47,7 @@ def slab(a123: Cell) -> Cell:
 
 @pytest.fixture(scope="session")
 def reduced(a123: Cell) -> ReducedModel:
-    return CoupledModel(a123).reduce(order=4)
+    return CoupledModel(a123, heat="measured").reduce(order=4)
 
 
 @pytest.fixture(scope="session")

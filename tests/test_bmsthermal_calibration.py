@@ -28,7 +28,7 @@ def drive(cell, *, cycles=2, rest_s=900, seed=1, name="truth") -> Run:
     t = np.arange(len(current), dtype=float)
     ambient = 288.15 + 0.5 * np.sin(t / 400)
     blank = Run(t, current, np.full(t.shape, np.nan), ambient, name=name)
-    truth = CoupledModel(cell).simulate(blank, initial_soc=SOC, start_K=float(ambient[0]))
+    truth = CoupledModel(cell, heat="measured").simulate(blank, initial_soc=SOC, start_K=float(ambient[0]))
     noise = np.random.default_rng(seed)
     stays = np.exp(-1 / LAG_TRUE_S)
     surface = lfilter([1 - stays], [1, -stays], truth.surface_K, zi=[stays * truth.surface_K[0]])[0]
@@ -87,7 +87,7 @@ def test_the_truth_is_within_two_posterior_deviations(found, row, truth):
 
 def test_the_core_is_known_better_than_before(found, cell, run):
     def rmse(which):
-        return Observer(CoupledModel(which).reduce()).run(run, initial_soc=SOC).score()
+        return Observer(CoupledModel(which, heat="measured").reduce()).run(run, initial_soc=SOC).score()
 
     before, after = rmse(cell), rmse(found.cell)
     assert after.rmse_K < 0.5 * before.rmse_K
@@ -245,7 +245,7 @@ def dense(model: BlockModel, heat, lost):
 
 @pytest.mark.parametrize("walls", [[0], [0, 0]], ids=["one sensor", "two sensors"])
 def test_block_likelihood_is_the_dense_normal_density(cell, walls):
-    reduced = CoupledModel(cell).reduce(4)
+    reduced = CoupledModel(cell, heat="measured").reduce(4)
     error = HeatError(0.05, 0.2, 0.08)
     model = BlockModel.of(reduced.modal, reduced.conductance_W_K, walls, 0.1, error, 70.0)
     random = np.random.default_rng(0)
@@ -259,7 +259,7 @@ def test_block_likelihood_is_the_dense_normal_density(cell, walls):
 
 
 def test_block_model_is_the_matrix_exponential_of_its_plant(cell):
-    reduced = CoupledModel(cell).reduce(4)
+    reduced = CoupledModel(cell, heat="measured").reduce(4)
     g, error, seconds = reduced.conductance_W_K, HeatError(0.05, 0.2, 0.08), 70.0
     model = BlockModel.of(reduced.modal, g, [0], 0.1, error, seconds)
     F = np.zeros((7, 7))
@@ -306,7 +306,7 @@ def test_a_family_holds_the_models_that_would_be_built_anew(cell, extra):
     cell = cell.with_values(extra)
     family = Family(cell, 6, 1.0, 290.0)
     values = Values(*(prior.value(0.4) for prior in priors(cell))).physical
-    short_way, long_way = family.reduced(values), CoupledModel(family.changed(values)).reduce(6)
+    short_way, long_way = family.reduced(values), CoupledModel(family.changed(values), heat="measured").reduce(6)
     assert short_way.cell == long_way.cell
     np.testing.assert_allclose(short_way.conductance_W_K, family.conductance_W_K(values))
     np.testing.assert_allclose(np.diag(short_way.modal.K)[1:3], np.diag(long_way.modal.K)[1:3], rtol=1e-2)
@@ -319,7 +319,7 @@ def test_a_family_holds_the_models_that_would_be_built_anew(cell, extra):
 def test_a_written_cell_is_the_observer_that_was_judged(cell, run):
     problem = Problem(cell, [run], ("surface",), True, 4, 1.0, SOC)
     values = problem.values(np.array([0.8, 0.3, 0.2, -0.5, 1.0, 0.5, 0, 0, 0, 0]))
-    reduced = CoupledModel(problem.family.changed(values)).reduce(4)
+    reduced = CoupledModel(problem.family.changed(values), heat="measured").reduce(4)
     whole = Observer(reduced, ambient_offset_K=values.ambient_K).run(run, initial_soc=SOC).core_K
     np.testing.assert_allclose(problem.deployed(values.physical)[0], whole, atol=1e-9)
 
@@ -332,5 +332,5 @@ def test_a_shift_of_the_enthalpy_voltage_is_written_as_entropy(cell):
         after = family.changed(values, 5)
         key = "Entropic change coefficient [V.K-1]"
         np.testing.assert_allclose(after.curve(key)(0.3) - before.curve(key)(0.3), -0.02 / 290, rtol=1e-4)
-        heat = [CoupledModel(c).reduce(2).heat.heat_W(2.0, 3.2, 0.3, 290.0) for c in (before, after)]
+        heat = [CoupledModel(c, heat="measured").reduce(2).heat.heat_W(2.0, 3.2, 0.3, 290.0) for c in (before, after)]
         assert heat[1] - heat[0] == pytest.approx(2.0 * 0.02, rel=1e-3)

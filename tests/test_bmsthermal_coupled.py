@@ -8,13 +8,13 @@ import json
 import numpy as np
 import pytest
 
-from bmsthermal import CoupledModel, InputError, ReducedModel, Run
+from bmsthermal import CoupledModel, InputError, ReducedModel, Run, load_cell
 from bmsthermal.reduction import METHODS
 
 
 @pytest.fixture(scope="module")
 def full(a123):
-    return CoupledModel(a123)
+    return CoupledModel(a123, heat="measured")
 
 
 def constant(current, ambient_K=298.15, seconds=6000.0, step_s=1.0):
@@ -32,7 +32,7 @@ def test_reduced_minus_full_is_small_on_a_drive(full, us06, method):
 
 
 def test_two_faces_reduce_as_well(slab, us06):
-    full = CoupledModel(slab)
+    full = CoupledModel(slab, heat="measured")
     cold = {"back": 288.15}
     truth, small = full.simulate(us06, coolant_K=cold), full.reduce(order=6).simulate(us06, coolant_K=cold)
     for wall, kelvin in truth.surfaces_K.items():
@@ -70,7 +70,7 @@ def test_an_insulated_reduced_cell_only_stores(full):
 
 def test_with_h_is_reducing_the_other_cell(full, us06):
     key = "Heat transfer coefficient [W.m-2.K-1]"
-    again = CoupledModel(full.cell.with_values({key: {"side": 200.0}})).reduce().simulate(us06)
+    again = CoupledModel(full.cell.with_values({key: {"side": 200.0}}), heat="measured").reduce().simulate(us06)
     np.testing.assert_allclose(full.reduce().with_h(200.0).simulate(us06).core_K, again.core_K, atol=1e-9)
     assert full.reduce().with_h({"side": 7.0}).cell.h_W_m2K == {"side": 7.0}
 
@@ -216,13 +216,13 @@ def test_extreme_cells_get_a_sentence_that_names_them(full):
         {"Heat transfer coefficient [W.m-2.K-1]": 1e5}, {"Heat transfer coefficient [W.m-2.K-1]": 1e-6},
     ):  # fmt: skip
         try:
-            CoupledModel(full.cell.with_values(changes, "mine")).reduce().verify()
+            CoupledModel(full.cell.with_values(changes, "mine"), heat="measured").reduce().verify()
         except InputError as error:
             assert str(error).startswith("mine")
     with pytest.raises(InputError, match=r"a123_26650: cannot solve its heat conduction .*the heat is not positive"):
-        _ = CoupledModel(full.cell, heat_shape=lambda x: x * np.nan).system
+        _ = CoupledModel(full.cell, heat_shape=lambda x: x * np.nan, heat="measured").system
     with pytest.raises(InputError, match="a123_26650: cannot solve"):
-        _ = CoupledModel(full.cell, heat_shape=np.zeros_like).system
+        _ = CoupledModel(full.cell, heat_shape=np.zeros_like, heat="measured").system
 
 
 def test_to_control_keeps_the_steady_gain(full):
@@ -245,10 +245,14 @@ def test_mistakes_get_a_sentence(full):
             full.reduce(step_s=step)
         with pytest.raises(InputError, match="step_s"):
             full.simulate(constant(0.0, seconds=2.0), step_s=step)
-    with pytest.raises(InputError, match="heat='dfn' is not built yet"):
-        CoupledModel(full.cell, heat="dfn")
+    with pytest.raises(InputError, match="heat='magic', expected one of dfn, three-term, measured"):
+        CoupledModel(full.cell, heat="magic")
+    with pytest.raises(InputError, match="heat='dfn', expected a cell file with electrodes"):
+        CoupledModel(load_cell("lfp_32113"), heat="dfn")
+    with pytest.raises(InputError, match="thermal with heat='measured'"):
+        CoupledModel(full.cell, heat="measured", thermal="lumped")
     with pytest.raises(InputError, match="nodes=2"):
-        CoupledModel(full.cell, nodes=2)
+        CoupledModel(full.cell, nodes=2, heat="measured")
     with pytest.raises(InputError, match=r"no face \['top'\]"):
         full.simulate(constant(0.0, seconds=2.0), coolant_K={"top": 280.0})
 
@@ -258,7 +262,7 @@ def test_a_uniform_start_is_uniform_whatever_the_cooling(a123, h):
     cell = a123.with_values({"Heat transfer coefficient [W.m-2.K-1]": h})
     time_s = np.arange(11.0)
     run = Run(time_s, np.zeros(11), np.full(11, np.nan), np.full(11, 310.0))
-    found = CoupledModel(cell).simulate(run, start_K=310.0)
+    found = CoupledModel(cell, heat="measured").simulate(run, start_K=310.0)
     # 201 modes add up to it: rounding of each
     for T in (found.core_K, found.mean_K, found.surface_K):
         np.testing.assert_allclose(T, 310.0, atol=1e-8)
@@ -266,4 +270,4 @@ def test_a_uniform_start_is_uniform_whatever_the_cooling(a123, h):
 
 def test_more_states_than_a_basis_holds_are_refused(a123):
     with pytest.raises(InputError, match="order 100, expected at most"):
-        CoupledModel(a123).reduce(100)
+        CoupledModel(a123, heat="measured").reduce(100)

@@ -17,10 +17,10 @@ SENSORS = ["surface", "surface_left", "surface_right"]
 
 def observer_of(kind, a123, slab, **given):
     if kind == "cylinder":
-        return Observer(CoupledModel(a123).reduce(order=6), SENSORS, **given)
+        return Observer(CoupledModel(a123, heat="measured").reduce(order=6), SENSORS, **given)
     leaky = slab.with_values({"Surface sensor ambient share": 0.1})
     sensors = ["surface_back", "surface_front", "surface_mid_front"]
-    return Observer(CoupledModel(leaky).reduce(order=5), sensors, **given)
+    return Observer(CoupledModel(leaky, heat="measured").reduce(order=5), sensors, **given)
 
 
 def rough(observer, us06, cells=1, seed=0):

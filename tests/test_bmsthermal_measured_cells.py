@@ -27,7 +27,7 @@ def load(name):
 
 def score(cell, run, fraction=0.0):
     start = run.time_s[0] + fraction * (run.time_s[-1] - run.time_s[0])
-    return Observer(CoupledModel(cell).reduce(4)).run(run, initial_soc=SOC).score(start)
+    return Observer(CoupledModel(cell, heat="measured").reduce(4)).run(run, initial_soc=SOC).score(start)
 
 
 def note(record, found):

@@ -156,7 +156,7 @@ def test_covariance_stays_positive_and_shrinks_by_a_measurement(observer, drive)
 
 def test_without_entropy_it_is_the_textbook_filter(a123):
     cell = a123.with_values({"Entropic change coefficient [V.K-1]": 0.0})
-    observer = Observer(CoupledModel(cell).reduce(order=4))
+    observer = Observer(CoupledModel(cell, heat="measured").reduce(order=4))
     belief = observer.start(298.0, 0.5)
     for _ in range(20000):
         belief, _ = observer.step(belief, Inputs(0.0, 3.3, 298.0), [298.0])
@@ -275,7 +275,7 @@ def test_charge_is_counted_exactly(observer, drive):
 @pytest.mark.parametrize("current", [10.0, -10.0])
 def test_heat_has_the_sign_of_bernardi(a123, entropy, current):
     cell = a123.with_values({"Entropic change coefficient [V.K-1]": entropy})
-    observer = Observer(CoupledModel(cell).reduce())
+    observer = Observer(CoupledModel(cell, heat="measured").reduce())
     volts = float(observer.reduced.heat.open_circuit_V[32])
     _, estimate = observer.step(observer.start(300.0, 0.5), Inputs(current, volts - 0.01 * current, 300.0), [NAN])
     assert estimate.heat_W == pytest.approx(1.0 - current * 300.0 * entropy, rel=1e-9)
@@ -296,7 +296,7 @@ def test_h_at_run_time_is_another_model(reduced, observer):
 
 
 def test_faces_have_their_own_surroundings(slab):
-    observer = Observer(CoupledModel(slab).reduce(order=5), ["surface_back", "surface_front"])
+    observer = Observer(CoupledModel(slab, heat="measured").reduce(order=5), ["surface_back", "surface_front"])
     belief = observer.start(298.15, 0.5)
     for _ in range(600):
         belief, _ = observer.step(belief, Inputs(0.0, NAN, [280.0, 310.0], heat_W=0.0), [NAN, NAN])
@@ -351,7 +351,7 @@ def test_mistakes_get_a_sentence(reduced, observer, a123, drive):
     for z in ([], [298.0, 298.0]):
         with pytest.raises(InputError, match=r"measurements of surface: found .*, expected 1 number"):
             observer.step(belief, inputs, z)
-    for other in (Observer(CoupledModel(a123).reduce(order=3)), Observer(reduced, real="float")):
+    for other in (Observer(CoupledModel(a123, heat="measured").reduce(order=3)), Observer(reduced, real="float")):
         with pytest.raises(InputError, match="of another order or precision"):
             other.step(belief, inputs, [298.0])
     with pytest.raises(InputError, match="no sensor 'surface_top', expected one of surface"):
@@ -375,14 +375,14 @@ def test_mistakes_get_a_sentence(reduced, observer, a123, drive):
 
 @needs_kernel
 def test_a_model_larger_than_the_kernel_says_what_to_do(a123):
-    large = CoupledModel(a123).reduce(order=9)
+    large = CoupledModel(a123, heat="measured").reduce(order=9)
     with pytest.raises(InputError, match=r"9 states and 1 sensors, expected at most 8 and 8.*engine='filterpy'"):
         Observer(large)
     plain = Observer(large, engine="filterpy")
     belief, _ = plain.step(plain.start(298.0, 0.5), Inputs(0.0, 3.3, 298.0), [298.0])
     assert belief.states == 9
     with pytest.raises(InputError, match="4 states and 9 sensors"):
-        Observer(CoupledModel(a123).reduce(), [f"surface_{i}" for i in range(9)])
+        Observer(CoupledModel(a123, heat="measured").reduce(), [f"surface_{i}" for i in range(9)])
 
 
 def test_repr_says_what_it_is(observer):

@@ -36,7 +36,7 @@ def test_the_cell_of_the_readme_is_one(tmp_path):
     (block,) = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / "mine.json").write_text(block)
     cell = load_cell(tmp_path / "mine.json")
-    assert Observer(CoupledModel(cell).reduce(4)).start(298.15, 0.5).soc == 0.5
+    assert Observer(CoupledModel(cell, heat="measured").reduce(4)).start(298.15, 0.5).soc == 0.5
 
 
 def test_readme_blocks(tmp_path, monkeypatch):
@@ -47,7 +47,7 @@ def test_readme_blocks(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     time_s, current_A = drive_current(1)
-    plant = Plant(CoupledModel(load_cell("a123_26650")), SensorSet())
+    plant = Plant(CoupledModel(load_cell("a123_26650"), heat="measured"), SensorSet())
     plant.drive(time_s, current_A, ambient_K=283.15, initial_soc=0.9)[1].to_csv("drive.csv")
     namespace: dict = {}
     assert blocks()

@@ -42,11 +42,15 @@ REALS = ("float", "double")
 def observer(kind):
     a123 = load_cell("a123_26650")
     if kind == "cylinder":
-        return Observer(CoupledModel(a123).reduce(order=4))
+        return Observer(CoupledModel(a123, heat="measured").reduce(order=4))
     if kind == "slab":
-        return Observer(CoupledModel(a123.with_values(SLAB, "slab")).reduce(order=5), ["surface_front"])
+        return Observer(
+            CoupledModel(a123.with_values(SLAB, "slab"), heat="measured").reduce(order=5), ["surface_front"]
+        )
     leaky = load_cell("lfp_32113").with_values({"Surface sensor ambient share": 0.1})
-    return Observer(CoupledModel(leaky).reduce(order=8, step_s=0.5), ["surface", "surface_left", "surface_right"])
+    return Observer(
+        CoupledModel(leaky, heat="measured").reduce(order=8, step_s=0.5), ["surface", "surface_left", "surface_right"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +409,7 @@ def test_other_refusals(tmp_path):
         export(Observer(reduced, [f"surface_{i}" for i in range(9)], engine="filterpy"), tmp_path / "d")
     with pytest.raises(InputError, match=r"sensor 'surface-left'.*--sensors"):
         export(Observer(reduced, ["surface-left"]), tmp_path / "d")
-    large = CoupledModel(load_cell("a123_26650")).reduce(order=9)
+    large = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=9)
     with pytest.raises(InputError, match="9 states"):
         export(Observer(large, engine="filterpy"), tmp_path / "d")
 

@@ -11,7 +11,7 @@ from hil.sensors import Sensor, SensorSet
 @pytest.fixture(scope="module")
 def plant():
     ideal = SensorSet(*[Sensor()] * 4)
-    return Plant(CoupledModel(load_cell("a123_26650")), ideal)
+    return Plant(CoupledModel(load_cell("a123_26650"), heat="measured"), ideal)
 
 
 def test_ideal_sensors_read_the_truth(plant):

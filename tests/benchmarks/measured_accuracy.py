@@ -32,7 +32,7 @@ HEAD = (
 
 def judge(cell: Cell, run: Run, from_fraction: float = 0.0) -> Score:
     """Score an observer of `cell` on the part of a run after a fraction of it."""
-    found = Observer(CoupledModel(cell).reduce(order=4)).run(run, initial_soc=INITIAL_SOC)
+    found = Observer(CoupledModel(cell, heat="measured").reduce(order=4)).run(run, initial_soc=INITIAL_SOC)
     score = found.score(run.time_s[0] + from_fraction * (run.time_s[-1] - run.time_s[0]))
     assert score is not None
     return score

@@ -124,7 +124,7 @@ def kernel_loops(observer: Observer, name: str) -> dict[str, tuple[int, Callable
 
 def full_and_reduced() -> dict[str, tuple[int, Callable[[], None]]]:
     """One step of the full model and of the reduced one, in the same language: NumPy, a matrix times a vector."""
-    full = CoupledModel(load_cell("a123_26650"))
+    full = CoupledModel(load_cell("a123_26650"), heat="measured")
     held = full.system.closed(full.conductance_W_K).discretise(1.0)
     T, drive = np.zeros(full.system.order), np.array([1.0, 0.0])
 
@@ -150,7 +150,7 @@ def full_and_reduced() -> dict[str, tuple[int, Callable[[], None]]]:
 
 def rows() -> dict[str, tuple[int, Callable[[], None]]]:
     """Label to (steps of one cell, what to time)."""
-    model = CoupledModel(load_cell("a123_26650")).reduce(6)
+    model = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(6)
     double, single = Observer(model), Observer(model, real="float")
     A, B = model.step.matrices(model.conductance_W_K)
     H = double.packed.sense

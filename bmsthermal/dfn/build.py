@@ -1,0 +1,193 @@
+"""From the options of a coupled model to its equations, and from its record to a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bmsthermal.cell import Cell
+from bmsthermal.curves import Array
+from bmsthermal.dfn import mechanics
+from bmsthermal.dfn.decomposition import Decomposition
+from bmsthermal.dfn.equations import COUPLINGS, Equations
+from bmsthermal.dfn.integrate import HEATS, Record, integrate
+from bmsthermal.dfn.mesh import Mesh
+from bmsthermal.errors import InputError
+from bmsthermal.files import ZERO_DEGC_K
+from bmsthermal.heat import check_soc
+from bmsthermal.protocol import Step, parse_steps, total_s
+from bmsthermal.protocol import profile as profiled
+from bmsthermal.run import Run
+from bmsthermal.simulation import Simulation
+
+if TYPE_CHECKING:
+    from bmsthermal.coupled import CoupledModel
+
+#: States kept of a run whose fields were not asked for.
+SNAPSHOTS = 200
+
+
+def equations(model: CoupledModel) -> Equations:
+    """Equations that the options of a model mean.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, or the cell file lacks what it needs.
+    """
+    cell, couplings = model.cell, _couplings(model.cell, model.couplings)
+    resolution = model.thermal or _default(cell, couplings)
+    if {"soret", "dufour"} & {*couplings} and resolution != "x":
+        raise InputError(
+            f"Soret or Dufour with thermal={resolution!r}", where=cell.name, expected="thermal='x'",
+            hint="elsewhere nothing differs in temperature along the electrolyte",
+        )  # fmt: skip
+    reactions = Decomposition.of(model.reactions)
+    made = Equations(
+        cell, resolution, model.layers, couplings, model.heat != "three-term", model.mesh or Mesh(),
+        model.nodes or 40, reactions if reactions.names else None,
+    )  # fmt: skip
+    _ = made.field  # what the geometry lacks is said here
+    return made
+
+
+def _couplings(cell: Cell, asked: Sequence[str]) -> tuple[str, ...]:
+    wanted: list[str] = []
+    for name in asked:
+        wanted += mechanics.EFFECTS if name == "stress" else [name]
+    if unknown := sorted({*wanted} - {*COUPLINGS}):
+        raise InputError(f"unknown coupling {unknown[0]!r}", expected="some of stress, " + ", ".join(COUPLINGS))
+    p = cell.electrochemistry
+    if {"soret", "dufour"} & {*wanted} and p.electrolyte.soret_1_K == 0:
+        raise InputError(
+            "no 'Soret coefficient [K-1]'", where=f"{cell.name}, User-defined", hint="Soret and Dufour need it"
+        )
+    if {*mechanics.EFFECTS} & {*wanted}:
+        for title, electrode in (("Negative electrode", p.negative), ("Positive electrode", p.positive)):
+            for key, value in (
+                ("partial molar volume [m3.mol-1]", electrode.partial_molar_volume_m3_mol),
+                ("Young's modulus [Pa]", electrode.youngs_modulus_Pa),
+                ("Poisson's ratio", electrode.poisson_ratio),
+            ):
+                if value is None:
+                    raise InputError(f"no '{title} {key}'", where=f"{cell.name}, User-defined", hint="stress needs it")
+    return tuple(dict.fromkeys(wanted))
+
+
+def _default(cell: Cell, couplings: Sequence[str]) -> str:
+    """Thermal resolution that the couplings need and the file has numbers for."""
+    if {"soret", "dufour"} & {*couplings}:
+        return "x"
+    if "Form factor" in cell.thermal:
+        return "radial" if cell.form == "cylinder" else "slab"
+    return "lumped" if cell.has_heat_capacity else "isothermal"
+
+
+def simulate(
+    model: CoupledModel,
+    profile: Run | Step | Sequence[Step] | str,
+    *,
+    initial_soc: float | None,
+    start_K: float | None,
+    ambient_K: float | None,
+    step_s: float,
+    rtol: float,
+    atol: float,
+    hottest_K: float,
+    fields: bool,
+    progress: bool,
+) -> Simulation:
+    """Run the full model; see `bmsthermal.coupled.CoupledModel.simulate`."""
+    from bmsthermal.console import timeline
+
+    eq, p = model.equations, model.equations.parameters
+    steps = _steps(profile, p.nominal_Ah)
+    around = p.ambient_K if ambient_K is None else ambient_K
+    run = steps[0].run
+    first = around if run is None or not np.isfinite(run.ambient_K[0]) else float(run.ambient_K[0])
+    soc = check_soc(1.0 if initial_soc is None and p.initial_soc is None else initial_soc or p.initial_soc or 0.0)
+    begin = first if start_K is None else start_K
+    longest = total_s(steps)
+    rows = sum(len(step.run.time_s) if step.run is not None else step.duration_s / step_s for step in steps)
+    every = 1 if fields else int(np.ceil((rows if np.isfinite(rows) else 36000 / step_s) / SNAPSHOTS))
+    with timeline("simulate", longest, shown=progress) as report:
+        record, stopped = integrate(
+            eq, steps, soc=soc, start_K=begin, ambient_K=around, output_s=step_s, rtol=rtol, atol=atol,
+            hottest_K=hottest_K, every=every, report=report,
+        )  # fmt: skip
+    if not record.time_s:
+        raise InputError(f"cannot start: {stopped}", where=model.cell.name)
+    return _simulation(model, record, stopped, soc, steps, fields)
+
+
+def _steps(profile: Run | Step | Sequence[Step] | str, nominal_Ah: float) -> tuple[Step, ...]:
+    if isinstance(profile, str):
+        return parse_steps(profile, nominal_Ah)
+    if isinstance(profile, Run):
+        return (profiled(profile),)
+    steps = (profile,) if isinstance(profile, Step) else tuple(profile)
+    if not steps:
+        raise InputError("no steps", expected="at least one")
+    return steps
+
+
+def _simulation(
+    model: CoupledModel, record: Record, stopped: str, soc: float, steps: Sequence[Step], fields: bool
+) -> Simulation:
+    eq = model.equations
+    temperature = record.column("T")
+    current, heat, cooling = record.column("I")[:, 0], record.column("heat_J")[:, 0], record.column("cooling_J")[:, 0]
+    assert record.first is not None and record.last is not None
+    at = eq.places
+    warmed = record.last[at["T"]] - record.first[at["T"]]
+    stored = 0.0 if eq.resolution == "isothermal" else float(eq.heat.capacity_J_K @ warmed)
+    exchanged = float(heat[-1] - heat[0])
+    charge = np.array([0.0, *np.cumsum(np.diff(record.column("charge_C")[:, 0]))])
+    terms = {name: record.column(name)[:, 0] for name in HEATS if name not in ("cooling",)}
+    return Simulation(
+        time_s=np.array(record.time_s),
+        current_A=current,
+        voltage_V=record.column("V")[:, 0],
+        soc=soc - charge / 3600 / eq.parameters.capacity_Ah,
+        ambient_K=np.array(record.ambient_K),
+        core_K=temperature[:, 0],
+        mean_K=temperature[:, 1],
+        surfaces_K={f"surface {wall}": temperature[:, 2 + k] for k, wall in enumerate(eq.heat.walls)},
+        heat_W=np.asarray(sum(terms.values())),
+        cooling_W=record.column("cooling")[:, 0],
+        heat_terms_W=terms,
+        layer_current_A=record.column("layer"),
+        fields=_fields(eq, record) if fields else {},
+        snapshots=tuple(record.states),
+        energy_residual=float((exchanged - (cooling[-1] - cooling[0]) - stored) / exchanged) if exchanged else 0.0,
+        stopped=stopped,
+        settings={
+            "cell": model.cell.name, "digest": model.cell.digest, "heat": str(model.heat),
+            "thermal": eq.resolution, "layers": str(eq.layers), "couplings": ",".join(eq.couplings) or "none",
+            "reactions": model.reactions, "steps": "; ".join(map(str, steps)), "initial_soc": f"{soc:g}",
+            "start_degC": f"{temperature[0, 1] - ZERO_DEGC_K:.6g}",
+        },
+    )  # fmt: skip
+
+
+def _fields(eq: Equations, record: Record) -> dict[str, Array]:
+    """Every field in every row; axes are row, sandwich, cell (and node along the radius)."""
+    y = np.array([state.y for state in record.states])
+    p, places = eq.parameters, eq.sandwich.places
+    found = {
+        "salt_mol_m3": y[:, places["salt"]] * p.electrolyte.initial_concentration_mol_m3,
+        "electrolyte_V": y[:, places["phi_e"]],
+        "temperature_K": y[:, eq.heat.temperatures],
+        "position_m": eq.sandwich.position_m,
+    }
+    for name, (electrode, grid, _) in eq.sandwich.electrodes.items():
+        found[f"{name}_V"] = y[:, places[f"phi_{name}"]]
+        found[f"{name}_mol_m3"] = y[:, places[f"x_{name}"]] * electrode.maximum_concentration_mol_m3
+        found[f"{name}_radius_m"] = grid.radius * electrode.particle_radius_m
+        if electrode.youngs_modulus_Pa and electrode.partial_molar_volume_m3_mol and electrode.poisson_ratio:
+            x = np.moveaxis(y[:, places[f"x_{name}"]], -1, 0)
+            for kind, stress in mechanics.stresses(electrode, grid, x).items():
+                found[f"{name}_{kind}"] = np.moveaxis(stress, 0, -1)
+    return found

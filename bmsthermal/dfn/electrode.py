@@ -1,0 +1,74 @@
+"""One cell of a porous electrode: its particle, its reaction, and the heat of both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import casadi as ca
+
+from bmsthermal.dfn import mechanics
+from bmsthermal.dfn.assembly import Law
+from bmsthermal.dfn.electrodes import Electrode
+from bmsthermal.dfn.expressions import FARADAY, arrhenius, expression
+from bmsthermal.dfn.kinetics import butler_volmer, enthalpic, equilibrium, exchange_current
+from bmsthermal.dfn.particle import ParticleGrid
+
+
+def electrode_law(
+    electrode: Electrode, grid: ParticleGrid, reference_K: float, *,
+    couplings: Collection[str] = (), mixing: bool = True,
+) -> Law:  # fmt: skip
+    """Law of one electrode cell.
+
+    Reads the stoichiometry at each particle node, the relative salt
+    concentration, the potentials of electrolyte and solid, the temperature,
+    and, where a film resists, the current density through it. Adds to the rows
+    of the same unknowns: 1/s for the particle, A/m2 of electrode for salt and
+    charge, W for the heat. Parameters are the width of the cell in m and the
+    area of the electrode in m2.
+    """
+    n, film = grid.count, electrode.film_resistance_Ohm_m2
+    slope, radius_m, cmax = ca.DM(grid.slope), electrode.particle_radius_m, electrode.maximum_concentration_mol_m3
+
+    def law(y: list[Any], p: list[Any], u: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+        x, (salt, phi_e, phi_s, T) = ca.vertcat(*y[:n]), y[n : n + 4]
+        width_m, area_m2 = p
+        surface, mean = y[n - 1], ca.dot(ca.DM(grid.share), x)
+        U, entropic = equilibrium(electrode, surface, T, reference_K)
+        if "stress-potential" in couplings:
+            U = U + mechanics.potential_shift(electrode, surface, mean)
+        eta = phi_s - phi_e - U
+        exchange = exchange_current(electrode, surface, salt, T, reference_K)
+        if film > 0:
+            j = y[n + 4]
+            closure = [butler_volmer(electrode, exchange, eta - film * j, T) - j]
+        else:
+            j, closure = butler_volmer(electrode, exchange, eta, T), []
+
+        D = arrhenius(electrode.diffusivity_activation_J_mol, T, reference_K) * ca.vertcat(
+            *(expression(electrode.diffusivity, value) for value in y[:n])
+        )  # fmt: skip
+        if "stress-flux" in couplings:
+            D = D * mechanics.flux_factor(electrode, x, T)
+        if "stress-diffusivity" in couplings:
+            D = D * mechanics.diffusivity_factor(electrode, x, mean, T)
+        flow = ca.DM(grid.stiffness) * D[grid.owner.tolist()] * ca.mtimes(slope, x) / radius_m**2
+        gain = -ca.mtimes(slope.T, flow)
+        gain[n - 1] -= j / (FARADAY * cmax * radius_m)
+        rate = gain / ca.DM(grid.weight)
+
+        current = electrode.area_per_volume_m * j * width_m
+        volume_m3, heats = width_m * area_m2, {}
+        heats["reaction"] = area_m2 * current * eta
+        heats["reversible"] = area_m2 * current * T * entropic
+        if mixing:
+            enthalpy = ca.vertcat(*(enthalpic(electrode, value, reference_K) for value in y[:n]))
+            if "stress-potential" in couplings:  # what is stored elastically
+                enthalpy = enthalpy + mechanics.potential_shift(electrode, x, mean)
+            stored = FARADAY * cmax * electrode.active_fraction * ca.dot(ca.DM(grid.share) * enthalpy, rate)
+            heats["mixing"] = volume_m3 * stored + area_m2 * current * enthalpy[n - 1]
+        rows = [*ca.vertsplit(rate), current, current, -current, sum(heats.values()), *closure]
+        return rows, {"current_A_m2": j, **heats}
+
+    return law
