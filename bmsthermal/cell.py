@@ -178,7 +178,7 @@ class Cell:
         InputError
             If a section or key is missing, or a value cannot be.
         """
-        from bmsthermal.dfn.electrodes import parameters
+        from bmsthermal.dfn.parameters import parameters
 
         return parameters(self)
 

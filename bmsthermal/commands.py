@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
+from bmsthermal import full_commands
 from bmsthermal.console import console, listed, mapped, print_table, steps
 from bmsthermal.files import PICTURES, check_outputs
 
@@ -32,6 +33,7 @@ Plot = Annotated[Path | None, typer.Option("--plot", help="Draw a picture (.png,
 
 def add(app: typer.Typer) -> None:
     """Register the sub-commands of this package."""
+    full_commands.add(app)
     app.command("reduce")(reduce)
     app.command("calibrate")(calibrate)
     app.command("estimate")(estimate)
@@ -61,7 +63,7 @@ def reduce(
         step("reduce")
         reduced = load_model(cell, order=order, step_s=step_s, method=method)
         step("certify")
-        certificate = certify_cell(CoupledModel(reduced.cell), reduced)
+        certificate = certify_cell(CoupledModel(reduced.cell, heat="measured"), reduced)
         step("write")
         if out is not None:
             reduced.save(out)

@@ -20,6 +20,7 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 
 GAS_CONSTANT_J_molK = 8.31446261815324
+FARADAY_C_mol = 96485.33212331
 #: Points of the tables on the target, evenly spaced over SOC 0 to 1.
 TABLE_POINTS = 65
 #: How far a rest voltage may be off the open-circuit curve: hysteresis and relaxation, in V.

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
 from bmsthermal.conduction import Layer
-from bmsthermal.dfn.decomposition import LICOO2_18650, REACTIONS, Decomposition, Oven, Reaction, draw_oven, oven
+from bmsthermal.dfn.decomposition import REACTIONS, Decomposition, Reaction
+from bmsthermal.dfn.oven import LICOO2_18650, Oven, draw_oven, oven
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.heat import GAS_CONSTANT_J_molK

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmsthermal import Cell, InputError, cells, load_cell
-from bmsthermal.dfn.electrodes import FARADAY_C_mol
 from bmsthermal.errors import InputWarning
+from bmsthermal.heat import FARADAY_C_mol
 
 GOLDEN = Path(__file__).parent / "golden" / "oregan2022.bpx.json"
 WITH_ELECTRODES = [name for name in cells() if load_cell(name).has_electrodes]
@@ -261,7 +261,7 @@ def test_what_bpx_lacks_is_read(lgm50):
     assert (e.film_resistance_Ohm_m2, e.conductivity_activation_J_mol, e.youngs_modulus_Pa) == (1e-3, 3500, 1.4e11)
     assert (e.poisson_ratio, e.partial_molar_volume_m3_mol) == (0.2, -7.3e-7)
     assert (e.strain_free_concentration_mol_m3, e.stress_activation_volume_m3_mol) == (28457, 1e-7)
-    assert p.negative.youngs_modulus_Pa is None
+    assert load_cell("a123_26650").electrochemistry.negative.youngs_modulus_Pa is None
 
 
 NEGATIVE, POSITIVE, ELECTROLYTE, SEPARATOR = "Negative electrode", "Positive electrode", "Electrolyte", "Separator"

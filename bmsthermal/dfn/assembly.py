@@ -131,6 +131,7 @@ class System:
     columns: Index
     slopes: Any
     quantities: dict[str, Any]
+    _sums: dict[tuple[str, ...], ca.Function] = field(default_factory=dict)
 
     @property
     def mass(self) -> Array:
@@ -170,6 +171,16 @@ class System:
     def observe(self) -> ca.Function:
         """Every named local quantity."""
         return ca.Function("observe", [self.y, self.u], list(self.quantities.values()), ["y", "u"], self.names)
+
+    def sums(self, kinds: tuple[str, ...]) -> ca.Function:
+        """Sum over all places and laws of each named kind of quantity, ``(len(kinds),)``."""
+        if kinds not in self._sums:
+            totals = [
+                sum((ca.sum1(ca.vec(v)) for k, v in self.quantities.items() if k.endswith(f" {kind}")), ca.MX(0.0))
+                for kind in kinds
+            ]
+            self._sums[kinds] = ca.Function("sums", [self.y, self.u], [ca.densify(ca.vertcat(*totals))])
+        return self._sums[kinds]
 
     @property
     def names(self) -> list[str]:

@@ -107,7 +107,7 @@ def simulate(
     around = p.ambient_K if ambient_K is None else ambient_K
     run = steps[0].run
     first = around if run is None or not np.isfinite(run.ambient_K[0]) else float(run.ambient_K[0])
-    soc = check_soc(1.0 if initial_soc is None and p.initial_soc is None else initial_soc or p.initial_soc or 0.0)
+    soc = check_soc(next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None))
     begin = first if start_K is None else start_K
     longest = total_s(steps)
     rows = sum(len(step.run.time_s) if step.run is not None else step.duration_s / step_s for step in steps)

@@ -29,6 +29,10 @@ def electrode_law(
     area of the electrode in m2.
     """
     n, film = grid.count, electrode.film_resistance_Ohm_m2
+    uniform = isinstance(electrode.diffusivity.source, int | float) and not {*couplings} & {*mechanics.EFFECTS[:2]}
+    stiffness = ca.DM(grid.slope.T @ (grid.stiffness[:, None] * grid.slope))
+    if uniform:
+        stiffness = float(electrode.diffusivity(0.5)) * stiffness
     slope, radius_m, cmax = ca.DM(grid.slope), electrode.particle_radius_m, electrode.maximum_concentration_mol_m3
 
     def law(y: list[Any], p: list[Any], u: list[Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -46,15 +50,16 @@ def electrode_law(
         else:
             j, closure = butler_volmer(electrode, exchange, eta, T), []
 
-        D = arrhenius(electrode.diffusivity_activation_J_mol, T, reference_K) * ca.vertcat(
-            *(expression(electrode.diffusivity, value) for value in y[:n])
-        )  # fmt: skip
-        if "stress-flux" in couplings:
-            D = D * mechanics.flux_factor(electrode, x, T)
-        if "stress-diffusivity" in couplings:
-            D = D * mechanics.diffusivity_factor(electrode, x, mean, T)
-        flow = ca.DM(grid.stiffness) * D[grid.owner.tolist()] * ca.mtimes(slope, x) / radius_m**2
-        gain = -ca.mtimes(slope.T, flow)
+        D = arrhenius(electrode.diffusivity_activation_J_mol, T, reference_K) / radius_m**2
+        if uniform:
+            gain = -D * ca.mtimes(stiffness, x)
+        else:
+            D = D * ca.vertcat(*(expression(electrode.diffusivity, value) for value in y[:n]))
+            if "stress-flux" in couplings:
+                D = D * mechanics.flux_factor(electrode, x, T)
+            if "stress-diffusivity" in couplings:
+                D = D * mechanics.diffusivity_factor(electrode, x, mean, T)
+            gain = -ca.mtimes(slope.T, ca.DM(grid.stiffness) * D[grid.owner.tolist()] * ca.mtimes(slope, x))
         gain[n - 1] -= j / (FARADAY * cmax * radius_m)
         rate = gain / ca.DM(grid.weight)
 

@@ -14,8 +14,8 @@ from bmsthermal.protocol import Step
 
 #: How near to empty or full a particle surface, and how near to empty the electrolyte, a run may come.
 STOICHIOMETRY, SALT = 1e-4, 1e-3
-#: What a limit holds while it is not asked for.
-FAR = 1.0
+#: Distance to a limit that is not asked for.
+FAR = 1e3
 
 
 @dataclass
@@ -36,44 +36,55 @@ class Events:
     equations: Equations
     hottest_K: float = np.inf
     step: Step = field(default_factory=lambda: Step("current"))
-    rising: bool = False
 
     def __post_init__(self) -> None:
-        at, sandwich = self.equations.places, self.equations.sandwich
-        self._V, self._I = int(at["V"][0]), int(at["I"][0])
-        self._surface = [sandwich.places[f"x_{name}"][..., -1].ravel() for name in sandwich.electrodes]
-        self._salt, self._T = at["salt"], at["T"]
+        at, places, p = self.equations.places, self.equations.sandwich.places, self.equations.parameters
+        V, I, T = at["V"], at["I"], at["T"]  # noqa: E741
+        negative, positive = (places[f"x_{name}"][..., -1].ravel() for name in self.equations.sandwich.electrodes)
+        hottest = self.hottest_K if np.isfinite(self.hottest_K) else FAR
+        watched = [
+            (V, 0.0, FAR), (I, 0.0, FAR), (T, 0.0, FAR),
+            (V, 1.0, -p.lower_voltage_V), (V, -1.0, p.upper_voltage_V), (T, -1.0, hottest),
+            (negative, 1.0, -STOICHIOMETRY), (negative, -1.0, 1.0 - STOICHIOMETRY),
+            (positive, 1.0, -STOICHIOMETRY), (positive, -1.0, 1.0 - STOICHIOMETRY),
+            (at["salt"], 1.0, -SALT),
+        ]  # fmt: skip
+        sizes = [len(where) for where, _, _ in watched]
+        self._starts = np.cumsum([0, *sizes[:-1]])
+        self._where = np.concatenate([where for where, _, _ in watched])
+        self._sign = np.repeat([sign for _, sign, _ in watched], sizes)
+        self._offset = np.repeat([offset for _, _, offset in watched], sizes)
+        self._own = [slice(start, start + size) for start, size in zip(self._starts, sizes, strict=True)]
+        self._cutoff = p.lower_voltage_V, p.upper_voltage_V
 
-    def begin(self, step: Step, voltage_V: float) -> None:
-        """Watch the limits of `step`, which begins at a voltage."""
+    def begin(self, step: Step, y: Array) -> None:
+        """Watch the limits of `step`, which begins at a state."""
         self.step = step
-        self.rising = step.until_V is not None and voltage_V < step.until_V
+        voltage, current = y[self._where[self._own[0]]][0], y[self._where[self._own[1]]][0]
+        rising = step.until_V is not None and voltage < step.until_V
+        if step.control in ("current", "power") and step.value:  # a discharge that begins below its limit is over
+            rising = step.value < 0
+        for k, limit, sign in (
+            (0, step.until_V, -1.0 if rising else 1.0),
+            (1, step.until_A, -1.0 if current < 0 else 1.0),
+            (2, step.until_K, -1.0),
+        ):
+            part = self._own[k]
+            self._sign[part] = 0.0 if limit is None else sign
+            self._offset[part] = FAR if limit is None else (-limit if k == 1 else -sign * limit)
+        held = step.control == "voltage"
+        for k, sign, limit in ((3, 1.0, self._cutoff[0]), (4, -1.0, self._cutoff[1])):
+            self._sign[self._own[k]] = 0.0 if held else sign
+            self._offset[self._own[k]] = FAR if held else -sign * limit
 
     def __call__(self, t: float, y: Array, out: Array) -> None:
         """Fill the distances to the limits."""
-        p, step, V = self.equations.parameters, self.step, y[self._V]
-        out[:3] = FAR
-        if step.until_V is not None:
-            out[0] = step.until_V - V if self.rising else V - step.until_V
-        if step.until_A is not None:
-            out[1] = abs(y[self._I]) - step.until_A
-        hottest = y[self._T].max()
-        if step.until_K is not None:
-            out[2] = step.until_K - hottest
-        held = step.control == "voltage"
-        out[3] = FAR if held else V - p.lower_voltage_V
-        out[4] = FAR if held else p.upper_voltage_V - V
-        out[5] = self.hottest_K - hottest if np.isfinite(self.hottest_K) else FAR
-        for k, surface in enumerate(self._surface):
-            x = y[surface]
-            out[6 + 2 * k] = x.min() - STOICHIOMETRY
-            out[7 + 2 * k] = 1.0 - STOICHIOMETRY - x.max()
-        out[10] = y[self._salt].min() - SALT
+        np.minimum.reduceat(self._sign * y[self._where] + self._offset, self._starts, out=out)
 
     @property
     def count(self) -> int:
         """Number of limits."""
-        return 11
+        return len(self._starts)
 
     @property
     def sentences(self) -> list[Callable[[], str]]:

@@ -11,9 +11,9 @@ import casadi as ca
 import numpy as np
 
 from bmsthermal.curves import Curve
+from bmsthermal.heat import FARADAY_C_mol, GAS_CONSTANT_J_molK
 
-#: Gas constant in J/mol/K and Faraday constant in C/mol (CODATA 2018, exact).
-GAS, FARADAY = 8.31446261815324, 96485.33212331
+GAS, FARADAY = GAS_CONSTANT_J_molK, FARADAY_C_mol
 
 _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,

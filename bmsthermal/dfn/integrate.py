@@ -80,13 +80,7 @@ class Record:
             return
         equations, system = self.equations, self.equations.system
         y, u, at = np.array(self._y).T, np.array(self._u).T, equations.places
-        found: dict[str, Array] = {}
-        values = system.observe(y, u)
-        for name, local in zip(system.quantities, values if isinstance(values, tuple) else [values], strict=True):
-            kind = name.rsplit(" ", 1)[-1]
-            if kind in HEATS:
-                total = np.asarray(local).reshape(-1, y.shape[1], order="F").sum(axis=0)
-                found[kind] = found.get(kind, np.zeros(y.shape[1])) + total
+        found: dict[str, Array] = dict(zip(HEATS, np.asarray(system.sums(HEATS)(y, u)), strict=True))
         for name in ("I", "V", *INTEGRALS):
             found[name] = y[at[name][0]]
         found["T"] = equations.heat.outputs @ y[at["T"]]
@@ -156,7 +150,7 @@ class Integration:
         self._control(step)
         begun, end = t, t + step.duration_s
         y = self.solver.start(t, y)
-        self.events.begin(step, float(y[self.equations.places["V"][0]]))
+        self.events.begin(step, y)
         if not self.record.time_s or t > self.record.time_s[-1]:
             self._keep(t, y)
         if (limit := self.events.reached(t, y)) is not None:
@@ -187,16 +181,19 @@ class Integration:
                 if current is None or run.current_A[row] != current:
                     y = self.solver.start(t, y)
                     current = run.current_A[row]
-                    self.events.begin(step, float(y[self.equations.places["V"][0]]))
+                    self.events.begin(step, y)
                 if not self.record.time_s or t > self.record.time_s[-1]:
                     self._keep(t, y)
                 limit = self.events.reached(t, y)
                 if limit is None and row + 1 < len(clock):
                     target = begun + float(clock[row + 1])
+                    count = 0
                     while t < target and limit is None:
-                        t, y, limit = self._advance(
-                            min(t + max(self.output_s, clock[row + 1] - instant), target), target
-                        )
+                        count += 1
+                        soon = begun + float(instant) + count * self.output_s
+                        t, y, limit = self._advance(soon if soon < target - 1e-6 * self.output_s else target, target)
+                        if t < target and limit is None:
+                            self._keep(t, y)
             except UnsolvableError as error:
                 raise UnsolvableError(f"{run.name}, row {row + 1} ({run.time_s[row]:g} s): {error}") from error
             if limit is not None:
@@ -225,7 +222,7 @@ class Integration:
         self.record.add(t, y, self.solver.u)
 
     def _keep_last(self, t: float, y: Array) -> None:
-        if not self.record.time_s or t > self.record.time_s[-1]:
+        if self.record.time_s and t > self.record.time_s[-1]:
             self._keep(t, y)
 
 

@@ -19,9 +19,9 @@ class Mesh:
         Along the radius of a particle of each electrode: spectral.
     """
 
-    negative: int = 12
-    separator: int = 6
-    positive: int = 12
+    negative: int = 16
+    separator: int = 4
+    positive: int = 8
     particle_negative: ParticleGrid = field(default_factory=lambda: ParticleGrid(7))
     particle_positive: ParticleGrid = field(default_factory=lambda: ParticleGrid(7))
 

@@ -199,7 +199,8 @@ class Through:
         capacity = self.capacity_J_K
         n = len(capacity)
         core, surface = np.zeros(n), np.zeros(n)
-        core[self._first + self.sandwich.mesh.negative + self.sandwich.mesh.separator // 2] = 1.0
+        for cell in ((self.sandwich.mesh.separator - 1) // 2, self.sandwich.mesh.separator // 2):
+            core[self._first + self.sandwich.mesh.negative + cell] += 0.5
         surface[[0, -1]] = 0.5
         return np.vstack([core, capacity / capacity.sum(), surface])
 
