@@ -106,6 +106,9 @@ def simulate(
     rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-5,
     atol: Annotated[float, typer.Option(help="Absolute tolerance of the solver, in typical sizes.")] = 1e-5,
     fields: Annotated[bool, typer.Option("--fields", help="Keep all fields in all rows of the .npz.")] = False,
+    margin: Annotated[
+        bool, typer.Option("--margin", help="Say how near to runaway the run came, concentrations frozen.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write arrays and settings (.npz).")] = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write the columns as data (.csv) for estimate and calibrate.")
@@ -116,6 +119,7 @@ def simulate(
     from bmsthermal import simulating
     from bmsthermal.cell import load_cell
     from bmsthermal.coupled import CoupledModel
+    from bmsthermal.semenov import margins
     from bmsthermal.simulated import rows
     from bmsthermal.vehicle import schedules
 
@@ -152,6 +156,8 @@ def simulate(
         loaded, heat=heat, thermal=thermal, layers=layers,
         couplings=listed(couplings, "--couplings") if couplings is not None else (), reactions=reactions,
     )  # fmt: skip
+    if margin and (model.heat == "measured" or model.equations.resolution in ("isothermal", "x")):
+        raise InputError("--margin", expected="the full model with --thermal lumped, radial, slab or r-z")
     if initial_soc is None and drive.initial_soc is not None:
         initial_soc = drive.initial_soc
         drive = replace(drive, notes=(*drive.notes, f"initial SOC {initial_soc:g}, for want of --initial-soc"))
@@ -182,7 +188,12 @@ def simulate(
         if plot is not None:
             run.plot(plot)
     console.print(model)
-    print_table(run.settings["steps"], ("quantity", "value"), [*rows(run, model.cell), simulating.end(run, drive)])
+    results = [*rows(run, model.cell), simulating.end(run, drive)]
+    if margin:
+        time_s, along = margins(model, run)
+        least = int(along.argmin())
+        results.append(("least margin to runaway, 1 - Q'/hA", f"{along[least]:.3f} at {time_s[least]:.0f} s"))
+    print_table(run.settings["steps"], ("quantity", "value"), results)
     for path in (out, csv, plot):
         if path is not None:
             console.print(f"wrote {path}", soft_wrap=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,10 @@ from bmsthermal.dfn.solver import Solver, UnsolvableError
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.heat import check_soc
+
+if TYPE_CHECKING:
+    from bmsthermal.coupled import CoupledModel
+    from bmsthermal.simulation import Simulation
 
 Control = Literal["current", "voltage", "power"]
 UNITS = {"current": "A", "voltage": "V", "power": "W"}
@@ -217,6 +221,35 @@ def margin(equations: Equations, y: Array, u: Array) -> tuple[float, float]:
     if not films.any():
         return (0.0 if eigenvalue == 0 else -np.inf * eigenvalue), eigenvalue
     return 1.0 - float(np.linalg.eigvals(np.linalg.solve(cooling, slope + cooling)).real.max()), eigenvalue
+
+
+def margins(model: CoupledModel, run: Simulation) -> tuple[Array, Array]:
+    """Semenov margin along a run of the full electrochemical model, under the control that it ran at.
+
+    Parameters
+    ----------
+    model, run
+        The model and what it simulated.
+
+    Returns
+    -------
+    time_s, margin : (k,) ndarray
+        At the states that the run kept: 1 where heat does not depend on the
+        temperature, 0 where it rises as fast as cooling.
+
+    Raises
+    ------
+    InputError
+        If the temperature is imposed, or lives in the sandwich.
+    """
+    own = model.equations
+    if own.resolution in ("isothermal", "x"):
+        raise InputError(f"a margin with thermal={own.resolution!r}", expected="lumped, radial, slab or r-z")
+    frozen = replace(own, mixing=False)
+    return (
+        np.array([state.time_s for state in run.snapshots]),
+        np.array([margin(frozen, state.y, state.u)[0] for state in run.snapshots]),
+    )
 
 
 def heat_curve(

@@ -103,7 +103,9 @@ def rows(run: Simulation, cell: Cell) -> list[tuple[str, str]]:
     """Results in words and numbers, for a table."""
     full = bool(run.heat_terms_W)
     capacity_Ah = cell.electrochemistry.capacity_Ah if full else cell.capacity_Ah
-    moved, worked = (run.soc[0] - run.soc[-1]) * capacity_Ah, total(run, run.current_A * run.voltage_V) / 3600
+    moved, worked = (run.soc[0] - run.soc[-1]) * capacity_Ah, run.totals.get("work_J", np.nan) / 3600
+    if not full:
+        worked = total(run, run.current_A * run.voltage_V) / 3600
     found = [
         ("time simulated", f"{run.time_s[-1]:.1f} s"),
         ("charge taken out", f"{moved:.4f} A.h, SOC {run.soc[0]:.3f} to {run.soc[-1]:.3f}"),
@@ -123,13 +125,16 @@ def rows(run: Simulation, cell: Cell) -> list[tuple[str, str]]:
     above = run.core_K - run.surface_K
     widest = int(above.argmax())
     found.append(("core above surface, largest", f"{above[widest]:.3f} K at {run.time_s[widest]:.0f} s"))
-    heat = total(run, run.heat_W)
+    heat, cooling = (
+        run.totals.get(f"{name}_J", total(run, rate))
+        for name, rate in (("heat", run.heat_W), ("cooling", run.cooling_W))
+    )
     found.append(("heat released", f"{heat / 1e3:.3f} kJ"))
     for name, term in _terms(run).items():
         part = total(run, term)
         if part:
             found.append((f"  {name}", f"{part / 1e3:.3f} kJ, {part / heat:.1%}".replace("%", " %")))
-    found.append(("heat to the surroundings", f"{total(run, run.cooling_W) / 1e3:.3f} kJ"))
+    found.append(("heat to the surroundings", f"{cooling / 1e3:.3f} kJ"))
     if np.isfinite(run.energy_residual):
         found.append(("heat neither stored nor gone", f"{run.energy_residual:.1e} of the heat released"))
     if full and worked:

@@ -47,6 +47,9 @@ class Simulation:
         Fields by name with unit, where they were asked for.
     snapshots
         Whole states of the full electrochemical model, in all rows or in some.
+    totals
+        ``heat_J``, ``cooling_J``, ``charge_C`` and ``work_J`` of the whole run,
+        integrated by the solver, where the full electrochemical model ran.
     energy_residual
         Heat that is neither stored nor gone, as a share of the heat released.
     stopped
@@ -70,6 +73,7 @@ class Simulation:
     layer_current_A: Array = field(default_factory=lambda: np.empty((0, 0)))
     fields: dict[str, Array] = field(default_factory=dict)
     snapshots: tuple[State, ...] = ()
+    totals: dict[str, float] = field(default_factory=dict)
     energy_residual: float = np.nan
     stopped: str = ""
     settings: dict[str, str] = field(default_factory=dict)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from scipy import linalg
 from scipy.integrate import solve_ivp
 
-from bmsthermal import Cell, load_cell
+from bmsthermal import Cell, CoupledModel, load_cell
 from bmsthermal.dfn.decomposition import REACTIONS, Decomposition
 from bmsthermal.dfn.equations import Equations
 from bmsthermal.dfn.solver import Solver
 from bmsthermal.errors import InputError
 from bmsthermal.heat import GAS_CONSTANT_J_molK
-from bmsthermal.semenov import HeatCurve, frozen_heat, heat_curve, margin, subsystem
+from bmsthermal.semenov import HeatCurve, frozen_heat, heat_curve, margin, margins, subsystem
 from bmsthermal.stability import Stability, stability
 
 COOLING = st.floats(0.05, 200.0)
@@ -352,3 +352,16 @@ def test_only_resolutions_with_nodes_have_a_margin(cell):
     equations = Equations(cell, "isothermal", mixing=False)
     with pytest.raises(InputError, match="thermal='isothermal', expected lumped, radial, slab or r-z"):
         margin(equations, equations.rest(0.5, 298.15), np.zeros(8))
+
+
+def test_margins_along_a_run_are_those_of_its_states(cell):
+    model = CoupledModel(cell, thermal="lumped")
+    run = model.simulate("discharge 2C for 5min; hold 3.4V for 5min", step_s=60.0, initial_soc=0.6)
+    time_s, along = margins(model, run)
+    assert (along[time_s < 300.0] > 1.0).all()  # at a current, ohmic and reaction heat fall with temperature
+    assert (along[time_s > 300.0] < 1.0).all()  # at a voltage, the current rises
+    state = run.at(420.0)
+    frozen = Equations(cell, "lumped", mixing=False)
+    assert along[np.flatnonzero(time_s == state.time_s)[0]] == margin(frozen, state.y, state.u)[0]
+    with pytest.raises(InputError, match="a margin with thermal='x', expected lumped"):
+        margins(CoupledModel(cell, thermal="x"), run)

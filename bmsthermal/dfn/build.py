@@ -11,7 +11,7 @@ from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.dfn import mechanics
 from bmsthermal.dfn.decomposition import Decomposition
-from bmsthermal.dfn.equations import COUPLINGS, Equations
+from bmsthermal.dfn.equations import COUPLINGS, INTEGRALS, Equations
 from bmsthermal.dfn.integrate import HEATS, Record, integrate
 from bmsthermal.dfn.mesh import Mesh
 from bmsthermal.errors import InputError
@@ -138,17 +138,18 @@ def _simulation(
 ) -> Simulation:
     eq = model.equations
     temperature = record.column("T")
-    current, heat, cooling = record.column("I")[:, 0], record.column("heat_J")[:, 0], record.column("cooling_J")[:, 0]
     assert record.first is not None and record.last is not None
     at = eq.places
     warmed = record.last[at["T"]] - record.first[at["T"]]
     stored = 0.0 if eq.resolution == "isothermal" else float(eq.heat.capacity_J_K @ warmed)
-    exchanged = float(heat[-1] - heat[0])
-    charge = np.array([0.0, *np.cumsum(np.diff(record.column("charge_C")[:, 0]))])
+    running = {name: record.column(name)[:, 0] for name in INTEGRALS}
+    totals = {name: float(values[-1] - values[0]) for name, values in running.items()}
+    largest = max(abs(totals["heat_J"]), abs(totals["cooling_J"]), abs(stored))
+    charge = running["charge_C"] - running["charge_C"][0]
     terms = {name: record.column(name)[:, 0] for name in HEATS if name not in ("cooling",)}
     return Simulation(
         time_s=np.array(record.time_s),
-        current_A=current,
+        current_A=record.column("I")[:, 0],
         voltage_V=record.column("V")[:, 0],
         soc=soc - charge / 3600 / eq.parameters.capacity_Ah,
         ambient_K=np.array(record.ambient_K),
@@ -161,7 +162,8 @@ def _simulation(
         layer_current_A=record.column("layer"),
         fields=_fields(eq, record) if fields else {},
         snapshots=tuple(record.states),
-        energy_residual=float((exchanged - (cooling[-1] - cooling[0]) - stored) / exchanged) if exchanged else 0.0,
+        totals=totals,
+        energy_residual=(totals["heat_J"] - totals["cooling_J"] - stored) / largest if largest else 0.0,
         stopped=stopped,
         settings={
             "cell": model.cell.name, "digest": model.cell.digest, "heat": str(model.heat),
