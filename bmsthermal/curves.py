@@ -102,7 +102,7 @@ class Curve:
         if isinstance(self.source, str):
             try:
                 with np.errstate(all="ignore"):  # what is not a number is refused where the curve is checked
-                    value = _evaluate(_parse(self.source, self.where), x, self.where)
+                    value = evaluate(self.source, x, _FUNCTIONS, self.where)
             except (ArithmeticError, RecursionError) as error:
                 raise InputError(f"cannot evaluate the expression {self.source!r:.60}", where=self.where) from error
             if np.iscomplexobj(value):
@@ -124,6 +124,11 @@ class Curve:
         return float(self.source) * factor
 
 
+def evaluate(text: str, x: Any, functions: Mapping[str, Callable[..., Any]], where: str) -> Any:
+    """Value of an expression at `x`, an array or a symbol, with the `functions` that are for it."""
+    return _evaluate(_parse(text, where), x, functions, where)
+
+
 def _parse(text: str, where: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
@@ -131,19 +136,19 @@ def _parse(text: str, where: str) -> ast.expr:
         raise InputError(f"cannot read the expression {text!r:.60}", where=where) from error
 
 
-def _evaluate(node: ast.expr, x: Array, where: str) -> Any:
+def _evaluate(node: ast.expr, x: Any, functions: Mapping[str, Callable[..., Any]], where: str) -> Any:
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return float(value)
         case ast.Name(id="x"):
             return x
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_evaluate(left, x, where), _evaluate(right, x, where))
+            return _OPERATORS[type(op)](_evaluate(left, x, functions, where), _evaluate(right, x, functions, where))
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_evaluate(operand, x, where))
-        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](_evaluate(argument, x, where))
+            return _OPERATORS[type(op)](_evaluate(operand, x, functions, where))
+        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in functions:
+            return functions[name](_evaluate(argument, x, functions, where))
     raise InputError(
         f"expression holds {ast.unparse(node)!r}",
-        where=where, expected="arithmetic and " + ", ".join(sorted(_FUNCTIONS)) + " of x",
+        where=where, expected="arithmetic and " + ", ".join(sorted(functions)) + " of x",
     )  # fmt: skip

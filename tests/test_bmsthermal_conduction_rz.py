@@ -12,7 +12,8 @@ from scipy import linalg, optimize, special
 
 from bmsthermal import load_cell
 from bmsthermal.conduction import Layer, conduct
-from bmsthermal.conduction_rz import ConductionField, conduct_rz, field_rz
+from bmsthermal.conduction_field import ConductionField
+from bmsthermal.conduction_rz import conduct_rz, field_rz
 
 K, KZ, C, R, L = 0.67, 21.0, 2.3e6, 0.013, 0.065
 ROLL = Layer("roll", 0.0, R, K, C)

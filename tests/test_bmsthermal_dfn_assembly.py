@@ -18,6 +18,7 @@ from bmsthermal.dfn.equations import Equations
 from bmsthermal.dfn.expressions import FARADAY, expression
 from bmsthermal.dfn.mesh import Mesh
 from bmsthermal.dfn.particle import ParticleGrid
+from bmsthermal.errors import InputError
 
 EXTRA = {
     "Soret coefficient [K-1]": 8e-3,
@@ -269,5 +270,5 @@ def test_curves_of_a_cell(part):
 
 
 def test_what_a_curve_would_have_refused():
-    with pytest.raises(TypeError, match="not an expression of a curve: x < 1"):
-        expression(SimpleNamespace(source="x < 1"), ca.SX.sym("x"))
+    with pytest.raises(InputError, match="c: expression holds 'x < 1'"):
+        expression(SimpleNamespace(source="x < 1", where="c"), ca.SX.sym("x"))

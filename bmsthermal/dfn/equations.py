@@ -11,7 +11,8 @@ import numpy as np
 
 from bmsthermal.cell import Cell
 from bmsthermal.conduction import conduct
-from bmsthermal.conduction_rz import ConductionField, field_rz
+from bmsthermal.conduction_field import ConductionField
+from bmsthermal.conduction_rz import field_rz
 from bmsthermal.curves import Array
 from bmsthermal.dfn import thermal as resolution
 from bmsthermal.dfn.assembly import Assembly, Index, System

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import casadi as ca
 import numpy as np
 
-from bmsthermal.curves import Curve
+from bmsthermal.curves import Curve, evaluate
 from bmsthermal.heat import FARADAY_C_mol, GAS_CONSTANT_J_molK
 
 GAS, FARADAY = GAS_CONSTANT_J_molK, FARADAY_C_mol
 
-_OPERATORS: dict[type, Callable[..., Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.Pow: operator.pow, ast.USub: operator.neg, ast.UAdd: operator.pos,
-}  # fmt: skip
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": ca.exp, "tanh": ca.tanh, "cosh": ca.cosh, "sinh": ca.sinh, "log": ca.log, "sqrt": ca.sqrt,
 }  # fmt: skip
@@ -34,7 +28,7 @@ def expression(curve: Curve, x: Any) -> Any:
         bends = zip(points[1:-1], np.diff(slopes), strict=True)
         return values[0] + slopes[0] * (inside - points[0]) + sum(b * ca.fmax(inside - at, 0.0) for at, b in bends)
     if isinstance(source, str):
-        return _evaluate(ast.parse(source, mode="eval").body, x)
+        return evaluate(source, x, _FUNCTIONS, curve.where)
     return float(source)
 
 
@@ -43,18 +37,3 @@ def arrhenius(activation_J_mol: float, T_K: Any, reference_K: float) -> Any:
     if activation_J_mol == 0.0:
         return 1.0
     return ca.exp(activation_J_mol / GAS * (1.0 / reference_K - 1.0 / T_K))
-
-
-def _evaluate(node: ast.expr, x: Any) -> Any:
-    match node:
-        case ast.Constant(value=value):
-            return float(value)  # type: ignore[arg-type]
-        case ast.Name():
-            return x
-        case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATORS[type(op)](_evaluate(left, x), _evaluate(right, x))
-        case ast.UnaryOp(op=op, operand=operand):
-            return _OPERATORS[type(op)](_evaluate(operand, x))
-        case ast.Call(func=ast.Name(id=name), args=[argument]):
-            return _FUNCTIONS[name](_evaluate(argument, x))
-    raise TypeError(f"not an expression of a curve: {ast.unparse(node)}")  # Curve has refused it before

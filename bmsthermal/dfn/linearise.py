@@ -47,6 +47,6 @@ def linearise(equations: Equations, at: State) -> StateSpace:
     C = rows[:, differential] + rows[:, algebraic] @ to_state
     D = rows[:, algebraic] @ to_input
     control = {0: "current_A", 1: "voltage_V", 2: "power_W"}[int(np.argmax(at.u[:3] != 0))]
-    inputs = (control, *(f"coolant {w}_K" for w in walls))
-    outputs = ("voltage_V", "heat_W", "core_K", "mean_K", *(f"surface {w}_K" for w in walls))
+    inputs = (control, *(f"coolant_{w}_K" for w in walls))
+    outputs = ("voltage_V", "heat_W", "core_K", "mean_K", *(f"surface_{w}_K" for w in walls))
     return StateSpace(A, B, C, D, 0.0, inputs, outputs)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bmsthermal.cell import Cell
-from bmsthermal.conduction_rz import ConductionField
+from bmsthermal.conduction_field import ConductionField
 from bmsthermal.curves import Array
 from bmsthermal.dfn.assembly import Assembly, Index
 from bmsthermal.dfn.decomposition import Decomposition
