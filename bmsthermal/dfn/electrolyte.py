@@ -5,8 +5,8 @@ r"""A face between two cells of electrolyte: salt, charge and heat that cross it
     N &= -D\,(\nabla c_e + c_e S_T \nabla T) + t_+ i_e / F
 
 (Newman & Thomas-Alyea 2004, eqs. 12.15 and 12.27) with the thermodynamic
-factor :math:`\gamma = 1 + d\ln f/d\ln c`. Both halves of the face resist in
-series, so that flux is continuous where the material changes.
+factor :math:`\gamma = 1 + d\ln f/d\ln c`. Where the material changes both halves
+of the face resist in series, so that flux is continuous.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def electrolyte_law(
 
         def link(k: int) -> _Link:
             pair = slice(k, k + 2)
-            return _link(electrolyte, reference_K, salt[pair], phi[pair], T[pair], half_m[pair], soret)
+            at_edge = edge and k == 1
+            return _link(electrolyte, reference_K, salt[pair], phi[pair], T[pair], half_m[pair], soret, at_edge)
 
         at = link(1) if edge else link(0)
         current, diffusion = at.current, at.diffusion
@@ -92,17 +93,19 @@ def _between(drive: Any, resistance: tuple[Any, Any], before: Any, after: Any) -
 
 def _link(
     electrolyte: Electrolyte, reference_K: float, salt: list[Any], phi: list[Any], T: list[Any], half_m: list[Any],
-    soret: bool,
+    soret: bool, edge: bool,
 ) -> _Link:  # fmt: skip
+    """Between two cells: with the properties of the middle inside a region, with those of each side at its edge."""
     initial = electrolyte.initial_concentration_mol_m3
+    c, T_face = (salt[0] + salt[1]) / 2, (T[0] + T[1]) / 2
+    sides = list(zip(salt, T, strict=True)) if edge else [(c, T_face)] * 2
     kappa, D = (
-        [expression(curve, initial * c) * arrhenius(activation, t, reference_K) for c, t in zip(salt, T, strict=True)]
+        [expression(curve, initial * c_) * arrhenius(activation, T_, reference_K) for c_, T_ in sides]
         for curve, activation in (
             (electrolyte.conductivity, electrolyte.conductivity_activation_J_mol),
             (electrolyte.diffusivity, electrolyte.diffusivity_activation_J_mol),
         )
     )
-    c, T_face = (salt[0] + salt[1]) / 2, (T[0] + T[1]) / 2
     transference, factor = (
         expression(curve, initial * c) for curve in (electrolyte.transference, electrolyte.thermodynamic_factor)
     )
