@@ -17,6 +17,7 @@ from bmsthermal.curves import Array
 from bmsthermal.dfn.assembly import Index
 from bmsthermal.dfn.decomposition import Decomposition
 from bmsthermal.dfn.equations import Equations
+from bmsthermal.dfn.inputs import CONTROLLED, COOLANT
 from bmsthermal.dfn.solver import Solver, UnsolvableError
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
@@ -167,7 +168,7 @@ def frozen_heat(
         If the control cannot be met around the state's own temperature.
     """
     solver, T, walls = _solver(equations, u), _temperatures(equations), len(equations.heat.walls)
-    solver.u[4 + walls :] = 0.0  # what is left of the balance is the heat
+    solver.u[COOLANT + walls :] = 0.0  # what is left of the balance is the heat
     here = float(np.clip(np.mean(y[T]), *range_K))
     rows: list[tuple[float, float, float]] = []
     below, above = (max(int(np.ceil(abs(end - here) / step_K)), 1) for end in range_K)
@@ -215,7 +216,7 @@ def margin(equations: Equations, y: Array, u: Array) -> tuple[float, float]:
     slope, heat = subsystem(equations, y, u), equations.heat
     conduction, areas = equations.field, equations.field.surface_area_m2
     walls = len(heat.walls)
-    films = areas / areas.sum(axis=0) @ u[4 + walls : 4 + 2 * walls]
+    films = areas / areas.sum(axis=0) @ u[COOLANT + walls : COOLANT + 2 * walls]
     cooling = conduction.K.toarray() + np.diag(films)
     eigenvalue = float(np.linalg.eigvals(slope / heat.capacity_J_K[:, None]).real.max())
     if not films.any():
@@ -300,7 +301,7 @@ def heat_curve(
     def hold(y: Array, kind: str, goal: float) -> Array:
         check(kind, goal)
         start = float(y[at["V"]][0]) if kind == "voltage" else 0.0
-        solver.u[:4] = [kind == name for name in UNITS] + [0.0]
+        solver.u[:COOLANT] = *CONTROLLED[kind], 0.0
         try:
             for solver.u[3] in np.linspace(start, goal, 41)[1:]:
                 y = solver.consistent(y)
@@ -316,7 +317,7 @@ def heat_curve(
         current = c_rate * p.nominal_Ah
         set_point = {"current": current, "voltage": voltage, "power": current * voltage}[control]
         check(control, set_point)
-        solver.u[:4] = [*(float(control == name) for name in UNITS), set_point]
+        solver.u[:COOLANT] = *CONTROLLED[control], set_point
     else:
         y = hold(y, control, set_point)
     words = f"{set_point:.4g} {UNITS[control]} held"

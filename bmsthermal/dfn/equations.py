@@ -14,6 +14,7 @@ from bmsthermal.conduction import conduct
 from bmsthermal.conduction_field import ConductionField
 from bmsthermal.conduction_rz import field_rz
 from bmsthermal.curves import Array
+from bmsthermal.dfn import inputs
 from bmsthermal.dfn import thermal as resolution
 from bmsthermal.dfn.assembly import Assembly, Index, System
 from bmsthermal.dfn.decomposition import Decomposition
@@ -23,8 +24,6 @@ from bmsthermal.dfn.sandwich import Sandwich
 from bmsthermal.dfn.thermal import RESOLUTIONS, Nodes, Through
 from bmsthermal.errors import InputError
 
-#: Inputs before those of the walls: ``a I + b V + c I V = d`` is what controls the cell.
-CONTROL = ("control_current", "control_voltage", "control_power", "control_target")
 #: Running totals, carried as unknowns so that balances hold to the solver's rounding.
 INTEGRALS = ("heat_J", "cooling_J", "charge_C", "work_J")
 COUPLINGS = ("soret", "dufour", "stress-flux", "stress-diffusivity", "stress-potential")
@@ -117,8 +116,7 @@ class Equations:
             heat.roll_m3 = roll_m3
             share = np.array([np.sum(self.field.heat_share[row > 0]) for row in heat.members])
             sandwich = Sandwich(p, self.mesh, p.area_m2 * share)
-        inputs = (*CONTROL, *(f"coolant_{w}" for w in heat.walls), *(f"conductance_{w}" for w in heat.walls))
-        assembly = Assembly(inputs)
+        assembly = Assembly(inputs.names(heat.walls))
         sandwich.declare(assembly)
         temperature, row = heat.declare(assembly, sandwich)
         ends = {name: assembly.unknown(name) for name in ("I", "V")}

@@ -11,6 +11,7 @@ import numpy as np
 from bmsthermal.curves import Array
 from bmsthermal.dfn.equations import INTEGRALS, Equations
 from bmsthermal.dfn.events import Events
+from bmsthermal.dfn.inputs import CONTROLLED, COOLANT
 from bmsthermal.dfn.solver import Solver, UnsolvableError
 from bmsthermal.protocol import Step
 
@@ -87,7 +88,7 @@ class Record:
         found["layer"] = y[at["current"]] * equations.sandwich.area_m2[:, None]
         for name, value in found.items():
             self.totals.setdefault(name, []).append(np.atleast_2d(value))
-        self.ambient_K += u[4].tolist()
+        self.ambient_K += u[COOLANT].tolist()
         self._y, self._u = [], []
 
     def column(self, name: str) -> Array:
@@ -137,7 +138,7 @@ class Integration:
                 if step.run is not None:
                     t, y, reason = self._profile(step, t, y)
                 else:
-                    t, y, reason = self._constant(step, t, y, last=number == len(steps))
+                    t, y, reason = self._constant(step, t, y)
             except UnsolvableError as error:
                 self._keep_last(t, y)
                 return f"{where}{t:.6g} s: {error}"
@@ -145,7 +146,7 @@ class Integration:
                 return f"{where}{t:.6g} s: {reason}"
         return ""
 
-    def _constant(self, step: Step, t: float, y: Array, *, last: bool) -> tuple[float, Array, str]:
+    def _constant(self, step: Step, t: float, y: Array) -> tuple[float, Array, str]:
         """One constant step."""
         self._control(step)
         begun, end = t, t + step.duration_s
@@ -170,13 +171,13 @@ class Integration:
         run = step.run
         assert run is not None
         begun, clock = t, run.time_s - run.time_s[0]
-        ambient = 4 + len(self.equations.heat.walls)
+        ambient = slice(COOLANT, COOLANT + len(self.equations.heat.walls))
         current = None
         for row, instant in enumerate(clock):
             t = begun + float(instant)
-            self.solver.u[:4] = 1.0, 0.0, 0.0, run.current_A[row]
+            self.solver.u[:COOLANT] = *CONTROLLED["current"], run.current_A[row]
             if np.isfinite(run.ambient_K[row]):
-                self.solver.u[4:ambient] = run.ambient_K[row]
+                self.solver.u[ambient] = run.ambient_K[row]
             try:
                 if current is None or run.current_A[row] != current:
                     y = self.solver.start(t, y)
@@ -210,9 +211,7 @@ class Integration:
         return float(found.t), found.y, limit
 
     def _control(self, step: Step) -> None:
-        """Set ``a I + b V + c I V = d``."""
-        kinds = {"current": (1.0, 0.0, 0.0), "voltage": (0.0, 1.0, 0.0), "power": (0.0, 0.0, 1.0)}
-        self.solver.u[:4] = *kinds[step.control], step.value
+        self.solver.u[:COOLANT] = *CONTROLLED[step.control], step.value
 
     def _sentence(self, limit: int) -> str:
         """What ends the run; nothing where it is the step's own limit."""
@@ -246,12 +245,12 @@ def integrate(
     first_s = FIRST_SHARE * float(np.median(np.concatenate(rows))) if rows else 0.0
     solver: Any = Solver(equations.system, rtol, atol, events, events.count, first_s)
     walls = len(equations.heat.walls)
-    solver.u[4 : 4 + walls] = ambient_K
-    solver.u[4 + walls :] = equations.conductance_W_K
+    solver.u[COOLANT : COOLANT + walls] = ambient_K
+    solver.u[COOLANT + walls :] = equations.conductance_W_K
     record = Record(equations, every)
     first = steps[0].run
     if first is not None and np.isfinite(first.ambient_K[0]):
-        solver.u[4 : 4 + walls] = first.ambient_K[0]
+        solver.u[COOLANT : COOLANT + walls] = first.ambient_K[0]
     reason = Integration(equations, events, solver, record, output_s, report).run(steps, equations.rest(soc, start_K))
     record.flush()
     return record, reason

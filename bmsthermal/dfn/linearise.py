@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse.linalg import splu
 
-from bmsthermal.dfn.equations import CONTROL, INTEGRALS, Equations
+from bmsthermal.dfn.equations import INTEGRALS, Equations
+from bmsthermal.dfn.inputs import CONTROL, COOLANT
 from bmsthermal.dfn.integrate import State
 from bmsthermal.errors import InputError
 from rom import StateSpace
@@ -27,7 +28,7 @@ def linearise(equations: Equations, at: State) -> StateSpace:
     differential = np.setdiff1d(np.flatnonzero(system.mass), totals)
     J = system.jacobian(at.y, at.u)
     walls = equations.heat.walls
-    driven = [CONTROL.index("control_target"), *range(len(CONTROL), len(CONTROL) + len(walls))]
+    driven = [CONTROL.index("control_target"), *range(COOLANT, COOLANT + len(walls))]
     base = np.asarray(system.right(at.y, at.u)).ravel()
     unit = np.eye(len(at.u))
     gain = np.array(

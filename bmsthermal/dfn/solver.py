@@ -27,7 +27,7 @@ class UnsolvableError(ArithmeticError):
 
 
 class Solver:
-    """Integrates ``M y' = f(y, u(t))``.
+    """Integrates ``M y' = f(y, u)``.
 
     Parameters
     ----------
@@ -55,7 +55,6 @@ class Solver:
         IDA = _single_threaded_ida()
         self.system, self.mass = system, system.mass
         self.u = np.zeros(len(system.assembly.inputs))
-        self.input: Callable[[float, Array], None] | None = None
         n = len(self.mass)
         self._y, self._f, self._values = np.zeros(n), np.zeros(n), np.zeros(system.pattern.nnz)
         self._right = _bound(system.right, self._y, self.u, self._f)
@@ -84,15 +83,11 @@ class Solver:
         return self._f
 
     def _residual(self, t: float, y: Array, yp: Array, out: Array) -> None:
-        if self.input is not None:
-            self.input(t, self.u)
         np.multiply(self.mass, yp, out=out)
         out -= self.right(y)
         self.evaluations += 1
 
     def _jacobian(self, t: float, y: Array, yp: Array, res: Array, cj: float, out: Array) -> None:
-        if self.input is not None:
-            self.input(t, self.u)
         self._y[:] = y
         self._slope()
         np.negative(self._values, out=out)
@@ -150,8 +145,6 @@ class Solver:
 
     def start(self, t: float, y: Array) -> Array:
         """Begin at `t` from the differential unknowns of `y`; return the consistent state."""
-        if self.input is not None:
-            self.input(t, self.u)
         y = self.consistent(y)
         rate = np.where(self.mass > 0, self.right(y) / np.where(self.mass > 0, self.mass, 1.0), 0.0)
         self._begin = t, y.copy(), rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as made
-from typing import Any, Protocol
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -16,29 +16,11 @@ from bmsthermal.conduction_field import ConductionField
 from bmsthermal.curves import Array
 from bmsthermal.dfn.assembly import Assembly, Index
 from bmsthermal.dfn.decomposition import Decomposition
+from bmsthermal.dfn.inputs import COOLANT
 from bmsthermal.dfn.sandwich import Sandwich
 
 #: Names of the thermal resolutions.
 RESOLUTIONS = ("isothermal", "lumped", "x", "radial", "slab", "r-z")
-
-
-class Thermal(Protocol):
-    """A resolution: declares its unknowns, then says what sandwiches read and heat."""
-
-    walls: tuple[str, ...]
-    outputs: Array
-    capacity_J_K: Array
-    conductance_W_K: Array
-    temperatures: Index
-
-    def declare(self, assembly: Assembly, sandwich: Sandwich) -> tuple[Index, Index]:
-        """Add the unknowns; return the temperature and the heat row of each cell of each sandwich ``(m, n)``."""
-
-    def assemble(
-        self, assembly: Assembly, sandwich: Sandwich, current: Index, reactions: Decomposition | None,
-        totals: tuple[Index, Index],
-    ) -> None:  # fmt: skip
-        """Add the balances of heat; `totals` sum up what is released and what leaves."""
 
 
 @dataclass
@@ -115,7 +97,7 @@ class Nodes:
         if self.frozen:
 
             def freeze(y: list[Any], p: list[Any], u: list[Any]) -> tuple[list[Any], dict[str, Any]]:
-                return [u[4] - y[0], y[1]], {"cooling": y[1]}
+                return [u[COOLANT] - y[0], y[1]], {"cooling": y[1]}
 
             assembly.law("frozen", freeze, [at, self._heat], [at, totals[1]])
             return
@@ -289,8 +271,8 @@ def add_wall(
     """Cooling of the nodes `at` by their share of a wall, behind a resistance of half a cell."""
 
     def law(y: list[Any], p: list[Any], u: list[Any]) -> tuple[list[Any], dict[str, Any]]:
-        conductance = p[0] * u[4 + walls + wall]
-        flow = conductance / (1.0 + conductance * p[1]) * (y[0] - u[4 + wall])
+        conductance = p[0] * u[COOLANT + walls + wall]
+        flow = conductance / (1.0 + conductance * p[1]) * (y[0] - u[COOLANT + wall])
         return [-flow, flow], {"cooling": flow}
 
     assembly.law(f"wall{wall}", law, [at], [at, total], [share, behind_K_W])
