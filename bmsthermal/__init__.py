@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bmsthermal.calibration import calibrate
     from bmsthermal.cell import Cell, cells, load_cell
     from bmsthermal.coupled import CoupledModel, load_model
+    from bmsthermal.dfn.mesh import Mesh
+    from bmsthermal.dfn.particle import ParticleGrid
     from bmsthermal.errors import InputError, InputWarning
     from bmsthermal.measured import read_measured
     from bmsthermal.noise import Noise
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from bmsthermal.simulation import Simulation
 
 __all__ = [
-    "Belief", "Cell", "CoupledModel", "Estimate", "InputError", "InputWarning", "Inputs", "Noise", "Observer",
-    "ReducedModel", "Run", "Simulation", "Step", "calibrate", "cells", "load_cell", "load_model", "read_measured",
+    "Belief", "Cell", "CoupledModel", "Estimate", "InputError", "InputWarning", "Inputs", "Mesh", "Noise",
+    "Observer", "ParticleGrid", "ReducedModel", "Run", "Simulation", "Step", "calibrate", "cells",
+    "load_cell", "load_model", "read_measured",
 ]  # fmt: skip
 
 # SciPy alone costs half a second: each name is fetched from its module when it is first used.
@@ -32,7 +35,7 @@ _HOME = {
     "cells": "cell", "load_cell": "cell", "CoupledModel": "coupled", "load_model": "coupled",
     "InputError": "errors", "InputWarning": "errors", "read_measured": "measured", "Noise": "noise",
     "Observer": "observer", "ReducedModel": "reduction", "Run": "run",
-    "Simulation": "simulation", "Step": "protocol",
+    "Simulation": "simulation", "Step": "protocol", "Mesh": "dfn.mesh", "ParticleGrid": "dfn.particle",
 }  # fmt: skip
 
 

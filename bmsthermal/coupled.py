@@ -67,7 +67,8 @@ class CoupledModel:
     layers
         Sandwiches at their own temperatures, in parallel on one voltage.
     couplings
-        Some of ``soret dufour stress-flux stress-diffusivity stress-potential``; ``stress`` is the last three.
+        Some of ``soret dufour stress-flux stress-diffusivity stress-potential``; ``stress`` is the last three,
+        of which flux and potential are thermodynamically consistent only together.
     mesh
         Resolution of the electrochemical model, `bmsthermal.dfn.mesh.Mesh`.
     reactions
@@ -93,13 +94,15 @@ class CoupledModel:
     heat: Literal["dfn", "three-term", "measured"] | None = None
     thermal: str | None = None
     layers: int = 1
-    couplings: Sequence[str] = ()
+    couplings: Sequence[str] | str = ()
     mesh: Mesh | None = None
     reactions: str = "none"
     nodes: int | None = None
     heat_shape: Callable[[Array], Array] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.cell, Cell):
+            raise InputError(f"a cell of type {type(self.cell).__name__}", expected="what load_cell returns")
         heat = self.heat or ("dfn" if self.cell.has_electrodes else "measured")
         object.__setattr__(self, "heat", heat)
         if heat not in HEATS:
@@ -166,6 +169,7 @@ class CoupledModel:
         rtol: float = 1e-5,
         atol: float = 1e-5,
         hottest_K: float = np.inf,
+        start: State | None = None,
         fields: bool = False,
         progress: bool = False,
     ) -> Simulation:
@@ -193,6 +197,8 @@ class CoupledModel:
             Relative tolerance of the solver, and absolute tolerance in typical sizes.
         hottest_K
             Temperature anywhere that ends the run.
+        start
+            State of another run of this model to go on from, with its clock: ``run.end`` or ``run.at(time_s)``.
         fields
             Whether to keep all fields in all rows.
         progress
@@ -209,7 +215,7 @@ class CoupledModel:
 
             return run_full(
                 self, profile, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, step_s=step_s,
-                rtol=rtol, atol=atol, hottest_K=hottest_K, fields=fields, progress=progress,
+                rtol=rtol, atol=atol, hottest_K=hottest_K, start=start, fields=fields, progress=progress,
             )  # fmt: skip
         if not isinstance(profile, Run):
             raise InputError("steps with heat='measured'", where=self.cell.name, expected="a run")
@@ -238,7 +244,9 @@ class CoupledModel:
         StateSpace
             Continuous. Inputs are the controlled quantity (``current_A`` unless
             the state is under another control) and each coolant; outputs
-            voltage, heat and temperatures, all as differences from `at`.
+            voltage, heat and temperatures, all as differences from `at`. About
+            a state that itself moves it is good for times that are short
+            against that, and slow poles may be positive.
 
         Raises
         ------

@@ -125,6 +125,11 @@ class Simulation:
 
         return draw(self, path)
 
+    @property
+    def end(self) -> State:
+        """Whole state at the end, to go on from: ``simulate(..., start=run.end)``."""
+        return self.at(float(self.time_s[-1]))
+
     def __repr__(self) -> str:
         rise = float((self.core_K - self.surface_K).max())
         return f"Simulation({len(self.time_s)} rows, core up to {rise:.2f} K above the surface)"

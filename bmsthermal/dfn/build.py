@@ -12,7 +12,9 @@ from bmsthermal.curves import Array
 from bmsthermal.dfn import mechanics
 from bmsthermal.dfn.decomposition import Decomposition
 from bmsthermal.dfn.equations import COUPLINGS, INTEGRALS, Equations
-from bmsthermal.dfn.integrate import HEATS, Record, integrate
+from bmsthermal.dfn.inputs import COOLANT
+from bmsthermal.dfn.integrate import HEATS, Record, State, integrate
+from bmsthermal.dfn.linearise import check_state
 from bmsthermal.dfn.mesh import Mesh
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
@@ -25,6 +27,8 @@ from bmsthermal.simulation import Simulation
 if TYPE_CHECKING:
     from bmsthermal.coupled import CoupledModel
 
+#: Temperatures that a cell may start from or stand in; below somebody means degC.
+KELVIN = (150.0, 1500.0)
 #: States kept of a run whose fields were not asked for.
 SNAPSHOTS = 200
 
@@ -53,9 +57,9 @@ def equations(model: CoupledModel) -> Equations:
     return made
 
 
-def _couplings(cell: Cell, asked: Sequence[str]) -> tuple[str, ...]:
+def _couplings(cell: Cell, asked: Sequence[str] | str) -> tuple[str, ...]:
     wanted: list[str] = []
-    for name in asked:
+    for name in asked.split(",") if isinstance(asked, str) else asked:
         wanted += mechanics.EFFECTS if name == "stress" else [name]
     if unknown := sorted({*wanted} - {*COUPLINGS}):
         raise InputError(f"unknown coupling {unknown[0]!r}", expected="some of stress, " + ", ".join(COUPLINGS))
@@ -96,6 +100,7 @@ def simulate(
     rtol: float,
     atol: float,
     hottest_K: float,
+    start: State | None,
     fields: bool,
     progress: bool,
 ) -> Simulation:
@@ -104,17 +109,31 @@ def simulate(
 
     eq, p = model.equations, model.equations.parameters
     steps = _steps(profile, p.nominal_Ah)
+    if start is not None:
+        if initial_soc is not None or start_K is not None:
+            raise InputError("start with initial_soc or start_K", expected="one or the other")
+        check_state(eq, start)
+        initial_soc, ambient_K = _soc(eq, start.y), ambient_K or float(start.u[COOLANT])
+    for name, value in (("start_K", start_K), ("ambient_K", ambient_K)):
+        if value is not None and not KELVIN[0] <= value <= KELVIN[1]:
+            expected = f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin"
+            raise InputError(f"{name}={value:g}", where=model.cell.name, expected=expected)
     around = p.ambient_K if ambient_K is None else ambient_K
     run = steps[0].run
     first = around if run is None or not np.isfinite(run.ambient_K[0]) else float(run.ambient_K[0])
-    soc = check_soc(next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None))
+    soc = initial_soc if start is not None else None
+    soc = (
+        soc
+        if soc is not None
+        else check_soc(next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None))
+    )
     begin = first if start_K is None else start_K
     longest = total_s(steps)
     rows = sum(len(step.run.time_s) if step.run is not None else step.duration_s / step_s for step in steps)
     every = 1 if fields else int(np.ceil((rows if np.isfinite(rows) else 36000 / step_s) / SNAPSHOTS))
     with timeline("simulate", longest, shown=progress) as report:
         record, stopped = integrate(
-            eq, steps, soc=soc, start_K=begin, ambient_K=around, output_s=step_s, rtol=rtol, atol=atol,
+            eq, steps, soc=soc, start_K=begin, ambient_K=around, start=start, output_s=step_s, rtol=rtol, atol=atol,
             hottest_K=hottest_K, every=every, report=report,
         )  # fmt: skip
     if not record.time_s:
@@ -131,6 +150,17 @@ def _steps(profile: Run | Step | Sequence[Step] | str, nominal_Ah: float) -> tup
     if not steps:
         raise InputError("no steps", expected="at least one")
     return steps
+
+
+def _soc(eq: Equations, y: Array) -> float:
+    """State of charge that the lithium in the electrode of the smaller window makes."""
+    electrodes = eq.sandwich.electrodes
+    name = min(electrodes, key=lambda name: electrodes[name][0].window_C_m2)
+    electrode, grid, _ = electrodes[name]
+    within = y[eq.sandwich.places[f"x_{name}"]] @ grid.share
+    x = float(eq.sandwich.area_m2 @ within.mean(axis=1) / eq.sandwich.area_m2.sum())
+    filled = (x - electrode.minimum_stoichiometry) / (electrode.maximum_stoichiometry - electrode.minimum_stoichiometry)
+    return filled if name == "negative" else 1.0 - filled
 
 
 def _simulation(

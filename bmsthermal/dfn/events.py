@@ -14,6 +14,8 @@ from bmsthermal.protocol import Step
 
 #: How near to empty or full a particle surface, and how near to empty the electrolyte, a run may come.
 STOICHIOMETRY, SALT = 1e-4, 1e-3
+#: Current of a cell at rest, but for rounding.
+NOTHING_A = 1e-9
 #: Distance to a limit that is not asked for.
 FAR = 1e3
 
@@ -72,7 +74,7 @@ class Events:
             part = self._own[k]
             self._sign[part] = 0.0 if limit is None else sign
             self._offset[part] = FAR if limit is None else (-limit if k == 1 else -sign * limit)
-        held = step.control == "voltage"
+        held = step.control == "voltage" or abs(current) < NOTHING_A  # at rest there is nothing to cut off
         for k, sign, limit in ((3, 1.0, self._cutoff[0]), (4, -1.0, self._cutoff[1])):
             self._sign[self._own[k]] = 0.0 if held else sign
             self._offset[self._own[k]] = FAR if held else -sign * limit

@@ -19,6 +19,8 @@ from bmsthermal.protocol import Step
 BATCH = 256
 #: First step after a jump of a profile, as a share of its rows: a guess from scratch starts a hundred times smaller.
 FIRST_SHARE = 0.1
+#: Relative tolerance that allows it; a tighter one wants it smaller.
+LOOSE = 1e-7
 #: Events before this one end a step, the others end the run.
 OWN = 3
 
@@ -38,6 +40,9 @@ class State:
     time_s: float
     y: Array
     u: Array
+
+    def __repr__(self) -> str:
+        return f"State({self.time_s:g} s, {len(self.y)} unknowns)"
 
 
 @dataclass
@@ -140,8 +145,8 @@ class Integration:
                 else:
                     t, y, reason = self._constant(step, t, y)
             except UnsolvableError as error:
-                self._keep_last(t, y)
-                return f"{where}{t:.6g} s: {error}"
+                reached = max([t, *self.record.time_s[-1:]])
+                return f"{where}{reached:.6g} s: {error}"
             if reason:
                 return f"{where}{t:.6g} s: {reason}"
         return ""
@@ -206,7 +211,7 @@ class Integration:
         found = self.solver.step(target, stop if np.isfinite(stop) else None)
         self.report(found.t)
         if found.status < 0:
-            raise UnsolvableError(f"the solver gave up at {found.t:.6g} s ({found.message.strip()})")
+            raise UnsolvableError(f"the solver gave up ({found.message.strip()})")
         limit = self.events.nearest(found.t, found.y) if found.status == 2 else None
         return float(found.t), found.y, limit
 
@@ -232,6 +237,7 @@ def integrate(
     soc: float,
     start_K: float,
     ambient_K: float,
+    start: State | None = None,
     output_s: float = 1.0,
     rtol: float = 1e-5,
     atol: float = 1e-5,
@@ -239,10 +245,14 @@ def integrate(
     every: int = 1,
     report: Callable[[float], None] = lambda t: None,
 ) -> tuple[Record, str]:
-    """Run a protocol; return what was recorded and why it ended early (empty if it did not)."""
+    """Run a protocol; return what was recorded and why it ended early (empty if it did not).
+
+    It begins at rest, or at `start`.
+    """
     events = Events(equations, hottest_K)
     rows = [np.diff(step.run.time_s) for step in steps if step.run is not None]
-    first_s = FIRST_SHARE * float(np.median(np.concatenate(rows))) if rows else 0.0
+    share = FIRST_SHARE * min(1.0, rtol / LOOSE)
+    first_s = share * float(np.median(np.concatenate(rows))) if rows else 0.0
     solver: Any = Solver(equations.system, rtol, atol, events, events.count, first_s)
     walls = len(equations.heat.walls)
     solver.u[COOLANT : COOLANT + walls] = ambient_K
@@ -251,6 +261,9 @@ def integrate(
     first = steps[0].run
     if first is not None and np.isfinite(first.ambient_K[0]):
         solver.u[COOLANT : COOLANT + walls] = first.ambient_K[0]
-    reason = Integration(equations, events, solver, record, output_s, report).run(steps, equations.rest(soc, start_K))
+    y, t = (equations.rest(soc, start_K), 0.0) if start is None else (start.y, start.time_s)
+    reason = Integration(equations, events, solver, record, output_s, report).run(steps, y, t)
     record.flush()
+    if record.last is not None and record.states[-1].time_s < record.time_s[-1]:
+        record.states.append(State(record.time_s[-1], record.last, solver.u.copy()))
     return record, reason

@@ -18,11 +18,25 @@ from bmsthermal.errors import InputError
 from rom import StateSpace
 
 
-def linearise(equations: Equations, at: State) -> StateSpace:
-    """Continuous state space about a state; see `bmsthermal.coupled.CoupledModel.linearise`."""
-    system, places, n = equations.system, equations.places, len(equations.system.mass)
+def check_state(equations: Equations, at: State) -> None:
+    """Hold a state against the model that it is said to be of.
+
+    Raises
+    ------
+    InputError
+        If it is no state, or another model's.
+    """
+    n = len(equations.system.mass)
+    if not isinstance(at, State):
+        raise InputError(f"a {type(at).__name__}", expected="a state of this model: run.at(time_s) or run.end")
     if at.y.shape != (n,):
         raise InputError(f"a state of {at.y.size} unknowns", expected=f"one of this model, with {n}")
+
+
+def linearise(equations: Equations, at: State) -> StateSpace:
+    """Continuous state space about a state; see `bmsthermal.coupled.CoupledModel.linearise`."""
+    check_state(equations, at)
+    system, places, n = equations.system, equations.places, len(equations.system.mass)
     totals = np.concatenate([places[name] for name in INTEGRALS])
     algebraic = system.assembly.algebraic
     differential = np.setdiff1d(np.flatnonzero(system.mass), totals)
