@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bmsthermal.dfn.integrate import State
     from bmsthermal.dfn.mesh import Mesh
 
+#: Most finite volumes, and the tolerances that a solver can keep.
+MOST_NODES, TOLERANCES = 2000, (1e-12, 0.1)
 #: Where the heat comes from.
 HEATS = ("dfn", "three-term", "measured")
 
@@ -108,7 +110,10 @@ class CoupledModel:
         if heat not in HEATS:
             raise InputError(f"heat={heat!r}", expected="one of " + ", ".join(HEATS))
         if heat == "measured":
-            given = {"thermal": self.thermal, "couplings": self.couplings, "mesh": self.mesh}
+            given = {
+                "thermal": self.thermal, "couplings": self.couplings, "mesh": self.mesh,
+                "layers": self.layers != 1, "reactions": self.reactions != "none",
+            }  # fmt: skip
             if unused := [name for name, value in given.items() if value]:
                 raise InputError(f"{unused[0]} with heat='measured'", where=self.cell.name, expected="heat='dfn'")
         elif not self.cell.has_electrodes:
@@ -116,10 +121,12 @@ class CoupledModel:
                 f"heat={heat!r}", where=self.cell.name, expected="a cell file with electrodes",
                 hint="heat='measured' needs none",
             )  # fmt: skip
-        else:
+        elif self.heat_shape is not None:
+            raise InputError(f"heat_shape with heat={heat!r}", where=self.cell.name, expected="heat='measured'")
+        if self.nodes is not None and not (isinstance(self.nodes, int) and 4 <= self.nodes <= MOST_NODES):
+            raise InputError(f"nodes={self.nodes!r}", expected=f"a whole number from 4 to {MOST_NODES}")
+        if heat != "measured":
             _ = self.equations  # an unknown option or a missing key is said here
-        if self.nodes is not None and self.nodes < 4:
-            raise InputError(f"nodes={self.nodes}", expected="at least 4")
 
     def __repr__(self) -> str:
         faces = ", ".join(f"{w} h {h:g} W/m2K" for w, h in self.cell.h_W_m2K.items())
@@ -210,7 +217,12 @@ class CoupledModel:
             If the profile cannot be run from the start.
         """
         check_number(step_s, STEP, "step_s")
+        for name, value in (("rtol", rtol), ("atol", atol)):
+            if not isinstance(value, int | float) or not TOLERANCES[0] <= value <= TOLERANCES[1]:
+                raise InputError(f"{name}={value!r}", expected="{:g} to {:g}".format(*TOLERANCES))
         if self.heat != "measured":
+            if coolant_K is not None:
+                raise InputError("coolant_K", where=self.cell.name, expected="ambient_K, or a run's own ambient")
             from bmsthermal.dfn.build import simulate as run_full
 
             return run_full(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bmsthermal import CoupledModel, load_cell
+from bmsthermal import CoupledModel, InputError, Step, load_cell
 from bmsthermal.dfn.electrolyte import heat_of_transport_J_mol
 from bmsthermal.dfn.equations import Equations
 from bmsthermal.dfn.expressions import FARADAY, GAS, arrhenius
@@ -262,3 +262,42 @@ def test_heat_of_transport_goes_with_the_diffusion_flux():
     exact = float(heat_of_transport_J_mol(e, c, 300.0)) * flux * p.area_m2
     assert carried == pytest.approx(exact, rel=1e-6)
     assert exact < 0  # down the concentration, as S_T is positive
+
+
+def test_a_run_goes_on_from_a_state():
+    """Second by second, as a bench does it, is the same run."""
+    model = CoupledModel(load_cell("lgm50_21700"), thermal="lumped", mesh=Mesh(6, 2, 4))
+    whole = model.simulate("discharge 1C for 20s; rest 10s", step_s=10.0, rtol=1e-8, atol=1e-8)
+    run = model.simulate("discharge 1C for 1s", rtol=1e-8, atol=1e-8)
+    for second in range(1, 30):
+        step = Step("current", 5.0 if second < 20 else 0.0, 1.0)
+        run = model.simulate(step, start=run.end, rtol=1e-8, atol=1e-8)
+    assert run.time_s[-1] == whole.time_s[-1] == 30.0
+    assert run.voltage_V[-1] == pytest.approx(whole.voltage_V[-1], abs=1e-6)  # of two solvers at 1e-8
+    assert run.core_K[-1] == pytest.approx(whole.core_K[-1], abs=1e-5)
+    assert run.soc[-1] == pytest.approx(whole.soc[-1], abs=1e-12)
+    with pytest.raises(InputError, match="start with initial_soc or start_K"):
+        model.simulate(step, start=run.end, initial_soc=0.5)
+    with pytest.raises(InputError, match=r"a Simulation, expected a state of this model"):
+        model.simulate(step, start=run)
+
+
+def test_a_full_cell_at_rest_is_not_cut_off():
+    model = CoupledModel(load_cell("lco_marquis"), thermal="lumped", mesh=Mesh(4, 2, 4))
+    run = model.simulate("rest 5min", ambient_K=330.0, start_K=298.15, step_s=60.0)
+    assert run.stopped == "" and run.time_s[-1] == 300.0
+    assert run.voltage_V.max() > model.equations.parameters.upper_voltage_V
+
+
+@pytest.mark.parametrize("given", [{"start_K": 25.0}, {"ambient_K": 25.0}, {"start_K": np.nan}])
+def test_a_temperature_in_degC_is_refused(given):
+    model = CoupledModel(load_cell("lgm50_21700"), thermal="lumped", mesh=Mesh(4, 2, 4))
+    with pytest.raises(InputError, match=r"expected 150 to 1500, in kelvin"):
+        model.simulate("rest 10s", **given)
+
+
+def test_couplings_may_be_a_text():
+    model = CoupledModel(load_cell("lgm50_21700"), couplings="stress")
+    assert model.equations.couplings == ("stress-flux", "stress-diffusivity", "stress-potential")
+    with pytest.raises(InputError, match="a cell of type str, expected what load_cell returns"):
+        CoupledModel("lgm50_21700")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Temperatures that a cell may start from or stand in; below somebody means degC.
 KELVIN = (150.0, 1500.0)
+#: Most rows of a run, most numbers of all its states, and how long a hold that only a current ends may take.
+MOST_ROWS, MOST_STATES, LONGEST_HOLD_S = 2_000_000, 200_000_000, 1e5
 #: States kept of a run whose fields were not asked for.
 SNAPSHOTS = 200
 
@@ -53,7 +55,7 @@ def equations(model: CoupledModel) -> Equations:
         cell, resolution, model.layers, couplings, model.heat != "three-term", model.mesh or Mesh(),
         model.nodes or 40, reactions if reactions.names else None,
     )  # fmt: skip
-    _ = made.field  # what the geometry lacks is said here
+    _ = made.heat  # what the geometry lacks is said here
     return made
 
 
@@ -114,23 +116,25 @@ def simulate(
             raise InputError("start with initial_soc or start_K", expected="one or the other")
         check_state(eq, start)
         initial_soc, ambient_K = _soc(eq, start.y), ambient_K or float(start.u[COOLANT])
-    for name, value in (("start_K", start_K), ("ambient_K", ambient_K)):
-        if value is not None and not KELVIN[0] <= value <= KELVIN[1]:
-            expected = f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin"
-            raise InputError(f"{name}={value:g}", where=model.cell.name, expected=expected)
+    limit_K = None if hottest_K == np.inf else hottest_K
+    for name, value in (("start_K", start_K), ("ambient_K", ambient_K), ("hottest_K", limit_K)):
+        _check_kelvin(name, value, model.cell.name)
+    for step in steps:
+        for row, value in enumerate(step.run.ambient_K if step.run is not None else ()):
+            if not np.isnan(value):
+                _check_kelvin(f"ambient_K in row {row + 1}", float(value), str(step))
     around = p.ambient_K if ambient_K is None else ambient_K
     run = steps[0].run
-    first = around if run is None or not np.isfinite(run.ambient_K[0]) else float(run.ambient_K[0])
-    soc = initial_soc if start is not None else None
-    soc = (
-        soc
-        if soc is not None
-        else check_soc(next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None))
-    )
+    first = around if run is None or np.isnan(run.ambient_K[0]) else float(run.ambient_K[0])
+    soc = next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None)
+    soc = soc if start is not None else check_soc(soc)
     begin = first if start_K is None else start_K
     longest = total_s(steps)
-    rows = sum(len(step.run.time_s) if step.run is not None else step.duration_s / step_s for step in steps)
-    every = 1 if fields else int(np.ceil((rows if np.isfinite(rows) else 36000 / step_s) / SNAPSHOTS))
+    count = rows(steps, step_s, eq)
+    if count > (MOST_STATES // len(eq.system.mass) if fields else MOST_ROWS):
+        hint = "choose a longer step_s" + (", or do without fields" if fields else "")
+        raise InputError(f"{count:.3g} rows of {step_s:g} s", where=model.cell.name, expected="fewer", hint=hint)
+    every = 1 if fields else int(np.ceil(count / SNAPSHOTS))
     with timeline("simulate", longest, shown=progress) as report:
         record, stopped = integrate(
             eq, steps, soc=soc, start_K=begin, ambient_K=around, start=start, output_s=step_s, rtol=rtol, atol=atol,
@@ -150,6 +154,25 @@ def _steps(profile: Run | Step | Sequence[Step] | str, nominal_Ah: float) -> tup
     if not steps:
         raise InputError("no steps", expected="at least one")
     return steps
+
+
+def rows(steps: Sequence[Step], step_s: float, eq: Equations) -> float:
+    """How many rows a protocol makes at most; a step that only a voltage ends lasts until the cell is empty."""
+    p, count = eq.parameters, 0.0
+    for step in steps:
+        if step.run is not None:
+            count += float(np.ceil(np.diff(step.run.time_s) / step_s).sum())
+            continue
+        amperes = abs(step.value) / (p.lower_voltage_V if step.control == "power" else 1.0)
+        flows = step.control != "voltage" and amperes > 0
+        ends = min(step.duration_s, 1.5 * 3600 * p.capacity_Ah / amperes if flows else np.inf)
+        count += (ends if np.isfinite(ends) else LONGEST_HOLD_S) / step_s
+    return count
+
+
+def _check_kelvin(name: str, value: float | None, where: str) -> None:
+    if value is not None and not (isinstance(value, int | float) and KELVIN[0] <= value <= KELVIN[1]):
+        raise InputError(f"{name}={value!r}", where=where, expected=f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin")
 
 
 def _soc(eq: Equations, y: Array) -> float:
@@ -174,6 +197,7 @@ def _simulation(
     stored = 0.0 if eq.resolution == "isothermal" else float(eq.heat.capacity_J_K @ warmed)
     running = {name: record.column(name)[:, 0] for name in INTEGRALS}
     totals = {name: float(values[-1] - values[0]) for name, values in running.items()}
+    rounding = 1e-9 * float(eq.heat.capacity_J_K.sum())  # a nanokelvin
     largest = max(abs(totals["heat_J"]), abs(totals["cooling_J"]), abs(stored))
     charge = running["charge_C"] - running["charge_C"][0]
     terms = {name: record.column(name)[:, 0] for name in HEATS if name not in ("cooling",)}
@@ -193,7 +217,7 @@ def _simulation(
         fields=_fields(eq, record) if fields else {},
         snapshots=tuple(record.states),
         totals=totals,
-        energy_residual=(totals["heat_J"] - totals["cooling_J"] - stored) / largest if largest else 0.0,
+        energy_residual=(totals["heat_J"] - totals["cooling_J"] - stored) / largest if largest > rounding else 0.0,
         stopped=stopped,
         settings={
             "cell": model.cell.name, "digest": model.cell.digest, "heat": str(model.heat),

@@ -65,8 +65,13 @@ class Equations:
     def __post_init__(self) -> None:
         if self.resolution not in RESOLUTIONS:
             raise InputError(f"thermal={self.resolution!r}", expected="one of " + ", ".join(RESOLUTIONS))
-        if self.layers < 1:
-            raise InputError(f"layers={self.layers}", expected="at least 1")
+        if not isinstance(self.layers, int) or isinstance(self.layers, bool) or not 1 <= self.layers <= self.nodes:
+            raise InputError(f"layers={self.layers!r}", expected=f"a whole number from 1 to {self.nodes}, the nodes")
+        if self.reactions is not None and self.resolution == "isothermal":
+            raise InputError(
+                "reactions with thermal='isothermal'", where=self.cell.name, expected="another thermal",
+                hint="a temperature that is held cannot run away",
+            )  # fmt: skip
         if self.layers > 1 and self.resolution not in ("radial", "slab", "r-z"):
             raise InputError(
                 f"layers={self.layers} with thermal={self.resolution!r}", expected="thermal radial, slab or r-z",
@@ -110,12 +115,11 @@ class Equations:
             heat: Nodes | Through = Through(sandwich, self.conductance_W_K, cell.heat_capacity_J_K, roll_m3)
         else:
             heat = resolution.nodes(
-                cell, self.field, self.layers, frozen=self.resolution == "isothermal",
-                conductance_W_K=self.conductance_W_K,
+                self.field, self.conductance_W_K, self.layers, frozen=self.resolution == "isothermal",
+                dimension=1 if self.resolution == "slab" else 2,
             )  # fmt: skip
             heat.roll_m3 = roll_m3
-            share = np.array([np.sum(self.field.heat_share[row > 0]) for row in heat.members])
-            sandwich = Sandwich(p, self.mesh, p.area_m2 * share)
+            sandwich = Sandwich(p, self.mesh, p.area_m2 * heat.share)
         assembly = Assembly(inputs.names(heat.walls))
         sandwich.declare(assembly)
         temperature, row = heat.declare(assembly, sandwich)

@@ -71,7 +71,7 @@ class Solver:
             self._ida = IDA(
                 self._residual, jacfn=self._jacobian, sparsity=system.pattern, linsolver="sparse", rtol=rtol,
                 atol=atol * np.array(system.assembly.scale), algebraic_idx=self.algebraic, eventsfn=watched,
-                num_events=count, max_num_steps=100_000, max_conv_fails=30, max_nonlin_iters=6, first_step=first_s,
+                num_events=count, max_num_steps=10_000, max_conv_fails=30, max_nonlin_iters=6, first_step=first_s,
             )  # fmt: skip
         self.evaluations = 0
         self._begin: tuple[float, Array, Array] | None = None

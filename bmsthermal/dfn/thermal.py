@@ -11,13 +11,13 @@ import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bmsthermal.cell import Cell
 from bmsthermal.conduction_field import ConductionField
 from bmsthermal.curves import Array
 from bmsthermal.dfn.assembly import Assembly, Index
 from bmsthermal.dfn.decomposition import Decomposition
 from bmsthermal.dfn.inputs import COOLANT
 from bmsthermal.dfn.sandwich import Sandwich
+from bmsthermal.errors import InputError
 
 #: Names of the thermal resolutions.
 RESOLUTIONS = ("isothermal", "lumped", "x", "radial", "slab", "r-z")
@@ -36,6 +36,8 @@ class Nodes:
         Conduction, cooled node by node.
     members
         Share ``(m, k)`` of each node in the heat of each sandwich; rows sum to 1.
+    share
+        Share ``(m,)`` of each sandwich in the electrode area; sums to 1.
     conductance_W_K
         Of each wall.
     frozen
@@ -46,6 +48,7 @@ class Nodes:
 
     field: ConductionField
     members: Array
+    share: Array
     conductance_W_K: Array
     frozen: bool = False
     roll_m3: float = 0.0
@@ -221,17 +224,34 @@ class Through:
 
 
 def nodes(
-    cell: Cell, field: ConductionField, layers: int, *, frozen: bool = False, conductance_W_K: Array | None = None
+    field: ConductionField, conductance_W_K: Array, layers: int, *, dimension: int = 1, frozen: bool = False
 ) -> Nodes:
-    """Nodes with `layers` sandwiches of equal thickness between the first and the last heated coordinate."""
-    share, r = field.heat_share, field.r_m
-    g = cell.conductance_W_K if conductance_W_K is None else conductance_W_K
-    inner, outer = r[share > 0].min(), r[share > 0].max()
-    place = np.zeros(field.order, int)
-    if layers > 1 and outer > inner:
-        place = np.clip(((r - inner) / (outer - inner) * layers).astype(int), 0, layers - 1)
-    members = np.where(place[None, :] == np.arange(layers)[:, None], share, 0.0)
-    return Nodes(field, members / members.sum(axis=1, keepdims=True), g, frozen)
+    """Nodes with `layers` sandwiches of equal thickness between the first and the last heated coordinate.
+
+    A node that two sandwiches meet in belongs to both, by volume; `dimension`
+    is 2 along a radius and 1 through a slab.
+
+    Raises
+    ------
+    InputError
+        If there are fewer nodes than sandwiches.
+    """
+    heated = field.heat_share > 0
+    r, ring = np.unique(np.round(field.r_m, 12), return_inverse=True)
+    warm = np.unique(ring[heated])
+    if layers > max(len(warm) - 1, 1):
+        raise InputError(f"layers={layers}", expected=f"at most {max(len(warm) - 1, 1)}", hint="take more nodes")
+    if layers == 1:
+        return Nodes(field, field.heat_share[None, :], np.ones(1), conductance_W_K, frozen)
+    inner, outer = r[warm[0]], r[warm[-1]]
+    edges = np.concatenate([[inner], (r[warm[:-1]] + r[warm[1:]]) / 2, [outer]]) ** dimension
+    bounds = np.linspace(inner, outer, layers + 1) ** dimension
+    overlap = np.minimum(edges[1:], bounds[1:, None]) - np.maximum(edges[:-1], bounds[:-1, None])
+    part = np.zeros((layers, len(r)))
+    part[:, warm] = np.maximum(overlap, 0.0) / np.diff(edges)
+    members = part[:, ring] * field.heat_share
+    share = members.sum(axis=1)
+    return Nodes(field, members / share[:, None], share, conductance_W_K, frozen)
 
 
 def single(capacity_J_K: float, area_m2: float) -> ConductionField:
