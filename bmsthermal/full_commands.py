@@ -23,13 +23,19 @@ Heat = Annotated[
     ),
 ]
 Thermal = Annotated[
-    str | None, typer.Option(help="Where temperature lives: isothermal, lumped, x, radial, slab or r-z.")
+    str | None,
+    typer.Option(
+        help="Where temperature lives: isothermal, lumped, x, radial, slab or r-z. By default x with soret or dufour, "
+        "else radial in a cylinder and slab in a slab; without a form factor lumped, or isothermal where the file has "
+        "no heat capacity."
+    ),
 ]
 Layers = Annotated[int, typer.Option(help="Sandwiches at temperatures of their own, in parallel on one voltage.")]
 Couplings = Annotated[
     str | None,
     typer.Option(
-        help="soret, dufour, stress (or of it stress-flux, stress-diffusivity, stress-potential), with commas."
+        help="soret, dufour, stress, with commas. stress is all three of stress-flux, stress-diffusivity and "
+        "stress-potential; stress-flux and stress-potential are thermodynamically consistent only together."
     ),
 ]
 Reactions = Annotated[str, typer.Option(help="Decomposition reactions: none, all, or names with commas.")]
@@ -104,7 +110,18 @@ def simulate(
     ] = None,
     output_step_s: Annotated[float, typer.Option("--output-step-s", help="Time between rows, in s.")] = 1.0,
     rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-5,
-    atol: Annotated[float, typer.Option(help="Absolute tolerance of the solver, in typical sizes.")] = 1e-5,
+    atol: Annotated[
+        float,
+        typer.Option(
+            help="Absolute tolerance of the solver, in typical sizes: stoichiometry 1, potential 1 V, temperature 10 K."
+        ),
+    ] = 1e-5,
+    refine: Annotated[
+        int,
+        typer.Option(
+            "--refine", help="Cells and particle nodes times N, to see what the mesh costs in accuracy.", metavar="N"
+        ),
+    ] = 1,
     fields: Annotated[bool, typer.Option("--fields", help="Keep all fields in all rows of the .npz.")] = False,
     margin: Annotated[
         bool, typer.Option("--margin", help="Say how near to runaway the run came, concentrations frozen.")
@@ -119,6 +136,8 @@ def simulate(
     from bmsthermal import simulating
     from bmsthermal.cell import load_cell
     from bmsthermal.coupled import CoupledModel
+    from bmsthermal.dfn.mesh import Mesh
+    from bmsthermal.schema import RANGES
     from bmsthermal.semenov import margins
     from bmsthermal.simulated import rows
     from bmsthermal.vehicle import schedules
@@ -133,8 +152,9 @@ def simulate(
     for option, value, (low, high) in (
         ("--ambient-degC", ambient_degC, AMBIENT_degC), ("--start-degC", start_degC, AMBIENT_degC),
         ("--hottest-degC", hottest_degC, FIRE_degC), ("--rtol", rtol, (1e-12, 0.1)), ("--atol", atol, (1e-12, 0.1)),
-        ("--output-step-s", output_step_s, (1e-3, 1e6)), ("--duration-s", duration_s, (1e-3, 1e9)),
+        ("--output-step-s", output_step_s, RANGES["s"]), ("--duration-s", duration_s, (1e-3, 1e9)),
         ("--current-scale", current_scale, (-1e6, 1e6)), ("--h", h, (0.0, 1e5)),
+        ("--refine", refine, (1, 8)),
     ):  # fmt: skip
         simulating.within(option, value, low, high)
     if fields and out is None:
@@ -142,6 +162,8 @@ def simulate(
     if profile is None and (current_scale != 1.0 or columns or current_sign != "discharge"):
         raise InputError(f"{control} with --current-scale, --columns or --current-sign", expected="them with --profile")
     loaded = load_cell(cell)
+    if refine > 1 and (heat == "measured" or (heat is None and not loaded.has_electrodes)):
+        raise InputError("--refine with --heat measured", where=loaded.name, expected="the full model")
     if h is not None:
         loaded = loaded.with_values({"Heat transfer coefficient [W.m-2.K-1]": h})
     if profile is not None:
@@ -155,6 +177,7 @@ def simulate(
     model = CoupledModel(
         loaded, heat=heat, thermal=thermal, layers=layers,
         couplings=listed(couplings, "--couplings") if couplings is not None else (), reactions=reactions,
+        mesh=Mesh().refined(refine) if refine > 1 else None,
     )  # fmt: skip
     if margin and (model.heat == "measured" or model.equations.resolution in ("isothermal", "x")):
         raise InputError("--margin", expected="the full model with --thermal lumped, radial, slab or r-z")
@@ -162,7 +185,8 @@ def simulate(
         initial_soc = drive.initial_soc
         drive = replace(drive, notes=(*drive.notes, f"initial SOC {initial_soc:g}, for want of --initial-soc"))
     ambient_K, start_K = (None if t is None else t + ZERO_DEGC_K for t in (ambient_degC, start_degC))
-    for note in drive.notes:
+    said = simulating.notes(model, default_heat=heat is None, default_thermal=thermal is None, data=csv is not None)
+    for note in (*drive.notes, *said):
         console.print(f"note: {note}")
     if model.heat == "measured":
         if fields or hottest_degC is not None:
@@ -177,16 +201,10 @@ def simulate(
             hottest_K=math.inf if hottest_degC is None else hottest_degC + ZERO_DEGC_K,
         )  # fmt: skip
     if len(run.time_s) < 2:
-        raise InputError(f"nothing ran: {run.stopped}", where=loaded.name, hint="is the initial SOC right?")
-    run = replace(run, settings=simulating.settings(run, model, drive, output_step_s, rtol, atol))
-    with steps(1) as step:
-        step("write")
-        if out is not None:
-            run.save(out)
-        if csv is not None:
-            run.to_csv(csv)
-        if plot is not None:
-            run.plot(plot)
+        reason = run.stopped or simulating.end(run, drive)[1]
+        begun = f"at the start {run.current_A[0]:.4g} A make {run.voltage_V[0]:.4g} V at SOC {run.soc[0]:.3g}"
+        raise InputError(f"nothing ran: {reason}; {begun}", where=loaded.name)
+    run = replace(run, settings=simulating.settings(run, model, drive, output_step_s, rtol, atol, refine))
     console.print(model)
     results = [*rows(run, model.cell), simulating.end(run, drive)]
     if margin:
@@ -194,9 +212,9 @@ def simulate(
         least = int(along.argmin())
         results.append(("least margin to runaway, 1 - Q'/hA", f"{along[least]:.3f} at {time_s[least]:.0f} s"))
     print_table(run.settings["steps"], ("quantity", "value"), results)
-    for path in (out, csv, plot):
-        if path is not None:
-            console.print(f"wrote {path}", soft_wrap=True)
+    failed = simulating.write(((run.save, out), (run.to_csv, csv), (run.plot, plot)))
+    if failed:
+        raise failed[0]
     if run.stopped:
         raise SystemExit(f"error: {loaded.name}: ended early, {run.stopped}{simulating.hint(run, drive)}")
 
@@ -217,13 +235,14 @@ def stability(
     reactions: Reactions = "none",
     h: Annotated[str, typer.Option("--h", help="Heat-transfer coefficients, LOW:HIGH in W/m2K.")] = "1:100",
     ambient_degC: Annotated[str, typer.Option("--ambient-degC", help="Ambients, LOW:HIGH in degC.")] = "20:80",
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the map as arrays (.npz).")] = None,
     plot: Plot = None,
 ) -> None:
     """Map over cooling and ambient where a cell's temperature settles, and where it runs away."""
     from bmsthermal.cell import load_cell
     from bmsthermal.stability import stability as settle
 
-    check_outputs((plot, PICTURES), inputs=[cell])
+    check_outputs((out, [".npz"]), (plot, PICTURES), inputs=[cell])
     values: dict[Control, float | None] = {"current": current_A, "voltage": voltage_V, "power": power_W}
     given: dict[Control, float] = {kind: value for kind, value in values.items() if value is not None}
     if len(given) > 1 or (given and control not in (None, *given)):
@@ -239,9 +258,13 @@ def stability(
             h_W_m2K=coefficients, ambient_K=(low + ZERO_DEGC_K, high + ZERO_DEGC_K),
         )  # fmt: skip
         step("write")
+        if out is not None:
+            found_.save(out)
         if plot is not None and found_.has_limit:
             found_.plot(plot)
     console.print(found_.verdict())
+    if out is not None:
+        console.print(f"wrote {out}", soft_wrap=True)
     if plot is not None:
         console.print(f"wrote {plot}" if found_.has_limit else f"{plot} not drawn: the map is empty", soft_wrap=True)
 

@@ -293,7 +293,11 @@ class Observer:
             return check_soc(initial_soc), nothing
         soc, blur = heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
         if blur <= SOC_IDENTIFIED:
-            notes.append(f"initial SOC {soc:.2f} from the rest voltage of {run.voltage_V[0]:.3f} V")
+            amperes, volts = float(run.current_A[0]), f"{run.voltage_V[0]:.3f} V"
+            source = f"{volts} under {amperes:.3g} A less the drop of the DC resistance"
+            if abs(amperes) < 0.02 * self.reduced.cell.capacity_Ah:  # as `MeasuredHeat.start_soc` has it
+                source = f"the rest voltage of {volts}"
+            notes.append(f"initial SOC {soc:.2f} from {source}")
             return soc, nothing
         why = f"the first row leaves it between {soc - blur:.2f} and {soc + blur:.2f}"
         notes.append(f"initial SOC unknown ({why}): heat is I^2 R(T), without the reversible part")

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from bmsthermal.curves import is_number
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.run import Run
@@ -30,6 +31,9 @@ _PART = re.compile(rf"[\s,]*(?:or\s+)?{_WORD}\s*(?:c\s*/\s*{_NUMBER}(?![a-z])|{_
 _GRAMMAR = (
     "'discharge 1C until 2.5V; rest 1h; charge C/2 until 4.2V; hold 4.2V until 0.25A; power 20W for 60s' or the like"
 )
+_RUN = "a run: of read_profile, read_measured or Run(...)"
+#: What a step can impose.
+CONTROLS = ("current", "power", "voltage", "profile")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Step:
     Raises
     ------
     InputError
-        If a number is not finite, or a duration or limit not positive.
+        If the control is unknown, a number is not finite, a duration or limit
+        not positive, or a profile without a current somewhere (the row is named).
     """
 
     control: Literal["current", "power", "voltage", "profile"]
@@ -65,17 +70,24 @@ class Step:
     run: Run | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and self.duration_s > 0):
-            found = f"{self.control} {self.value:g} for {self.duration_s:g} s"
-            raise InputError(found, expected="a finite number, for longer than 0 s")
+        if self.control not in CONTROLS:
+            raise InputError(f"control={self.control!r:.60}", expected="one of " + ", ".join(CONTROLS))
+        if not is_number(self.value):
+            raise InputError(f"{self.control} step with value={self.value!r:.60}", expected="a finite number")
+        endless = isinstance(self.duration_s, float) and self.duration_s == math.inf
+        if not endless and not (is_number(self.duration_s) and self.duration_s > 0):
+            found = f"{self.control} step with duration_s={self.duration_s!r:.60}"
+            raise InputError(found, expected="a number of seconds above 0")
         if self.control == "voltage" and self.value <= 0:
             raise InputError(f"voltage {self.value:g} V", expected="a positive voltage")
         for name in ("until_V", "until_A", "until_K"):
             limit = getattr(self, name)
-            if limit is not None and not 0 < limit < math.inf:
-                raise InputError(f"{name} = {limit:g}", expected="a positive number")
+            if limit is not None and not (is_number(limit) and limit > 0):
+                raise InputError(f"{self.control} step with {name}={limit!r:.60}", expected="a positive number")
         if (self.control == "profile") != (self.run is not None):
             raise InputError(f"{self.control} step", expected="a run for a profile, and for nothing else")
+        if self.run is not None:
+            _check_run(self.run)
 
     def __str__(self) -> str:
         """As `parse_steps` reads it."""
@@ -98,7 +110,13 @@ class Step:
 
 
 def rest(duration_s: float) -> Step:
-    """No current."""
+    """No current.
+
+    Raises
+    ------
+    InputError
+        If the duration is not a positive number.
+    """
     return Step("current", 0.0, duration_s)
 
 
@@ -110,16 +128,24 @@ def profile(run: Run, scale: float = 1.0) -> Step:
     InputError
         If the current is missing or not finite anywhere (the row is named), or the scale is not finite.
     """
-    if not math.isfinite(scale):
-        raise InputError(f"current scale {scale:g}", expected="a finite number")
+    if not is_number(scale):
+        raise InputError(f"current scale {scale!r:.60}", expected="a finite number")
+    _check_run(run)
     with np.errstate(over="ignore"):  # said below
         current = scale * run.current_A
+    scaled = Run(run.time_s, current, run.voltage_V, run.ambient_K, dict(run.surfaces_K), run.core_K, run.name)
+    return Step("profile", run=scaled)
+
+
+def _check_run(run: Any) -> None:
+    """Refuse what is no run, and a row without a current."""
+    if not isinstance(run, Run):
+        raise InputError(f"a {type(run).__name__} as profile", expected=_RUN)
+    current = run.current_A
     for row in np.flatnonzero(~np.isfinite(current))[:1]:
         found = "no current" if np.isnan(current[row]) else f"a current of {current[row]:g} A"
         at = f"row {row + 1} ({run.time_s[row]:g} s)"
         raise InputError(f"{found} in {at}", where=run.name, expected="a current in every row")
-    scaled = Run(run.time_s, current, run.voltage_V, run.ambient_K, dict(run.surfaces_K), run.core_K, run.name)
-    return Step("profile", run=scaled)
 
 
 def parse_steps(text: str, capacity_Ah: float) -> tuple[Step, ...]:
@@ -138,13 +164,17 @@ def parse_steps(text: str, capacity_Ah: float) -> tuple[Step, ...]:
     Raises
     ------
     InputError
-        If a step cannot be read, or would never end.
+        If it is no text, or a step cannot be read or would never end.
 
     Examples
     --------
     >>> [str(step) for step in parse_steps("discharge 1C until 2.5V; rest 1h", 5.0)]
     ['discharge 5 A until 2.5 V', 'rest 3600 s']
     """
+    if not isinstance(text, str):
+        raise InputError(f"a {type(text).__name__} as protocol", expected=f"a text: {_GRAMMAR}")
+    if not (is_number(capacity_Ah) and capacity_Ah > 0):
+        raise InputError(f"capacity_Ah={capacity_Ah!r:.60}", expected="a positive number of A.h")
     phrases = [part.strip() for part in text.split(";") if part.strip()]
     if not phrases:
         raise InputError("no steps", expected=_GRAMMAR)

@@ -31,6 +31,8 @@ SHARE, SPREAD = "Surface sensor ambient share", "Relative standard deviation"
 #: Sections that the full electrochemical model reads.
 ELECTRODES = ("Negative electrode", "Positive electrode")
 ELECTROCHEMICAL = ("Electrolyte", ELECTRODES[0], "Separator", ELECTRODES[1])
+#: What the header calls a file; a single-particle file has neither electrolyte nor separator.
+MODELS, SINGLE, PARTIAL = ("DFN", "SPMe", "SPM", "Partial"), "SPM", "Partial"
 #: What it reads of ``User-defined``: numbers with their range, or None for that of the unit; and curves.
 ELECTROCHEMISTRY: dict[str, tuple[float, float] | None] = {
     "Contact resistance [Ohm]": (1e-9, 10.0),
@@ -125,6 +127,7 @@ def check(name: str, document: Mapping[str, Any]) -> None:
     InputWarning
         If a key is unknown.
     """
+    _check_model(name, document)
     _check_kinds(name, document)
     _check_bpx(name, document)
     sections = document["Parameterisation"]
@@ -214,6 +217,52 @@ def text(value: Any) -> Any:
     return value.get("description") if isinstance(value, Mapping) else value
 
 
+def _check_model(name: str, document: Mapping[str, Any]) -> None:
+    """Hold the sections against the model that the header names."""
+    header, sections = (_section(name, document, title) for title in ("Header", "Parameterisation"))
+    model = header.get("Model")
+    if model not in MODELS:
+        found = f"found {_said(model)}" if "Model" in header else "no 'Model'"
+        raise InputError(found, where=f"{name}, Header, 'Model'", expected="one of " + ", ".join(map(repr, MODELS)))
+    for title in ("Cell", *ELECTROCHEMICAL, "User-defined"):
+        section = sections.get(title, {})
+        if not isinstance(section, Mapping) and not (section is None and model == PARTIAL):
+            raise InputError(
+                f"found {_said(section)}", where=f"{name}, Parameterisation, {title!r}", expected="a section",
+                hint="" if title == "Cell" else "leave it out if there is none",
+            )  # fmt: skip
+    between = ("Electrolyte", "Separator")
+    absent = [title for title in between if not sections.get(title)]
+    if model in ("DFN", "SPMe") and absent and has_electrodes(document):
+        raise InputError(
+            "no " + " and no ".join(map(repr, absent)), where=f"{name}, Parameterisation",
+            expected=f"both of a file with 'Model': {model!r}",
+            hint="else it is a single-particle file; the full model needs electrolyte and separator, a DFN file",
+        )  # fmt: skip
+    porous = [f"{title!r}" for title in between if sections.get(title)] + [
+        f"'Porosity' of the {title}" for title in ELECTRODES if "Porosity" in (sections.get(title) or {})
+    ]
+    if model == SINGLE and porous:
+        raise InputError(
+            f"found {model!r}, a single-particle file, but the file has {', '.join(porous)}",
+            where=f"{name}, Header, 'Model'", expected="'DFN', with electrolyte, separator and porous electrodes",
+            hint="the full model needs a DFN file",
+        )  # fmt: skip
+
+
+def _section(name: str, document: Mapping[str, Any], title: str) -> Mapping[str, Any]:
+    section = document.get(title)
+    if not isinstance(section, Mapping):
+        found = f"found {_said(section)}" if title in document else f"no {title!r}"
+        raise InputError(found, where=f"{name}, {title}", expected="a section of a BPX file")
+    return section
+
+
+def _said(value: Any) -> str:
+    """Value as a JSON file has it."""
+    return "null" if value is None else f"{value!r:.60}"
+
+
 def _check_kinds(name: str, document: Mapping[str, Any]) -> None:
     """Refuse a bare text where a number is wanted, in words that are clearer than those of BPX."""
     sections = document.get("Parameterisation")
@@ -239,17 +288,60 @@ def _check_bpx(name: str, document: Mapping[str, Any]) -> None:
         try:
             bpx.parse_bpx_obj({key: value for key, value in document.items() if key != "Observer"})
         except Exception as error:  # bpx raises ValidationError, ValueError or TypeError, by kind of mistake
-            raise InputError(_first_of(error), where=f"{name} (BPX)") from error
+            user = document["Parameterisation"].get("User-defined")
+            if isinstance(user, Mapping):
+                _check_user(user, f"{name} (BPX), User-defined")
+            raise _first_of(error, document, f"{name} (BPX)") from error
 
 
-def _first_of(error: Exception) -> str:
+def _check_user(values: Mapping[str, Any], where: str) -> None:
+    """Find the key that BPX refuses: it does not say which."""
+    from bpx.schema import UserDefined
+
+    for key, value in values.items():
+        place = f"{where}, {key!r}"
+        try:
+            UserDefined.model_validate({key: value})
+        except Exception as error:
+            if isinstance(value, Mapping):
+                if any(isinstance(part, list | tuple) for part in value.values()):
+                    Curve(value, place)
+                else:
+                    _check_user(value, place)
+            kinds = "a number, a table of x and y, or an expression of x"
+            hint = "leave the key out if it has no value" if value is None else ""
+            raise InputError(f"found {_said(value)}", where=place, expected=kinds, hint=hint) from error
+
+
+def _first_of(error: Exception, document: Mapping[str, Any], where: str) -> InputError:
+    """Return the first mistake that BPX found, by its key."""
     errors = getattr(error, "errors", None)
-    if callable(errors) and (found := errors()):
-        place = " > ".join(str(part) for part in found[0]["loc"])
-        if found[0]["type"] == "missing":
-            return f"no {place!r}"
-        return f"{place}: {found[0]['msg']}, found {found[0].get('input')!r:.60}"
-    return str(error).splitlines()[0]
+    if not (callable(errors) and (found := errors())):
+        return InputError(str(error).splitlines()[0], where=where)
+    first, value, keys = found[0], document["Parameterisation"], []
+    for part in first["loc"]:  # what follows the key is which of its kinds BPX tried
+        if not (isinstance(value, Mapping) and part in value):
+            break
+        value = value[part]
+        keys.append(str(part))
+    whole = " > ".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return InputError(f"no {whole!r}", where=where)
+    if not keys:
+        place = f"{whole}: " if whole else ""
+        return InputError(f"{place}{first['msg']}, found {_said(first.get('input'))}", where=where)
+    place = f"{where}, {' > '.join(keys)}"
+    if value is None:
+        hint = "leave the key out if it has no value"
+        return InputError("found null", where=place, expected="a value", hint=hint)
+    if isinstance(value, Mapping) and {*value} & {"x", "y"}:
+        try:
+            Curve(value, place)
+        except InputError as described:
+            return described
+    same = [each for each in found if [str(part) for part in each["loc"][: len(keys)]] == keys]
+    said = next((each for each in same if each["type"] == "value_error"), first)
+    return InputError(f"{said['msg']}, found {_said(said.get('input'))}", where=place)
 
 
 def _check_units(thermal: Mapping[str, Any], needed: Iterable[str], where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,12 +11,14 @@ from typing import Literal
 import numpy as np
 
 from bmsthermal.cell import Cell
+from bmsthermal.console import console, steps
 from bmsthermal.coupled import CoupledModel
 from bmsthermal.errors import InputError
 from bmsthermal.profiles import profile_of, read_profile
 from bmsthermal.protocol import Step, parse_steps
 from bmsthermal.protocol import profile as scaled
 from bmsthermal.run import Run
+from bmsthermal.schema import COOLING
 from bmsthermal.simulation import Simulation
 from bmsthermal.vehicle import schedules
 
@@ -24,6 +27,8 @@ SCHEDULE_SOC = 0.7
 #: Multiple of the capacity per hour (in A, or in W) that no cell gives.
 MOST_C = 100.0
 MOST_ROWS = 2_000_000
+#: Difference of two open-circuit voltages of one file that `estimate` and `calibrate` feel, in V.
+APART_V = 0.02
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,25 @@ def profile(
         if run.time_s[1] - run.time_s[0] > duration_s:
             raise InputError(f"{duration_s:g}", where="--duration-s", expected="two rows of the profile or more")
         run = run.before(math.nextafter(float(run.time_s[0]) + duration_s, math.inf))
-    scaled_run = scaled(run, scale).run
-    assert scaled_run is not None
-    return Drive(run=scaled_run, initial_soc=initial_soc, notes=notes)
+    largest = abs(scale) * float(np.abs(run.current_A).max())
+    within("--current-scale, largest current in A", largest, 0.0, MOST_C * cell.capacity_Ah)
+    return Drive(run=scaled(run, scale).run, initial_soc=initial_soc, notes=notes)
+
+
+def write(outputs: Sequence[tuple[Callable[[Path], object], Path | None]]) -> list[InputError]:
+    """Write each output that is asked for, whatever becomes of the others; say what was, return what failed."""
+    failed = []
+    with steps(1) as step:
+        step("write")
+        for writer, path in outputs:
+            if path is None:
+                continue
+            try:
+                writer(path)
+                console.print(f"wrote {path}", soft_wrap=True)
+            except InputError as error:
+                failed.append(error)
+    return failed
 
 
 def profile_step(run: Run, ambient_K: float | None) -> Step:
@@ -122,6 +143,44 @@ def profile_step(run: Run, ambient_K: float | None) -> Step:
     if ambient_K is not None:
         run = replace(run, ambient_K=np.full(run.time_s.shape, ambient_K))
     return Step("profile", run=run)
+
+
+def notes(model: CoupledModel, *, default_heat: bool, default_thermal: bool, data: bool) -> list[str]:
+    """Say what the file left open and what was taken instead, and where it contradicts itself.
+
+    Parameters
+    ----------
+    model
+        As it will run.
+    default_heat, default_thermal
+        Whether nobody said where the heat comes from, and where the temperature lives.
+    data
+        Whether the run is written as data for `estimate` and `calibrate`.
+    """
+    cell, full, found = model.cell, model.heat != "measured", []
+    if not full and default_heat:
+        found.append("no electrodes: heat from current and voltage")
+    around = (cell.document.get("State") or {}).get("Thermal environment") or {}
+    given = cell.thermal.get(COOLING, around.get(COOLING))
+    if given is None and not (full and model.equations.resolution == "isothermal"):
+        found.append("no heat-transfer coefficient in the file: 10 W/m2K; --h sets another")
+    if full and default_thermal and {"soret", "dufour"} & {*model.couplings}:
+        found.append("thermal x, which soret and dufour need")
+    if full and isinstance(given, Mapping) and model.equations.resolution == "r-z":
+        unsaid = [wall for wall in model.equations.field.walls if wall not in given]
+        if unsaid:
+            found.append(f"{' and '.join(unsaid)} are cooled as the {next(iter(given))} is")
+    if data and full and "Open-circuit voltage [V]" in cell.thermal:
+        soc = np.linspace(0.05, 0.95, 181)
+        apart = float(
+            np.abs(cell.curve("Open-circuit voltage [V]")(soc) - cell.electrochemistry.open_circuit_V(soc)).max()
+        )
+        if apart > APART_V:
+            found.append(
+                "the electrodes and the open-circuit table of this file are two measurements: "
+                f"up to {apart:.2f} V apart; give estimate and calibrate --initial-soc"
+            )
+    return found
 
 
 def check_rows(model: CoupledModel, drive: Drive, output_step_s: float) -> None:
@@ -172,14 +231,20 @@ def measured(
 
 
 def settings(
-    run: Simulation, model: CoupledModel, drive: Drive, output_step_s: float, rtol: float, atol: float
+    run: Simulation, model: CoupledModel, drive: Drive, output_step_s: float, rtol: float, atol: float, refine: int = 1
 ) -> dict[str, str]:
     """How the run was made, in words."""
     own = {"cell": model.cell.name, "digest": model.cell.digest, "heat": str(model.heat)}
+    own |= {"capacity_Ah": f"{model.cell.capacity_Ah:g}"}
     own["steps"] = "; ".join(map(str, drive.steps)) if drive.run is None else f"profile {drive.run.name}"
     own |= {"initial_soc": f"{run.soc[0]:g}"} | run.settings
     own |= {f"h_{wall}_W_m2K": f"{h:g}" for wall, h in model.cell.h_W_m2K.items()}
-    return own | {"output_step_s": f"{output_step_s:g}", "rtol": f"{rtol:g}", "atol": f"{atol:g}"}
+    return own | {
+        "output_step_s": f"{output_step_s:g}",
+        "rtol": f"{rtol:g}",
+        "atol": f"{atol:g}",
+        "refine": str(refine),
+    }
 
 
 def end(run: Simulation, drive: Drive) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bmsthermal.cell import Cell
-from bmsthermal.curves import Array
+from bmsthermal.curves import Array, is_number
 from bmsthermal.errors import InputError
-from bmsthermal.files import write_whole
+from bmsthermal.files import PICTURES, check_outputs, write_whole
 from bmsthermal.heat import MeasuredHeat, check_soc
 from bmsthermal.run import Run
 
@@ -89,8 +90,10 @@ class Simulation:
         Raises
         ------
         InputError
-            If the run kept none, or the time lies outside it.
+            If the run kept none, or the time is no number or lies outside it.
         """
+        if not is_number(time_s):
+            raise InputError(f"time_s={time_s!r:.60}", expected="a number of seconds")
         if not self.snapshots:
             raise InputError("this run kept no states", hint="only the full electrochemical model has them")
         if not self.time_s[0] <= time_s <= self.time_s[-1]:
@@ -100,17 +103,31 @@ class Simulation:
         return min(self.snapshots, key=lambda state: abs(state.time_s - time_s))
 
     def save(self, path: str | Path) -> None:
-        """Write an ``.npz`` of columns with units (temperatures in degC), fields and settings; same run, same bytes."""
+        """Write an ``.npz`` of columns with units (temperatures in degC), fields and settings; same run, same bytes.
+
+        Raises
+        ------
+        InputError
+            If the file has another ending or cannot be written.
+        """
         from bmsthermal.simulated import archive
 
+        _check_output(path, (".npz",))
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **archive(self))
         write_whole(path, buffer.getvalue())
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the columns, temperatures in degC; `read_measured` reads them."""
+        """Write the columns, temperatures in degC; `read_measured` reads them.
+
+        Raises
+        ------
+        InputError
+            If the file has another ending or cannot be written.
+        """
         from bmsthermal.simulated import csv_text
 
+        _check_output(path, (".csv",))
         write_whole(path, csv_text(self))
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -120,9 +137,16 @@ class Simulation:
         -------
         matplotlib.figure.Figure
             Saved to `path` if given.
+
+        Raises
+        ------
+        InputError
+            If the file has another ending or cannot be written.
         """
         from bmsthermal.simulated import draw
 
+        if path is not None:
+            _check_output(path, PICTURES)
         return draw(self, path)
 
     @property
@@ -133,6 +157,13 @@ class Simulation:
     def __repr__(self) -> str:
         rise = float((self.core_K - self.surface_K).max())
         return f"Simulation({len(self.time_s)} rows, core up to {rise:.2f} K above the surface)"
+
+
+def _check_output(path: Any, endings: Sequence[str]) -> None:
+    """Refuse, before any work, what is no path, has another ending or cannot be written."""
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise InputError(f"cannot write to {path!r:.60}", expected="the path of a file that ends in " + endings[0])
+    check_outputs((Path(path), endings))
 
 
 def coolants(cell: Cell, run: Run, coolant_K: Mapping[str, ArrayLike] | None) -> Array:

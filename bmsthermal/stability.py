@@ -18,6 +18,8 @@ the answer holds for the state of charge at hand, not for a whole discharge.
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +32,7 @@ from bmsthermal.curves import Array
 from bmsthermal.dfn.decomposition import Decomposition
 from bmsthermal.dfn.equations import Equations
 from bmsthermal.errors import InputError
-from bmsthermal.files import ZERO_DEGC_K
+from bmsthermal.files import ZERO_DEGC_K, check_outputs, write_whole
 from bmsthermal.plot import ESTIMATE, figure, save
 from bmsthermal.semenov import RANGE_K, Control, H_RANGE_W_m2K, HeatCurve, degC, heat_curve
 
@@ -110,7 +112,28 @@ class Stability:
         hot = f" (not everywhere between {degC(T[0])} and {top})" if np.isnan(self.steady_K).any() else ""
         would = ["--control voltage"] * (self.control != "voltage") + ["--reactions all"] * (not self.reactions)
         more = " or ".join(would) or "less cooling or a hotter ambient"
-        return f"{self.set_point}: no limit on this map, for {why}; what settles is stable{hot}; {more} may give one."
+        least = curve.least_h_W_m2K(ambient)
+        needs = f"; an ambient of {degC(ambient)} needs at least {least:.3g} W/m2K" if 0 < least < np.inf else ""
+        words = f"no limit on this map, for {why}; what settles is stable{hot}{needs}; {more} may give one."
+        return f"{self.set_point}: {words}"
+
+    def save(self, path: str | Path) -> None:
+        """Write an ``.npz`` of axes and arrays with units (temperatures in degC) and settings; same map, same bytes."""
+        check_outputs((Path(path), [".npz"]))
+        (h, ambient), buffer = self.operating, io.BytesIO()
+        settings = {
+            "cell": self.cell, "control": self.control, "set_point": self.set_point, "soc": f"{self.soc:g}",
+            "reactions": ",".join(self.reactions) or "none", "cooled_area_m2": f"{self.curve.area_m2:.10g}",
+            "heat_capacity_J_K": f"{self.curve.capacity_J_K:.10g}", "own_h_W_m2K": f"{h:.10g}",
+            "own_ambient_degC": f"{ambient - ZERO_DEGC_K:.10g}",
+            "least_h_at_own_ambient_W_m2K": f"{self.curve.least_h_W_m2K(ambient):.10g}",
+        }  # fmt: skip
+        kelvin = {"ambient": self.ambient_K, "limit": self.limit_K, "steady": self.steady_K}
+        arrays: dict[str, Any] = {"h_W_m2K": self.h_W_m2K}
+        arrays |= {f"{name}_degC": np.round(T - ZERO_DEGC_K, 9) + 0.0 for name, T in kelvin.items()}
+        arrays |= {"eigenvalue_1_s": self.eigenvalue_1_s, "settings": json.dumps(settings)}
+        np.savez(buffer, allow_pickle=False, **arrays)
+        write_whole(path, buffer.getvalue())
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the map: temperature of the steady state, the limit, what lies beyond, and the operating point.
@@ -128,13 +151,22 @@ class Stability:
         beyond, none = self.ambient_K[:, None] > self.limit_K, np.isnan(steady)
         regions = np.where(beyond, np.where(none, 0.0, 1.0), np.where(none, 2.0, np.nan))
         first, last = (f"{T - ZERO_DEGC_K:.0f}" for T in self.curve.T_K[[0, -1]])
+        coldest = self.curve.T_K[0] - self.curve.heat_W[0] / (h * self.curve.area_m2)  # ambient that it belongs to
+        cold = (regions == 2.0) & (self.ambient_K[:, None] <= coldest)
+        outside = f"above {last} degC"
+        if cold.any():
+            outside = f"below {first} degC" if cold.sum() == (regions == 2.0).sum() else f"below {first} or {outside}"
         names = (
             f"beyond the limit: runaway past {last} degC", "beyond the limit: jump to a hot steady state",
-            f"stable, but not from {first} to {last} degC",
+            f"settles {outside} (outside what is searched)",
         )  # fmt: skip
-        colours = axes.pcolormesh(h, ambient, np.ma.masked_where(beyond | none, steady), cmap="YlOrRd")
+        colours = axes.pcolormesh(h, ambient, np.ma.masked_where(beyond | none, steady), cmap="YlOrRd", rasterized=True)
         drawn.colorbar(colours, ax=axes, label="stable steady state, degC")
-        axes.pcolormesh(h, ambient, np.ma.masked_invalid(regions), cmap=_flat(REGIONS), vmin=-0.5, vmax=2.5)
+        flat = {"cmap": _flat(REGIONS), "vmin": -0.5, "vmax": 2.5, "rasterized": True}
+        axes.pcolormesh(h, ambient, np.ma.masked_invalid(regions), **flat)
+        last_K = self.curve.T_K[-1] - self.curve.heat_W[-1] / (h * self.curve.area_m2)  # ambient of the curve's end
+        outer = np.where((regions == 2.0).any(axis=0), last_K - ZERO_DEGC_K, np.nan)
+        axes.plot(h, outer, color=REGIONS[2], lw=2.5)  # hides the steps of the mesh
         edge = np.where(np.isfinite(self.limit_K), self.limit_K - ZERO_DEGC_K, np.nan)
         axes.plot(h, edge, color=ESTIMATE, lw=1.8, label="limit: heat and cooling touch")
         for value, name in enumerate(names):
@@ -143,6 +175,10 @@ class Stability:
         own_h, own = self.operating[0], self.operating[1] - ZERO_DEGC_K
         if h[0] <= own_h <= h[-1] and ambient[0] <= own <= ambient[-1]:
             axes.plot(own_h, own, "o", color=ESTIMATE, mfc="white", ms=7, clip_on=False, label="the cell file's own")
+        least = self.curve.least_h_W_m2K(self.operating[1])
+        if h[0] <= least <= h[-1] and ambient[0] <= own <= ambient[-1]:
+            label = f"at {own:.4g} degC: at least {least:.3g} W/m2K"
+            axes.plot(least, own, "D", color=ESTIMATE, mfc="white", ms=6, clip_on=False, label=label)
         axes.set_xscale("log")
         axes.set(xlim=(h[0], h[-1]), ylim=(ambient[0], ambient[-1]))
         axes.set_xlabel("heat-transfer coefficient of the cooled faces, W/m2K")
@@ -158,7 +194,7 @@ class Stability:
 def stability(
     cell: Cell, *, control: Control = "current", set_point: float | None = None, c_rate: float = 1.0,
     soc: float = 0.5, reactions: str = "none", h_W_m2K: tuple[float, float] = (1.0, 100.0),
-    ambient_K: tuple[float, float] = (293.15, 353.15), points: int = 150,
+    ambient_K: tuple[float, float] = (293.15, 353.15), points: int = 300,
 ) -> Stability:  # fmt: skip
     """Map where a cell's temperature settles, and where it runs away.
 

@@ -224,3 +224,96 @@ def test_an_unknown_name_lists_the_known_ones():
         load_cell("a123_2665")
     assert all(name in str(told.value) for name in cells())
     assert "did you mean 'a123_26650'?" in str(told.value)
+
+
+OWN = "Electrolyte thermodynamic factor"
+REFUSED = {
+    "table of text": (put(OWN, {"x": ["a", 1], "y": [1, 2]}), [f"User-defined, {OWN!r}: table holds", "x[0] = 'a'"]),
+    "uneven table": (put(OCV, {"x": [0, 1], "y": [1]}), [f"User-defined, {OCV!r}: table has 2 values of x and 1 of y"]),
+    "table within": (
+        put("Mine", {"part": {"x": [0, None], "y": [1, 2]}}),
+        ["User-defined, 'Mine', 'part': table holds"],
+    ),
+    "null": (put(OWN, None), [f"User-defined, {OWN!r}: found null, expected a number, a table", "leave the key out"]),
+    "null within": (put(H, {"side": None}), [f"User-defined, {H!r}, 'side': found null"]),
+    "list": (put("Mine", [1, 2]), ["User-defined, 'Mine': found [1, 2], expected a number, a table"]),
+    "formula": (put("Mine", "2 +"), ["User-defined, 'Mine': found '2 +', expected a number, a table"]),
+    "null of BPX": (put("Porosity", None, "Negative electrode"), ["Negative electrode > Porosity: found null"]),
+    "null curve": (put("OCP [V]", None, "Negative electrode"), ["Negative electrode > OCP [V]: found null"]),
+    "table of BPX": (
+        put("OCP [V]", {"x": [0, 1, 2], "y": [1, 2]}, "Negative electrode"),
+        ["Negative electrode > OCP [V]: table has 3 values of x and 2 of y"],
+    ),
+    "formula of BPX": (put("OCP [V]", "2 +", "Negative electrode"), ["Negative electrode > OCP [V]: ", "'2 +'"]),
+    "text of BPX": (put("Porosity", "a", "Negative electrode"), ["Negative electrode > Porosity: ", "found 'a'"]),
+    "null lumped": (put("Density [kg.m-3]", None, "Cell"), ["Cell > Density [kg.m-3]: found null"]),
+    "null section": (
+        lambda p: p.update({"Separator": None}),
+        ["Parameterisation, 'Separator': found null", "leave it"],
+    ),
+    "text section": (lambda p: p.update({"Cell": "a"}), ["Parameterisation, 'Cell': found 'a', expected a section"]),
+    "null User-defined": (lambda p: p.update({"User-defined": None}), ["'User-defined': found null"]),
+}
+
+
+@pytest.fixture(scope="module")
+def lgm50():
+    return load_cell("lgm50_21700")
+
+
+@pytest.mark.parametrize("change, said", REFUSED.values(), ids=REFUSED)
+def test_what_bpx_refuses_is_said_by_its_key(lgm50, change, said):
+    with pytest.raises(InputError) as told:
+        Cell("mine", edited(lgm50, change))
+    for part in ("mine", *said):
+        assert part in str(told.value)
+
+
+HEADERS = {
+    "null": ({"Header": None}, "mine, Header: found null"),
+    "model null": ({"Header": {"BPX": "1.1", "Model": None}}, "mine, Header, 'Model': found null"),
+    "model": ({"Header": {"BPX": "1.1", "Model": "P2D"}}, "mine, Header, 'Model': found 'P2D'"),
+    "no model": ({"Header": {"BPX": "1.1"}}, "mine, Header, 'Model': no 'Model', expected one of 'DFN', 'SPMe', 'SPM'"),
+    "parameters": ({"Parameterisation": None}, "mine, Parameterisation: found null"),
+}
+
+
+@pytest.mark.parametrize("change, said", HEADERS.values(), ids=HEADERS)
+def test_the_header_is_looked_at_first(lgm50, change, said):
+    document = edited(lgm50, put("Porosity", None, "Negative electrode")) | change
+    with pytest.raises(InputError) as told:
+        Cell("mine", document)
+    assert said in str(told.value)
+    with pytest.raises(InputError, match="mine, Header: no 'Header'"):
+        Cell("mine", {key: value for key, value in document.items() if key != "Header"})
+
+
+def single(cell, model="SPM", *kept):
+    """Make a single-particle file of one for the full model."""
+    document = edited(cell, lambda p: None)
+    document["Header"]["Model"] = model
+    sections = document["Parameterisation"]
+    for title in {"Electrolyte", "Separator"} - {*kept}:
+        sections.pop(title)
+    for title in ("Negative electrode", "Positive electrode"):
+        for key in ("Porosity", "Transport efficiency", "Conductivity [S.m-1]"):
+            sections[title].pop(key)
+    return document
+
+
+def test_a_single_particle_file_is_called_one(lgm50):
+    cell = Cell("mine", single(lgm50))  # with geometry and curves of the whole cell it is good for measured heat
+    with pytest.raises(InputError) as told:
+        _ = cell.electrochemistry
+    for part in ("a single-particle file (Header, 'Model': 'SPM') with no 'Electrolyte', no 'Separator'",
+                 "expected a DFN file", "the full model needs the sections of electrolyte and separator"):  # fmt: skip
+        assert part in str(told.value)
+    for model in ("DFN", "SPMe"):
+        for kept in ((), ("Electrolyte",), ("Separator",)):
+            with pytest.raises(InputError, match="single-particle file; the full model needs electrolyte and") as told:
+                Cell("mine", single(lgm50, model, *kept))
+            assert f"'Model': {model!r}" in str(told.value) and (kept == ()) == ("' and no '" in str(told.value))
+    whole = edited(lgm50, lambda p: None)
+    whole["Header"]["Model"] = "SPM"
+    with pytest.raises(InputError, match=r"'Model': found 'SPM', a single-particle file, but the file has 'Electrol"):
+        Cell("mine", whole)

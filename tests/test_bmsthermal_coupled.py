@@ -271,3 +271,49 @@ def test_a_uniform_start_is_uniform_whatever_the_cooling(a123, h):
 def test_more_states_than_a_basis_holds_are_refused(a123):
     with pytest.raises(InputError, match="order 100, expected at most"):
         CoupledModel(a123, heat="measured").reduce(100)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layers": 2.5}, r"layers=2.5, expected a whole number from 1 to 40, the nodes"),
+        ({"layers": 100_000}, r"layers=100000, expected a whole number from 1 to 40"),
+        ({"thermal": "r-z", "layers": 30}, r"layers=30, expected at most 12; take more nodes"),
+        ({"thermal": "lumped", "layers": 2}, r"layers=2 with thermal='lumped', expected thermal radial, slab or r-z"),
+        ({"thermal": "slab"}, r"thermal='slab' of a cylinder"),
+        ({"thermal": "magic"}, r"thermal='magic', expected one of isothermal, lumped, x, radial, slab, r-z"),
+        ({"thermal": "isothermal", "reactions": "all"}, r"a temperature that is held cannot run away"),
+        ({"thermal": "radial", "couplings": "soret"}, r"Soret or Dufour with thermal='radial', expected thermal='x'"),
+        ({"couplings": ("magic",)}, r"unknown coupling 'magic', expected some of stress, soret"),
+        ({"nodes": 10**7}, r"nodes=10000000, expected a whole number from 4 to 2000"),
+        ({"reactions": "all", "heat": "measured"}, r"reactions with heat='measured'"),
+        ({"heat_shape": np.ones_like, "heat": "dfn"}, r"heat_shape with heat='dfn'"),
+    ],
+)
+def test_options_that_cannot_be_get_a_sentence(options, said):
+    with pytest.raises(InputError, match=said):
+        CoupledModel(load_cell("lgm50_21700"), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rtol": -1}, r"rtol=-1, expected 1e-12 to 0.1"),
+        ({"atol": float("nan")}, r"atol=nan, expected 1e-12 to 0.1"),
+        ({"hottest_K": 25.0}, r"hottest_K=25.0, expected 150 to 1500, in kelvin"),
+        ({"coolant_K": {"side": 300.0}}, r"coolant_K, expected ambient_K"),
+        ({"step_s": 1e-3, "fields": True}, r"3.6e\+06 rows of 0.001 s, expected fewer"),
+        ({"initial_soc": 1.1}, r"1.1"),
+    ],
+)
+def test_runs_that_cannot_be_get_a_sentence(options, said):
+    model = CoupledModel(load_cell("lgm50_21700"), thermal="lumped")
+    with pytest.raises(InputError, match=said):
+        model.simulate("rest 1h", **options)
+
+
+def test_a_profile_in_degC_is_named_by_its_row():
+    ambient = np.array([300.0, 300.0, 25.0])
+    run = Run(np.arange(3.0), np.zeros(3), np.full(3, np.nan), ambient, name="drive")
+    with pytest.raises(InputError, match=r"profile drive: ambient_K in row 3=25.0, expected 150 to 1500, in kelvin"):
+        CoupledModel(load_cell("lgm50_21700"), thermal="lumped").simulate(run)

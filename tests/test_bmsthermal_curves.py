@@ -77,3 +77,31 @@ def test_scaling_and_slope(source, factor):
     np.testing.assert_allclose(Curve(Curve(source).scaled(factor))(x), factor * Curve(source)(x), rtol=1e-12)
     slope = {float: 0.0, dict: 0.5, str: 1.0}[type(source)]
     np.testing.assert_allclose(Curve(source).slope(x), slope, atol=1e-12)
+
+
+@pytest.mark.parametrize("text", ["sqrt(x-450)/30", "log(x - 1)", "1 / (x - 0.5)", "(x - 2)**0.5"])
+def test_a_curve_need_be_no_number_where_it_is_not_used(text):
+    assert np.isfinite(Curve(text)(1000.0))
+
+
+@pytest.mark.parametrize("text", ["log(-1)", "exp(1000)", "log(0)", "1e999", "sqrt(2) * 1e999"])
+def test_an_expression_without_x_is_a_number_or_nothing(text):
+    with pytest.raises(InputError, match=r"file, 'key': .* is not a number"):
+        Curve(text, "file, 'key'")
+
+
+@pytest.mark.parametrize("text", ["1 / 0", "x + 1 / 0", "10.0**400 * x", "(-8)**0.5 + x"])
+def test_arithmetic_that_cannot_be_done_is_refused_when_the_file_is_read(text):
+    with pytest.raises(InputError, match=r"file, 'key': (cannot evaluate|.* is not real)"):
+        Curve(text, "file, 'key'")
+
+
+def test_a_bad_table_names_the_row():
+    for table, said in (
+        ({"x": [0, 1], "y": [1, "b"]}, r"not a number: y\[1\] = 'b'"),
+        ({"x": [0, None, 2], "y": [1, 2, 3]}, r"not a number: x\[1\] = None"),
+        ({"x": [0, 1], "y": [True, False]}, r"not a number: y\[0\] = True"),
+        ({"x": [0, 1], "y": [1, float("nan")]}, r"y\[1\] = nan, expected finite numbers"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Curve(table)

@@ -222,7 +222,8 @@ def test_a_table_is_the_same_inside_and_outside(table, x):
     bends = abs(slopes[0]) + np.abs(np.diff(slopes)).sum()
     # a sum of bends: each is rounded in its slope and in its place, which is known to 1e-14
     size = np.abs(table["y"]).max() + bends * (points[-1] - points[0])
-    np.testing.assert_allclose(value(curve, x), curve(x), atol=1e-14 * size + 4e-14 * bends, rtol=0)
+    atol = 1e-14 * size + 4e-14 * bends + 1e-300  # below it lie the subnormal numbers
+    np.testing.assert_allclose(value(curve, x), curve(x), atol=atol, rtol=0)
 
 
 def test_a_table_has_the_slope_of_its_segment():
@@ -272,3 +273,53 @@ def test_curves_of_a_cell(part):
 def test_what_a_curve_would_have_refused():
     with pytest.raises(InputError, match="c: expression holds 'x < 1'"):
         expression(SimpleNamespace(source="x < 1", where="c"), ca.SX.sym("x"))
+
+
+def smooth(x):
+    return 4.2 - x + 0.1 * np.tanh(25 * (x - 0.4)) + 0.05 * np.exp(-30 * x)
+
+
+@pytest.mark.parametrize("points", [201, 2000, 100_000, 1_000_000])
+def test_a_long_table_is_thinned_to_the_same_curve(points):
+    x = np.linspace(0.0, 1.0, points)
+    curve = Curve({"x": x, "y": smooth(x)})
+    assert 20 < len(curve.thinned[0]) <= 400
+    assert curve.thinned is curve.thinned  # found once
+    at = np.unique(np.concatenate([np.linspace(-0.1, 1.1, 4321), x[:: max(points // 4000, 1)]]))
+    np.testing.assert_allclose(value(curve, at), curve(at), rtol=0, atol=1.001e-5 * np.ptp(smooth(x)))
+
+
+def test_a_table_of_a_cliff_is_thinned_too():
+    x = np.linspace(0.0, 1.0, 50_000)
+    curve = Curve({"x": x, "y": np.where(x < 0.3, 1.0, 0.0)})
+    assert len(curve.thinned[0]) == 4
+    np.testing.assert_allclose(value(curve, x[::7]), curve(x[::7]), atol=1e-9)
+    flat = Curve({"x": x, "y": np.full(50_000, 3e-14)})
+    assert len(flat.thinned[0]) == 2
+
+
+@pytest.mark.parametrize("points", [2, 17, 200])
+def test_a_short_table_stays_as_it_is(points):
+    x = np.sort(np.random.default_rng(points).uniform(size=points))
+    y = np.random.default_rng(1).uniform(size=points)  # as rough as can be
+    curve = Curve({"x": x, "y": y})
+    np.testing.assert_array_equal(curve.thinned, (x, y))
+    # slopes of up to 1 over the narrowest gap cancel
+    bound = 1e-14 * points * (1 + np.abs(np.diff(y) / np.diff(x)).max())
+    np.testing.assert_allclose(value(curve, x), y, atol=bound, rtol=0)
+
+
+def test_a_curve_as_busy_as_published_ones_gets_what_400_points_can_do():
+    x = np.linspace(0.0, 1.0, 5000)
+    curve = Curve({"x": x, "y": np.sin(20 * x)})
+    assert 200 < len(curve.thinned[0]) <= 400
+    np.testing.assert_allclose(np.interp(x, *curve.thinned), curve(x), rtol=0, atol=2.001e-4 * 2)
+
+
+@pytest.mark.parametrize("points", [2000, 1_000_000])
+def test_a_rough_table_is_refused_by_its_key(points):
+    y = np.random.default_rng(0).uniform(size=points)
+    curve = Curve({"x": np.arange(points), "y": y}, "mine, Negative electrode, 'OCP [V]'")
+    with pytest.raises(InputError, match=rf"^mine, Negative electrode, 'OCP \[V\]': a table of {points} poi") as told:
+        expression(curve, ca.SX.sym("x"))
+    assert "at most 400 points after thinning" in str(told.value) and "smooth its noise" in str(told.value)

@@ -475,3 +475,41 @@ def test_a_cell_is_loaded_without_the_full_model():
     code = "import sys, bmsthermal; bmsthermal.load_cell('lgm50_21700'); print('bmsthermal.dfn' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert found.strip() == "False"
+
+
+SHARE = "Electrolyte cation transference number"
+BEYOND = {
+    "diffusivity": (POSITIVE, "Diffusivity [m2.s-1]", "4e-15*sqrt(0.8605-x)/0.5", "the curve is nan at 0.861"),
+    "negative diffusivity": (NEGATIVE, "Diffusivity [m2.s-1]", "3e-14 * (0.95 - x)", "at 0.95"),
+    "entropy": (POSITIVE, "Entropic change coefficient [V.K-1]", "1e-6 * log(x - 0.2)", "the curve is nan at 0.001"),
+    "conductivity": (ELECTROLYTE, "Conductivity [S.m-1]", "(x - 400) / 600", "the curve is -0.5833 at 50, "),
+    "rooted conductivity": (ELECTROLYTE, "Conductivity [S.m-1]", "sqrt(x-450)/30", "the curve is nan at 50, "),
+    "salt diffusivity": (ELECTROLYTE, "Diffusivity [m2.s-1]", "1e-13 * (2000 - x)", "the curve is -1.175e-12 at 2012"),
+    "transference": ("User-defined", SHARE, "0.3 + 0 * log(x - 300)", "the curve is nan at 50, "),
+}
+
+
+@pytest.mark.parametrize("section, key, curve, said", BEYOND.values(), ids=BEYOND)
+def test_a_curve_that_ends_beyond_its_window_is_warned_of(lgm50, section, key, curve, said):
+    found = warned(public(lgm50, put(section, key, curve)))[1]
+    assert len(found) == 1
+    assert found[0].startswith(f"mine, {section}, {key!r}: ") and said in found[0]
+    assert "a run may stop or crawl there: continue the curve" in found[0]
+
+
+@pytest.mark.parametrize("name", [*WITH_ELECTRODES, str(GOLDEN)])
+def test_no_cell_is_warned_of(name):
+    assert warned(load_cell(name).document)[1] == []
+
+
+def test_a_curve_that_ends_within_its_window_is_still_an_error(lgm50):
+    for curve in ("sqrt(x-550)/30", "(x - 600) / 600"):
+        with pytest.raises(InputError, match=r"'Conductivity \[S.m-1\]': the curve is"):
+            warned(public(lgm50, put(ELECTROLYTE, "Conductivity [S.m-1]", curve)))
+
+
+def test_a_table_that_is_too_rough_is_refused_when_the_electrodes_are_read(lgm50):
+    x = np.linspace(0, 1, 3000)
+    table = {"x": x.tolist(), "y": (3e-14 * (1 + np.random.default_rng(0).uniform(size=3000))).tolist()}
+    with pytest.raises(InputError, match=r"mine, Negative electrode, 'Diffusivity \[m2.s-1\]': a table of 3000 points"):
+        _ = Cell("mine", public(lgm50, put(NEGATIVE, "Diffusivity [m2.s-1]", table))).electrochemistry

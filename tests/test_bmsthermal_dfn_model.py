@@ -210,7 +210,7 @@ def test_a_profile_brings_its_ambient(lgm50):
 @pytest.mark.parametrize(
     ("steps", "options", "said"),
     [
-        ("discharge 2C for 1800s", {"ambient_K": 253.15}, "the electrolyte ran out of salt"),
+        ("discharge 2C for 1800s", {"ambient_K": 253.15}, "the voltage fell to its lower cut-off of 2.5 V"),
         ("discharge 1C for 9000s", {}, "the voltage fell to its lower cut-off of 2.5 V"),
         ("charge 1C for 600s", {"initial_soc": 1.0}, "the voltage rose to its upper cut-off of 4.2 V"),
         ("discharge 1C for 600s", {"initial_soc": 0.0}, "the voltage fell to its lower cut-off of 2.5 V"),

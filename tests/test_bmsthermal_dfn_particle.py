@@ -11,6 +11,7 @@ from scipy.linalg import eigh, expm
 from scipy.optimize import brentq
 
 from bmsthermal.dfn.particle import ParticleGrid
+from bmsthermal.errors import InputError
 
 EPS = np.finfo(float).eps
 #: tan(l) = l, one root before each (n + 1/2) pi
@@ -116,11 +117,32 @@ def test_inner_means_of_thin_elements(grid):
 
 
 @pytest.mark.parametrize(
-    ("degree", "edges"), [(0, ()), (-1, ()), (3, (0.0,)), (3, (1.0,)), (3, (0.6, 0.5)), (3, (0.5, 0.5)), (3, (-0.1,))]
+    "edges",
+    [(0.0,), (1.0,), (0.6, 0.5), (0.5, 0.5), (-0.1,), 0.5, (float("nan"),), (0.5, float("nan")), ("0.5",), "", None],
 )
-def test_what_is_no_grid(degree, edges):
-    with pytest.raises(ValueError, match=r"need degree >= 1 and 0 < edges < 1, rising"):
-        ParticleGrid(degree, edges)
+def test_edges_rise_between_the_ends(edges):
+    with pytest.raises(InputError, match=r"^edges=.*, expected numbers in a tuple that rise, between 0 and 1$"):
+        ParticleGrid(3, edges)
+
+
+@pytest.mark.parametrize("degree", [0, -1, 2.5, 3.0, "a", None, True, float("nan"), 61])
+def test_a_degree_is_a_whole_number(degree):
+    with pytest.raises(InputError, match=r"^degree=.*, expected a whole number from 1 to 60$"):
+        ParticleGrid(degree)
+
+
+@pytest.mark.parametrize("shells", [0, -1, 2.5, "3", None, float("nan"), 500])
+def test_shells_are_a_whole_number(shells):
+    with pytest.raises(InputError, match=r"^shells=.*, expected a whole number from 1 to 499$"):
+        ParticleGrid.uniform(shells)
+
+
+def test_a_grid_may_be_large_but_not_endless():
+    assert ParticleGrid.uniform(499).count == 500
+    assert abs(ParticleGrid(60).weight.sum() - 1 / 3) < 1e-12 and (ParticleGrid(60).weight > 0).all()
+    assert ParticleGrid(np.int64(3), [0.5]) == ParticleGrid(3, (0.5,))
+    with pytest.raises(InputError, match="degree=50 with 9 edges has 501 nodes, expected at most 500"):
+        ParticleGrid(50, tuple(np.arange(1, 10) / 10))
 
 
 @pytest.mark.parametrize("shells", [1, 2, 7])

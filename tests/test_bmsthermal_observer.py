@@ -319,6 +319,10 @@ def test_soc_from_rest_or_a_note(observer, drive):
     low = Run(run.time_s[:50], np.zeros(50), volts - 0.4, run.ambient_K[:50], {"surface": run.ambient_K[:50]})
     assert "from the rest voltage of 2.910 V" in observer.run(low).notes[0]
     assert observer.run(low, initial_soc=0.4).notes == ()
+    loaded = Run(run.time_s[:50], np.full(50, 0.2), volts - 0.4, run.ambient_K[:50], {"surface": run.ambient_K[:50]})
+    said = observer.run(loaded).notes[0]
+    assert said.endswith("from 2.910 V under 0.2 A less the drop of the DC resistance")
+    assert "rest voltage" not in said
 
 
 # points and files

@@ -113,10 +113,19 @@ def test_a_step_reads_what_it_says(value, duration, limit, verb, unit):
 def test_a_step_that_cannot_be():
     for wrong in (
         {"value": math.nan}, {"value": math.inf}, {"duration_s": 0.0}, {"duration_s": math.nan}, {"until_V": math.nan},
-        {"until_A": -1.0}, {"until_K": math.inf},
+        {"until_A": -1.0}, {"until_K": math.inf}, {"value": "a"}, {"value": None}, {"value": True}, {"value": 10**400},
+        {"duration_s": -1.0}, {"duration_s": "1"}, {"duration_s": None}, {"duration_s": -math.inf},
+        {"until_V": "3"}, {"until_A": [1]}, {"until_K": 0}, {"until_V": True},
     ):  # fmt: skip
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match=f"^current step with {next(iter(wrong))}=.*, expected"):
             Step("current", **wrong)
+    for control in ("foo", None, 5, ["current"]):
+        with pytest.raises(InputError, match=r"^control=.*, expected one of current, power, voltage, profile"):
+            Step(control)
+    for duration in (0, -1.0, math.nan, "1"):
+        with pytest.raises(InputError, match=r"duration_s=.*, expected a number of seconds above 0"):
+            rest(duration)
+    assert Step("current", np.float32(1.0), np.int64(3)).duration_s == 3 and rest(math.inf).duration_s == math.inf
     with pytest.raises(InputError, match="run for a profile"):
         Step("profile")
     with pytest.raises(InputError, match="positive voltage"):
@@ -138,8 +147,29 @@ def test_a_profile_scales_the_current_and_wants_all_of_it():
         profile(drive([1.0, np.nan]))
     with pytest.raises(InputError, match="row 1"):
         profile(drive([1e300, 0.0]), 1e300)
-    with pytest.raises(InputError, match="scale"):
-        profile(drive([1.0, 1.0]), math.nan)
+    for scale in (math.nan, "2", None):
+        with pytest.raises(InputError, match="scale"):
+            profile(drive([1.0, 1.0]), scale)
+    for wrong in ([1.0, 2.0], "us06"):
+        for make in (profile, lambda run: Step("profile", run=run)):
+            with pytest.raises(InputError, match=f"a {type(wrong).__name__} as profile, expected a run"):
+                make(wrong)
+    with pytest.raises(InputError, match=r"drive: no current in row 2 \(1 s\)"):
+        Step("profile", run=drive([1.0, np.nan]))
+    with pytest.raises(InputError, match=r"drive: a current of -inf A in row 3 \(2 s\)"):
+        Step("profile", run=drive([1.0, 1.0, -np.inf]))
+
+
+@pytest.mark.parametrize("text", [None, 5, b"rest 1h", ["rest 1h"]])
+def test_a_protocol_is_a_text(text):
+    with pytest.raises(InputError, match=f"a {type(text).__name__} as protocol, expected a text: 'discharge 1C"):
+        parse_steps(text, 5.0)
+
+
+@pytest.mark.parametrize("capacity", [None, "5", 0.0, -1.0, math.nan, math.inf])
+def test_a_multiple_of_the_capacity_needs_one(capacity):
+    with pytest.raises(InputError, match=r"capacity_Ah=.*, expected a positive number"):
+        parse_steps("discharge 1C for 1s", capacity)
 
 
 def test_a_schedule_is_scaled_to_the_cell():

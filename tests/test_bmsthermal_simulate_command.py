@@ -1,5 +1,6 @@
 """``bmsthermal simulate`` and ``stability`` as a person types them."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from bmsthermal import InputError, read_measured
+from bmsthermal import Cell, InputError, load_cell, read_measured
 from bmsthermal.cli import main
 from bmsthermal.console import ranged
 
@@ -191,6 +192,9 @@ def test_a_sign_that_is_wrong_gets_a_hint(run, tmp_path):
         (("--c-rate", 1, "--couplings", ""), "--couplings"),
         (("--c-rate", 1, "--reactions", "magic"), "magic"),
         (("--c-rate", 1, "--heat", "magic"), "three-term"),
+        (("--c-rate", 1, "--refine", 0), "--refine: 0, expected 1 to 8"),
+        (("--c-rate", 1, "--refine", 9), "--refine: 9, expected 1 to 8"),
+        (("--c-rate", 1, "--refine", 2, "--heat", "measured"), "--refine with --heat measured, expected the full"),
         (("--c-rate", 1, "--fields"), "--fields without -o"),
         (("--c-rate", 1, "--current-scale", 2), "them with --profile"),
         (("--power-W", 5, "--heat", "measured"), "a profile or a constant current"),
@@ -228,6 +232,101 @@ def test_a_run_that_ends_where_it_begins_is_a_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def changed(tmp_path, name, thermal=(), around=()):
+    """A copy of a cell file without, or with other, ``User-defined`` and ``Thermal environment`` keys."""
+    document = copy.deepcopy(dict(load_cell(name).document))
+    for place, changes in (
+        (document["Parameterisation"]["User-defined"], thermal),
+        (document["State"]["Thermal environment"], around),
+    ):
+        for key, value in dict(changes).items():
+            if value is None:
+                place.pop(key, None)
+            else:
+                place[key] = value
+    Cell("mine", document).save(tmp_path / "mine.json")
+    return "mine.json"
+
+
+COOLING = "Heat transfer coefficient [W.m-2.K-1]"
+NO_H = "note: no heat-transfer coefficient in the file: 10 W/m2K; --h sets another"
+NO_ELECTRODES = "note: no electrodes: heat from current and voltage"
+X_FOR_SORET = "note: thermal x, which soret and dufour need"
+TWO_CURVES = "note: the electrodes and the open-circuit table of this file are two measurements: up to 0."
+ENDS = "note: bottom and top are cooled as the side is"
+
+
+@pytest.mark.parametrize(
+    ("cell", "words", "notes"),
+    [
+        ("lgm50_21700", (), ()),
+        ({COOLING: None}, (), (NO_H,)),
+        ({COOLING: None}, ("--h", 5), ()),
+        ({COOLING: None}, ("--thermal", "isothermal"), ()),
+        ({COOLING: 12.0}, ("--thermal", "r-z"), ()),
+        ("lgm50_21700", ("--thermal", "r-z"), (ENDS,)),
+        ("lgm50_21700", ("--thermal", "r-z", "--h", 5), ()),
+        ("lgm50_21700", ("--couplings", "soret"), (X_FOR_SORET,)),
+        ("lgm50_21700", ("--couplings", "soret", "--thermal", "x"), ()),
+        ("lgm50_21700", ("--couplings", "stress"), ()),
+        ("lfp_32113", (), (NO_ELECTRODES,)),
+        ("lfp_32113", ("--heat", "measured"), ()),
+        ("a123_26650", ("--csv", "run.csv"), (TWO_CURVES,)),
+        ("a123_26650", (), ()),
+        ("a123_26650", ("--csv", "run.csv", "--heat", "measured"), ()),
+        ("lgm50_21700", ("--csv", "run.csv"), ()),
+    ],
+)
+def test_notes_say_what_was_taken_for_granted_and_nothing_else(run, tmp_path, cell, words, notes):
+    name = cell if isinstance(cell, str) else changed(tmp_path, "lgm50_21700", cell)
+    code, out, err = run("simulate", name, "--c-rate", 1, "--initial-soc", 0.5, "--duration-s", 10, *words)
+    assert code == 0, err
+    out = " ".join(out.split())
+    for note in (NO_H, NO_ELECTRODES, X_FOR_SORET, TWO_CURVES, ENDS):
+        assert (note in out) == (note in notes), note
+    assert out.count("note: ") == len(notes)
+
+
+def test_a_heat_transfer_coefficient_of_the_state_counts(run, tmp_path):
+    name = changed(tmp_path, "lgm50_21700", {COOLING: None}, {COOLING: 7.0})
+    code, out, err = run("simulate", name, "--c-rate", 1, "--duration-s", 10)
+    assert code == 0, err
+    assert "note: " not in out
+
+
+def test_refined_meshes_agree(run, tmp_path):
+    volts = []
+    for n in (1, 2):
+        words = ("--thermal", "lumped", "--refine", n, "-o", f"{n}.npz")
+        code, out, err = run("simulate", "lgm50_21700", "--c-rate", 1, *SHORT, *words)
+        assert code == 0, err
+        with np.load(tmp_path / f"{n}.npz", allow_pickle=False) as kept:
+            volts.append(kept["voltage_V"][-1])
+            assert json.loads(str(kept["settings"]))["refine"] == str(n)
+        volts.append(int(out.split(" unknowns")[0].split()[-1]))
+    assert volts[3] > 3 * volts[1]
+    assert 1e-9 < abs(volts[2] - volts[0]) < 2e-3
+
+
+def test_the_help_says_what_a_person_has_to_know(run):
+    words = " ".join(run("simulate", "--help")[1].replace("│", " ").split()).replace("- ", "-")
+    for said in ("consistent only together", "stress-diffusivity", "radial in a cylinder", "potential 1 V", "10 K",
+                 "times N, to see what the mesh costs"):  # fmt: skip
+        assert said in words
+
+
+def test_stability_writes_its_map(run, tmp_path):
+    for name in ("a", "b"):
+        code, out, err = run("stability", "lgm50_21700", "-o", f"{name}.npz")
+        assert code == 0, err
+        assert f"wrote {name}.npz" in out
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as kept:
+        assert kept["steady_degC"].shape == (len(kept["h_W_m2K"]), len(kept["ambient_degC"]))
+        assert kept["h_W_m2K"][[0, -1]] == pytest.approx([1.0, 100.0])
+        assert kept["ambient_degC"][[0, -1]] == pytest.approx([20.0, 80.0])
+
+
 def test_stability_says_where_the_limit_is(run, tmp_path):
     code, out, err = run("stability", "lgm50_21700", "--control", "voltage", "--h", "1:100", "--ambient-degC", "20:80",
                          "--plot", "map.png")  # fmt: skip
@@ -256,6 +355,7 @@ def test_stability_without_a_limit_says_why_and_draws_nothing(run, tmp_path):
         (("--soc", 2), "0 to 1"),
         (("--reactions", "magic"), "magic"),
         (("--plot", "map.xyz"), ".png or .svg or .pdf"),
+        (("-o", "map.csv"), "expected .npz"),
     ],
 )
 def test_nonsense_about_stability(run, words, said):

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from bmsthermal import Cell, CoupledModel, InputError, InputWarning, Simulation, load_cell, read_measured
-from bmsthermal.simulated import archive, columns, draw, layer_share, open_circuit_J, rows, total
+from bmsthermal.dfn.integrate import State
+from bmsthermal.dfn.linearise import check_state
+from bmsthermal.dfn.mesh import Mesh
+from bmsthermal.dfn.particle import ParticleGrid
+from bmsthermal.simulated import archive, columns, draw, layer_charge, layer_share, open_circuit_J, parts_J, rows, total
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +127,25 @@ def test_layers_start_alike_and_the_warm_ones_take_more(layered):
     assert np.isnan(layer_share(idle)).all()
 
 
+def test_charge_of_layers_goes_on_where_no_current_flows():
+    current = np.array([[1.0, 3.0], [1.2, 2.8], [0.0, 0.0], [0.1, -0.1], [-1.0, -3.0]])
+    run = made([0, 1, 2, 3, 4], current.sum(axis=1), layer_current_A=current)
+    charge = layer_charge(run)
+    assert np.isfinite(charge).all()
+    np.testing.assert_allclose(charge[0], 1.0)
+    np.testing.assert_allclose(charge @ [0.25, 0.75], 1.0)  # weighed by area
+    np.testing.assert_allclose(charge[1, 0], 1.1)
+    np.testing.assert_allclose(charge[-1, 0], 4 * (1.1 + 0.6 + 0.05 + 0.55) / (4.0 + 2.0 + 0.1 + 2.1))
+    idle = dataclasses.replace(run, current_A=np.full(5, 1e-18), layer_current_A=1e-18 * current)
+    np.testing.assert_array_equal(layer_charge(idle), np.ones((5, 2)))
+
+
+def test_layers_in_a_run_differ_by_charge_as_by_current(layered):
+    charge, share = layer_charge(layered), layer_share(layered)
+    assert 1.0 < charge[-1, 0] < share[:, 0].max()
+    assert share[:, -1].min() < charge[-1, -1] < 1.0
+
+
 def test_same_run_same_bytes_and_the_files_hold_it(layered, tmp_path):
     for name in ("a", "b"):
         layered.save(tmp_path / f"{name}.npz")
@@ -157,18 +180,123 @@ def test_a_measured_heat_run_is_written_too(tmp_path, us06):
 def test_the_picture_shows_what_the_run_has(layered, relaxed, tmp_path):
     drawn = draw(layered, None)
     assert [axes.get_ylabel().split("\n")[0] for axes in drawn.axes] == [
-        "temperature", "voltage", "heat", "layer current", "current",
+        "temperature", "voltage", "heat", "layer charge", "current",
     ]  # fmt: skip
     assert len(drawn.axes[0].get_legend_handles_labels()[1]) == 4
     drawn = draw(relaxed, None)
     assert len(drawn.axes) == 4
     assert drawn.axes[-1].get_xlabel() == "time, hours"
     assert "from core to surface" in drawn.axes[0].get_legend_handles_labels()[1][0]
-    with pytest.raises(InputError, match="cannot draw"):
+    with pytest.raises(InputError, match=r"expected \.png or \.svg or \.pdf"):
         relaxed.plot(tmp_path / "run.xyz")
 
 
+def test_nothing_is_drawn_flat_and_has_no_share(cell):
+    model = CoupledModel(cell, thermal="radial", layers=2, nodes=6)
+    rest = model.simulate("rest 10min", initial_soc=0.9, start_K=313.15, step_s=60.0)
+    said = rows(rest, cell)
+    named = dict(said)
+    for row in ("  still to relax", "heat neither stored nor gone", "  mixing", "open circuit, I (U - T dU/dT - V)",
+                "current density of layers over mean"):  # fmt: skip
+        assert row not in named
+    assert "nan" not in str(said)
+    assert "-0.0" not in str(said)
+    assert named["energy taken out"] == "0.0000 W.h"
+    _, volts, heat, charge, current = draw(rest, None).axes
+    for axes in (heat, current):
+        assert not np.any(axes.get_lines()[0].get_ydata())
+    assert current.get_ylim() == (-5.0, 5.0)
+    assert np.ptp(volts.get_ylim()) > 0.0099
+    assert np.ptp(charge.get_ylim()) > 1e-3
+    told = dataclasses.replace(rest, settings=rest.settings | {"capacity_Ah": "5"}, cooling_W=0 * rest.cooling_W)
+    assert draw(told, None).axes[-1].get_ylim() == (-5.0, 5.0)
+    assert draw(told, None).axes[2].get_ylim() == (-0.5, 0.5)
+
+
+def test_a_runaway_is_drawn_over_decades_and_sums_up(cell, layered):
+    model = CoupledModel(cell, thermal="lumped", reactions="all")
+    fire = model.simulate("rest 40min", initial_soc=0.9, start_K=400.0, ambient_K=460.0, step_s=20.0)
+    assert fire.core_K.max() > 600.0
+    heat = draw(fire, None).axes[2]
+    assert heat.get_yscale() == "symlog"
+    assert heat.get_ylim()[1] > fire.heat_W.max()
+    assert draw(layered, None).axes[2].get_yscale() == "linear"
+    # the peak is over between two rows: trapezes miss it, the solver's total does not
+    assert abs(total(fire, fire.heat_W) / fire.totals["heat_J"] - 1) > 0.01
+    assert sum(parts_J(fire).values()) == pytest.approx(fire.totals["heat_J"], rel=1e-12)
+    assert dict(rows(fire, cell))["  decomposition"].endswith(" 100.0 %")
+    assert "  still to relax" not in dict(rows(fire, cell))
+
+
+def test_legends_stand_above_what_they_explain(layered):
+    drawn = draw(layered, None)
+    drawn.draw_without_rendering()
+    titled = drawn.get_suptitle()
+    assert titled.startswith("lgm50_21700, discharge 10 A for 600 s")
+    legends = [axes.get_legend() for axes in drawn.axes]
+    assert [legend is not None for legend in legends] == [True, False, True, True, False]
+    boxes = [axes.get_window_extent() for axes in drawn.axes]
+    for legend in filter(None, legends):
+        extent = legend.get_window_extent()
+        assert not any(extent.overlaps(box) for box in boxes)
+        assert extent.x1 < drawn.bbox.x1
+
+
 def test_a_place_that_cannot_be_written(layered, tmp_path):
-    for write in (layered.save, layered.to_csv, layered.plot):
+    for write, ending in ((layered.save, "npz"), (layered.to_csv, "csv"), (layered.plot, "png")):
         with pytest.raises(InputError, match="cannot be written"):
-            write(tmp_path / "absent" / "run.png")
+            write(tmp_path / "absent" / f"run.{ending}")
+        with pytest.raises(InputError, match=r"ends in '\.xyz'"):
+            write(tmp_path / "run.xyz")
+
+
+def test_what_is_no_path_is_refused(layered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for write, ending in ((layered.save, "npz"), (layered.to_csv, "csv"), (layered.plot, "png")):
+        with pytest.raises(InputError, match=rf"run: has no ending, expected .*\.{ending}"):
+            write("run")
+        for wrong in (5, b"run", f"a\0b.{ending}", *([None] if ending != "png" else [])):
+            with pytest.raises(InputError, match=rf"cannot write to .*, expected the path of a file .*\.{ending}"):
+                write(wrong)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("time_s", ["a", None, True, float("nan"), float("inf"), 10**400, [0.0]])
+def test_a_time_is_a_number(layered, time_s):
+    with pytest.raises(InputError, match=r"time_s=.*, expected a number of seconds"):
+        layered.at(time_s)
+
+
+def test_a_time_lies_within_the_run(layered):
+    assert layered.at(np.int64(30)).time_s == layered.at(31.0).time_s == 30.0
+    with pytest.raises(InputError, match="601 s lies outside the run, expected 0 to 600 s"):
+        layered.at(601)
+
+
+def test_a_state_is_held_against_its_model(cell):
+    model = CoupledModel(cell, thermal="lumped", mesh=Mesh(3, 2, 3, ParticleGrid(3), ParticleGrid(3)))
+    run = model.simulate("discharge 1C for 60s", initial_soc=0.9, step_s=30.0)
+    good, places = run.end, model.equations.places
+    check_state(model.equations, good)
+
+    def changed(block, value):
+        y = good.y.copy()
+        y[places[block][:1]] = value
+        return State(good.time_s, y, good.u)
+
+    for state, said in (
+        (changed("V", np.nan), "whose unknowns are not all numbers: nan in place"),
+        (changed("x_negative", np.inf), "whose unknowns are not all numbers: inf in place"),
+        (changed("x_negative", 1.2), "stoichiometry of the negative electrode of 1.2, expected 0 to 1"),
+        (changed("x_positive", -0.3), "stoichiometry of the positive electrode of -0.3, expected 0 to 1"),
+        (changed("T", 25.0), "temperature of 25, expected 150 to 1500"),
+        (State(0.0, good.y[::-1], good.u), "expected 0 to 1"),  # another order: another model of the same size
+        (State(0.0, good.y[1:], good.u), f"a state of {len(good.y) - 1} unknowns"),
+        (State(0.0, good.y, good.u[1:]), f"a state of {len(good.u) - 1} inputs"),
+        (State(0.0, good.y, np.full_like(good.u, np.nan)), "whose inputs are not all numbers"),
+        (State(0.0, good.y.tolist(), good.u), "are no array of numbers"),
+        (None, "a NoneType, expected a state of this model"),
+    ):
+        with pytest.raises(InputError) as told:
+            check_state(model.equations, state)
+        assert said in str(told.value)

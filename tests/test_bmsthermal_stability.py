@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -322,6 +323,57 @@ def test_picture(held, tmp_path, kind):
     assert "W/m2K" in axes.get_xlabel()
     assert "degC" in axes.get_ylabel()
     assert "SOC 0.5" in axes.get_title(loc="left")
+
+
+def labels(drawn):
+    return drawn.axes[0].get_legend_handles_labels()[1]
+
+
+def test_picture_says_the_least_cooling_at_the_files_own_ambient(held):
+    label = f"at 25 degC: at least {held.curve.least_h_W_m2K(298.15):.3g} W/m2K"
+    axes = held.plot().axes[0]
+    marked = {line.get_label(): line for line in axes.get_lines()}[label]
+    h, ambient = (float(np.asarray(values).item()) for values in marked.get_data())
+    assert held.curve.limit_K(h) - 273.15 == pytest.approx(ambient, abs=1e-3)
+
+
+def test_picture_says_that_it_settles_outside_of_what_is_searched():
+    """A cell that heats at first and then settles, past the end of its curve, has no limit at such a cooling."""
+    T = np.arange(250.0, 451.0)
+    curve = HeatCurve(T, 0.02 * (T - 150.0), np.full_like(T, 0.02), 0.01, 60.0)
+    h, ambient = np.geomspace(1.0, 100.0, 20), np.linspace(293.15, 353.15, 20)
+    steady = np.array([curve.steady_K(value, ambient) for value in h])
+    limit = np.array([curve.limit_K(value) for value in h])
+    made = Stability("made", "current", "1 A held", 0.5, (), curve, h, ambient, limit, steady, steady, (10.0, 298.15))
+    assert "settles above 177 degC (outside what is searched)" in labels(made.plot())
+    cooled = HeatCurve(T, 0.02 * (T - 300.0), np.full_like(T, 0.02), 0.01, 60.0)
+    ambient = np.linspace(255.0, 353.15, 20)
+    steady = np.array([cooled.steady_K(value, ambient) for value in h])
+    made = Stability("made", "current", "1 A held", 0.5, (), cooled, h, ambient, limit, steady, steady, (10.0, 298.15))
+    assert "settles below -23 or above 177 degC (outside what is searched)" in labels(made.plot())
+
+
+def test_the_file_holds_the_map_and_is_the_same_every_time(held, tmp_path):
+    for name in ("a.npz", "b.npz"):
+        held.save(tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as kept:
+        assert kept.files == ["h_W_m2K", "ambient_degC", "limit_degC", "steady_degC", "eigenvalue_1_s", "settings"]
+        np.testing.assert_array_equal(kept["h_W_m2K"], held.h_W_m2K)
+        for name, T in (("ambient", held.ambient_K), ("limit", held.limit_K), ("steady", held.steady_K)):
+            np.testing.assert_allclose(kept[f"{name}_degC"], T - 273.15, atol=1e-8)
+        np.testing.assert_array_equal(kept["eigenvalue_1_s"], held.eigenvalue_1_s)
+        said = json.loads(str(kept["settings"]))
+    assert (said["cell"], said["control"], said["soc"], said["reactions"]) == ("lgm50_21700", "voltage", "0.5", "none")
+    assert (float(said["own_h_W_m2K"]), float(said["own_ambient_degC"])) == (10.0, 25.0)
+    assert float(said["least_h_at_own_ambient_W_m2K"]) == pytest.approx(held.curve.least_h_W_m2K(298.15))
+
+
+def test_without_a_limit_on_the_map_the_least_cooling_is_said_if_there_is_one(cell):
+    strong = stability(cell, control="voltage", h_W_m2K=(300, 1000), points=10)
+    assert not strong.has_limit
+    assert f"25.0 degC needs at least {strong.curve.least_h_W_m2K(298.15):.3g} W/m2K" in strong.verdict()
+    assert "needs at least" not in stability(cell, points=10).verdict()
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,7 @@ def _simulation(
             "cell": model.cell.name, "digest": model.cell.digest, "heat": str(model.heat),
             "thermal": eq.resolution, "layers": str(eq.layers), "couplings": ",".join(eq.couplings) or "none",
             "reactions": model.reactions, "steps": "; ".join(map(str, steps)), "initial_soc": f"{soc:g}",
+            "capacity_Ah": f"{eq.parameters.nominal_Ah:g}",
             "start_degC": f"{temperature[0, 1] - ZERO_DEGC_K:.6g}",
         },
     )  # fmt: skip

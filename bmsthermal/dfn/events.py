@@ -12,8 +12,9 @@ from bmsthermal.dfn.equations import Equations
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.protocol import Step
 
-#: How near to empty or full a particle surface, and how near to empty the electrolyte, a run may come.
-STOICHIOMETRY, SALT = 1e-4, 1e-3
+#: How near to empty or full a particle surface, and how near to empty the electrolyte, a run may come: salt that
+#: reacts away by its own square root fades, it does not end.
+STOICHIOMETRY, SALT = 1e-9, 1e-20
 #: Current of a cell at rest, but for rounding.
 NOTHING_A = 1e-9
 #: Distance to a limit that is not asked for.

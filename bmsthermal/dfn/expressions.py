@@ -19,10 +19,18 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def expression(curve: Curve, x: Any) -> Any:
-    """Value of `curve` at the symbol `x`: the same numbers as ``curve(x)``."""
+    """Value of `curve` at the symbol `x`: the same numbers as ``curve(x)``.
+
+    Each point of a table is a term; a long one is thinned, see `Curve.thinned`.
+
+    Raises
+    ------
+    InputError
+        If a table needs too many points.
+    """
     source = curve.source
     if isinstance(source, Mapping):
-        points, values = np.asarray(source["x"], float), np.asarray(source["y"], float)
+        points, values = curve.thinned
         slopes = np.diff(values) / np.diff(points)
         inside = ca.fmin(ca.fmax(x, points[0]), points[-1])
         bends = zip(points[1:-1], np.diff(slopes), strict=True)

@@ -16,7 +16,7 @@ from bmsthermal.dfn.electrodes import Electrode
 from bmsthermal.dfn.expressions import FARADAY, GAS, arrhenius, expression
 
 #: What a concentration is kept above inside a power while Newton looks for the answer.
-TINY = 1e-10
+TINY = 1e-24
 
 
 def exchange_current(electrode: Electrode, x: Any, salt: Any, T_K: Any, reference_K: float) -> Any:

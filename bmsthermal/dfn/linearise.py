@@ -12,10 +12,19 @@ import numpy as np
 from scipy.sparse.linalg import splu
 
 from bmsthermal.dfn.equations import INTEGRALS, Equations
-from bmsthermal.dfn.inputs import CONTROL, COOLANT
+from bmsthermal.dfn.inputs import CONTROL, COOLANT, names
 from bmsthermal.dfn.integrate import State
 from bmsthermal.errors import InputError
 from rom import StateSpace
+
+#: What unknowns of a state can be, by block: another model of the same size has others in their places.
+#: A solved stoichiometry may lie beyond its bounds by the error of the solver.
+PLAUSIBLE = {
+    "x_negative": ("stoichiometry of the negative electrode", -0.01, 1.01),
+    "x_positive": ("stoichiometry of the positive electrode", -0.01, 1.01),
+    "T": ("temperature", 150.0, 1500.0),
+    "T_sandwich": ("temperature through the sandwich", 150.0, 1500.0),
+}
 
 
 def check_state(equations: Equations, at: State) -> None:
@@ -24,13 +33,30 @@ def check_state(equations: Equations, at: State) -> None:
     Raises
     ------
     InputError
-        If it is no state, or another model's.
+        If it is no state, holds what is not a number, or is another model's.
     """
-    n = len(equations.system.mass)
+    size, inputs = len(equations.system.mass), len(names(equations.heat.walls))
+    hint = "take run.at(time_s) or run.end of a run of this model"
     if not isinstance(at, State):
         raise InputError(f"a {type(at).__name__}", expected="a state of this model: run.at(time_s) or run.end")
-    if at.y.shape != (n,):
-        raise InputError(f"a state of {at.y.size} unknowns", expected=f"one of this model, with {n}")
+    for name, values, count in (("unknowns", at.y, size), ("inputs", at.u, inputs)):
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+            raise InputError(f"a state whose {name} are no array of numbers", expected=f"{count} numbers", hint=hint)
+        if values.shape != (count,):
+            raise InputError(f"a state of {values.size} {name}", expected=f"one of this model, with {count}")
+        if not np.isfinite(values).all():
+            first = int(np.argmin(np.isfinite(values)))
+            raise InputError(
+                f"a state whose {name} are not all numbers: {values[first]:g} in place {first}",
+                expected="finite numbers", hint=hint,
+            )  # fmt: skip
+    for block, (what, low, high) in PLAUSIBLE.items():
+        values = at.y[equations.places[block]] if block in equations.places else np.empty(0)
+        wrong = values[(values < low) | (values > high)]
+        if wrong.size:
+            raise InputError(
+                f"a state with a {what} of {wrong[0]:.4g}", expected=f"{round(low):g} to {round(high):g}", hint=hint
+            )
 
 
 def linearise(equations: Equations, at: State) -> StateSpace:

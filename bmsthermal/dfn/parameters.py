@@ -32,6 +32,10 @@ OUTSIDE_V, FALLING_V = 0.5, 0.005
 #: Largest plausible ratio between the capacity of a window and the nominal one, and between the two windows.
 CAPACITY_RATIO, WINDOW_RATIO = 3.0, 1.1
 
+#: Where curves should be numbers, as surfaces pass the ends of the window on the way: stoichiometries, and
+#: concentrations over the initial one.
+REACHED, REACHED_SALT = (0.001, 0.999), (0.05, 3.0)
+
 #: What lies between a share and its bounds.
 TINY = 1e-9
 
@@ -69,7 +73,10 @@ class _Section:
         value = self.get(key, default)
         if isinstance(value, Mapping) and value["x"][:1] > value["x"][-1:]:  # BPX leaves the order of a table open
             value = {axis: list(reversed(value[axis])) for axis in ("x", "y")}
-        return Curve(value, self.where(key))
+        made = Curve(value, self.where(key))
+        if isinstance(value, Mapping):
+            _ = made.thinned  # a table that is too long is refused here, not in the middle of a run
+        return made
 
 
 def parameters(cell: Cell) -> Parameters:
@@ -88,14 +95,18 @@ def parameters(cell: Cell) -> Parameters:
     Warns
     -----
     InputWarning
-        If hysteresis is left out, the initial concentration is not given, or
-        pores and particles or the two windows do not fit each other.
+        If hysteresis is left out, the initial concentration is not given, pores
+        and particles or the two windows do not fit each other, or a curve is no
+        number where a run may get to.
     """
     sections = cell.document["Parameterisation"]
+    model = (cell.document.get("Header") or {}).get("Model")
     if absent := [title for title in schema.ELECTROCHEMICAL if not sections.get(title)]:
+        single = f"a single-particle file (Header, 'Model': {model!r}) with " if model == schema.SINGLE else ""
         raise InputError(
-            "no " + ", no ".join(map(repr, absent)), where=f"{cell.name}, Parameterisation",
-            hint="the full model needs the section",
+            f"{single}no " + ", no ".join(map(repr, absent)), where=f"{cell.name}, Parameterisation",
+            expected="a DFN file" if single else "",
+            hint="the full model needs the section" + "s of electrolyte and separator" * bool(single),
         )  # fmt: skip
     own = _Section(cell.name, "User-defined", cell.thermal)
     lumped = _Section(cell.name, "Cell", cell.lumped)
@@ -184,6 +195,11 @@ def _electrolyte(cell: Cell, start: _Section, own: _Section) -> Electrolyte:
     _check_curve(made.diffusivity, concentrations, 1e-16, 1e-7, "in m2/s, as a function of mol/m3")
     _check_curve(made.conductivity, concentrations, 1e-4, 5.0, "in S/m, as a function of mol/m3: divide mS/cm by 10")
     _check_curve(made.thermodynamic_factor, concentrations, 1e-3, 100.0, "as a function of mol/m3")
+    reached = np.linspace(*REACHED_SALT, 201) * rest
+    for curve in (made.diffusivity, made.conductivity):
+        _warn_beyond(curve, reached, "at concentrations that a large current reaches", positive=True)
+    for curve in (made.transference, made.thermodynamic_factor):
+        _warn_beyond(curve, reached, "at concentrations that a large current reaches")
     return made
 
 
@@ -259,6 +275,24 @@ def _check_particles(electrode: Electrode, section: _Section) -> None:
     _check_curve(electrode.potential, window, -1.0, 6.0, "in V, against stoichiometry")
     steep = schema.STEEP_ENTROPY_V_K
     _check_curve(electrode.entropic, window, -steep, steep, "in V/K: divide mV/K by 1000")
+    reached = np.linspace(*REACHED, 999)
+    _warn_beyond(electrode.diffusivity, reached, "where surfaces pass the window", positive=True)
+    for curve in (electrode.potential, electrode.entropic):
+        _warn_beyond(curve, reached, "where surfaces pass the window")
+
+
+def _warn_beyond(curve: Curve, x: Array, why: str, *, positive: bool = False) -> None:
+    """Warn of a curve that ends soon beyond where it is checked: the solver crawls along its edge."""
+    values = curve(x)
+    bad = ~np.isfinite(values) | ((values <= 0) if positive else False)
+    if bad.any():
+        first = int(np.argmax(bad))
+        said = "a positive number" if positive else "a number"
+        warnings.warn(
+            f"{curve.where}: the curve is {values[first]:.4g} at {x[first]:.4g}, {why}, expected {said} from "
+            f"{x[0]:.4g} to {x[-1]:.4g}; a run may stop or crawl there: continue the curve, or give a table",
+            InputWarning, stacklevel=6,
+        )  # fmt: skip
 
 
 def _check_whole(cell: Cell, made: Parameters) -> None:

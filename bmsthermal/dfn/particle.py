@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -24,6 +25,22 @@ from numpy.typing import NDArray
 from scipy.special import eval_jacobi, roots_jacobi
 
 from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+
+#: Highest degree, and most nodes along a radius: beyond them rounding grows, and the answer does not change.
+MOST_DEGREE, MOST_NODES = 60, 500
+
+
+def check_whole(value: Any, name: str, low: int, high: int) -> None:
+    """Hold a number of cells, nodes or times against its range.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number from `low` to `high`.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
+        raise InputError(f"{name}={value!r:.60}", expected=f"a whole number from {low} to {high}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,11 @@ class ParticleGrid:
     edges
         Inner boundaries between elements, increasing, in (0, 1).
 
+    Raises
+    ------
+    InputError
+        If the degree is not a whole number, the edges do not rise within (0, 1), or there are too many nodes.
+
     Examples
     --------
     >>> grid = ParticleGrid(degree=5)
@@ -48,13 +70,29 @@ class ParticleGrid:
     edges: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        bounds = (0.0, *self.edges, 1.0)
-        if self.degree < 1 or any(b <= a for a, b in pairwise(bounds)):
-            raise ValueError(f"degree {self.degree}, edges {self.edges}: need degree >= 1 and 0 < edges < 1, rising")
+        check_whole(self.degree, "degree", 1, MOST_DEGREE)
+        numbers = isinstance(self.edges, tuple | list) and all(
+            isinstance(edge, int | float | np.integer | np.floating) for edge in self.edges
+        )
+        if not numbers or not all(a < b for a, b in pairwise((0.0, *self.edges, 1.0))):  # NaN is neither
+            raise InputError(f"edges={self.edges!r:.60}", expected="numbers in a tuple that rise, between 0 and 1")
+        object.__setattr__(self, "edges", tuple(map(float, self.edges)))
+        if (nodes := self.degree * (len(self.edges) + 1) + 1) > MOST_NODES:
+            raise InputError(
+                f"degree={self.degree} with {len(self.edges)} edges has {nodes} nodes",
+                expected=f"at most {MOST_NODES}", hint="take a lower degree or fewer edges",
+            )  # fmt: skip
 
     @classmethod
     def uniform(cls, shells: int) -> ParticleGrid:
-        """Vertex-centred finite volumes between `shells` equally thick shells."""
+        """Vertex-centred finite volumes between `shells` equally thick shells.
+
+        Raises
+        ------
+        InputError
+            If `shells` is not a whole number, or too many.
+        """
+        check_whole(shells, "shells", 1, MOST_NODES - 1)
         return cls(1, tuple((np.arange(1, shells) / shells).tolist()))
 
     @cached_property
