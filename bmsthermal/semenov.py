@@ -73,7 +73,7 @@ class HeatCurve:
     def _touching(self, cooling_W_K: float) -> Array:
         """Temperatures where heat and cooling rise equally."""
         found = np.asarray(self.slope.solve(cooling_W_K, extrapolate=False))
-        return found[np.isfinite(found)]
+        return np.asarray(found[np.isfinite(found)])
 
     def _fine(self, cooling_W_K: float) -> tuple[Array, Array]:
         """Temperatures with each fold among them, so that no pair of states hides between two, and heats."""

@@ -356,7 +356,7 @@ def _with_layers(cell: Cell, made: Parameters, own: _Section) -> Parameters:
             )  # fmt: skip
         lumped = float(cell.lumped["Specific heat capacity [J.K-1.kg-1]"])
         room = sum(thickness for title, thickness in parts.items() if title not in known)
-        known |= {title: (left / room / lumped, lumped) for title in parts if title not in known}
+        known |= {title: (float(left / room / lumped), lumped) for title in parts if title not in known}
     keys = [key for form in schema.NEEDED.values() for key in form if key.endswith("[W.m-1.K-1]")]
     across = next((float(own.values[key]) for key in keys if key in own.values), SANDWICH_CONDUCTIVITY_W_mK)
     layers = [

@@ -180,9 +180,9 @@ def _with_direction(events: Any, count: int) -> Any:
 def _bound(function: Any, y: Array, u: Array, out: Array) -> Callable[[], None]:
     """Function bound to its arguments and its result in place."""
     buffer, trigger = function.buffer()
-    buffer.set_arg(0, memoryview(y))
-    buffer.set_arg(1, memoryview(u))
-    buffer.set_res(0, memoryview(out))
+    buffer.set_arg(0, y.data)
+    buffer.set_arg(1, u.data)
+    buffer.set_res(0, out.data)
 
     def call(keep: Any = buffer) -> None:  # the buffer must live as long as its trigger
         trigger()
