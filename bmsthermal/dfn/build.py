@@ -119,13 +119,14 @@ def simulate(
     limit_K = None if hottest_K == np.inf else hottest_K
     for name, value in (("start_K", start_K), ("ambient_K", ambient_K), ("hottest_K", limit_K)):
         _check_kelvin(name, value, model.cell.name)
-    for step in steps:
-        for row, value in enumerate(step.run.ambient_K if step.run is not None else ()):
-            if not np.isnan(value):
-                _check_kelvin(f"ambient_K in row {row + 1}", float(value), str(step))
+    for run in (step.run for step in steps if step.run is not None):
+        beyond = ~np.isnan(run.ambient_K) & ~((run.ambient_K >= KELVIN[0]) & (run.ambient_K <= KELVIN[1]))
+        if beyond.any():
+            row = int(beyond.argmax())
+            _check_kelvin(f"ambient_K in row {row + 1}", float(run.ambient_K[row]), f"profile {run.name}")
     around = p.ambient_K if ambient_K is None else ambient_K
-    run = steps[0].run
-    first = around if run is None or np.isnan(run.ambient_K[0]) else float(run.ambient_K[0])
+    drive = steps[0].run
+    first = around if drive is None or np.isnan(drive.ambient_K[0]) else float(drive.ambient_K[0])
     soc = next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None)
     soc = soc if start is not None else check_soc(soc)
     begin = first if start_K is None else start_K
