@@ -193,7 +193,6 @@ def simulate(
             raise InputError("--fields or --hottest-degC with --heat measured", expected="the full model")
         run = simulating.measured(model, drive, initial_soc, start_K, ambient_K, output_step_s)
     else:
-        simulating.check_rows(model, drive, output_step_s)
         driven = drive.steps if drive.run is None else simulating.profile_step(drive.run, ambient_K)
         run = model.simulate(
             driven, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, step_s=output_step_s, rtol=rtol,

@@ -183,20 +183,6 @@ def notes(model: CoupledModel, *, default_heat: bool, default_thermal: bool, dat
     return found
 
 
-def check_rows(model: CoupledModel, drive: Drive, output_step_s: float) -> None:
-    """Refuse what would fill the memory with rows."""
-    capacity_C = 3600 * model.cell.capacity_Ah
-    longest = 0.0
-    for step in drive.steps:
-        slowest = abs(step.value) / (model.equations.parameters.lower_voltage_V if step.control == "power" else 1.0)
-        limited = 1.5 * capacity_C / slowest if step.control != "voltage" and step.value else math.inf
-        ends = min(step.duration_s, limited)
-        longest += ends if math.isfinite(ends) else 0.0
-    if longest / output_step_s > MOST_ROWS:
-        found = f"{longest / output_step_s:.3g} rows of {output_step_s:g} s"
-        raise InputError(found, expected=f"at most {MOST_ROWS:,}", hint="choose a longer --output-step-s")
-
-
 def measured(
     model: CoupledModel, drive: Drive, initial_soc: float | None, start_K: float | None, ambient_K: float | None,
     step_s: float,

@@ -133,7 +133,7 @@ def simulate(
     longest = total_s(steps)
     count = rows(steps, step_s, eq)
     if count > (MOST_STATES // len(eq.system.mass) if fields else MOST_ROWS):
-        hint = "choose a longer step_s" + (", or do without fields" if fields else "")
+        hint = "choose a longer step_s (--output-step-s)" + (", or do without fields" if fields else "")
         raise InputError(f"{count:.3g} rows of {step_s:g} s", where=model.cell.name, expected="fewer", hint=hint)
     every = 1 if fields else int(np.ceil(count / SNAPSHOTS))
     with timeline("simulate", longest, shown=progress) as report:
