@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from bmsthermal.noise import Noise
     from bmsthermal.observer import Observer
     from bmsthermal.protocol import Step
+    from bmsthermal.reduced.model import ReducedCell
+    from bmsthermal.reduced.range import Range
     from bmsthermal.reduction import ReducedModel
     from bmsthermal.run import Run
     from bmsthermal.simulation import Simulation
 
 __all__ = [
     "Belief", "Cell", "CoupledModel", "Estimate", "InputError", "InputWarning", "Inputs", "Mesh", "Noise",
-    "Observer", "ParticleGrid", "ReducedModel", "Run", "Simulation", "Step", "calibrate", "cells",
+    "Observer", "ParticleGrid", "Range", "ReducedCell",
+    "ReducedModel", "Run", "Simulation", "Step", "calibrate", "cells",
     "load_cell", "load_model", "read_measured",
 ]  # fmt: skip
 
@@ -35,6 +38,7 @@ _HOME = {
     "cells": "cell", "load_cell": "cell", "CoupledModel": "coupled", "load_model": "coupled",
     "InputError": "errors", "InputWarning": "errors", "read_measured": "measured", "Noise": "noise",
     "Observer": "observer", "ReducedModel": "reduction", "Run": "run",
+    "Range": "reduced.range", "ReducedCell": "reduced.model",
     "Simulation": "simulation", "Step": "protocol", "Mesh": "dfn.mesh", "ParticleGrid": "dfn.particle",
 }  # fmt: skip
 

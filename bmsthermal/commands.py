@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
-from bmsthermal import full_commands
+from bmsthermal import full_commands, reduced_commands
 from bmsthermal.console import console, listed, mapped, print_table, steps
+from bmsthermal.errors import InputError
 from bmsthermal.files import PICTURES, check_outputs
+from bmsthermal.reduced.range import Range
 
 Cell = Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")]
 Data = Annotated[Path, typer.Option("--data", help="CSV: time_s, current_A, voltage_V, ambient_degC, surface_degC.")]
@@ -42,19 +44,74 @@ def add(app: typer.Typer) -> None:
 
 def reduce(
     cell: Cell,
-    order: Order = None,
+    core_K: Annotated[
+        float | None,
+        typer.Option("--core-K", help="Wanted error of the core, or 1 % of its rise if more."),
+    ] = None,
+    voltage_mV: Annotated[
+        float | None, typer.Option("--voltage-mV", help="Wanted rms error of the voltage in mV.")
+    ] = None,
+    order: Annotated[
+        int | None,
+        typer.Option(help="States, in place of errors."),
+    ] = None,
     step_s: Step = None,
+    heat: Annotated[
+        Literal["dfn", "measured"] | None,
+        typer.Option(
+            help="What is reduced: the full coupled model (dfn), or conduction alone with heat from current and voltage "
+            "(measured). By default dfn where an error, a range or a page is asked for."
+        ),
+    ] = None,
+    ambient_degC: Annotated[
+        str | None,
+        typer.Option("--ambient-degC", help="Ambients, LOW:HIGH in degC; -10:45 by default."),
+    ] = None,
+    h: Annotated[
+        str | None, typer.Option("--h", help="Cooling that it is for, LOW:HIGH in W/m2K; 10:300 unless told.")
+    ] = None,
+    soc: Annotated[
+        str | None, typer.Option("--soc", help="States of charge that it is for, LOW:HIGH; 0.1:1 unless told.")
+    ] = None,
+    c_rate: Annotated[
+        str | None, typer.Option("--c-rate", help="Constant rates that it is for, LOW:HIGH; 0.5:3 unless told.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes for runs of the full model.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Address of a Dask cluster for them, tcp://HOST:PORT.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder of finished runs; a stopped command goes on.")
+    ] = None,
     method: Annotated[
         str,
         typer.Option(
-            help="Basis: multipoint (exact at several frequencies), pade (at frequency zero), pod (the largest shapes "
-            "of a simulation) or balanced (the states that inputs reach and outputs see)."
+            help="With --heat measured, basis: multipoint (exact at several frequencies), pade (at frequency zero), pod "
+            "(the largest shapes of a simulation) or balanced (the states that inputs reach and outputs see)."
         ),
     ] = "multipoint",
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the reduced model (.npz).")] = None,
     plot: Plot = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write the certificate of a full model as a page (.html).")
+    ] = None,
 ) -> None:
-    """Reduce a cell's full conduction model and print its certificate."""
+    """Reduce a cell's full model, or its conduction alone, and print its certificate."""
+    full = {
+        "--core-K": core_K, "--voltage-mV": voltage_mV, "--ambient-degC": ambient_degC, "--h": h, "--soc": soc,
+        "--c-rate": c_rate, "--workers": workers, "--cluster": cluster, "--cache": cache, "--report": report,
+    }  # fmt: skip
+    given = [option for option, value in full.items() if value is not None]
+    if heat == "dfn" or (heat is None and given):
+        if method != "multipoint":
+            raise InputError(f"--method {method} with the full model", expected="--heat measured")
+        check_outputs((out, [".npz"]), (plot, PICTURES), (report, [".html"]), inputs=[cell])
+        wanted = Range.parse(ambient_degC=ambient_degC, h=h, soc=soc, c_rate=c_rate)
+        reduced_commands.reduce_full(
+            cell, core_K=core_K, voltage_mV=voltage_mV, order=order, wanted=wanted, step_s=step_s, workers=workers,
+            cluster=cluster, cache=cache, out=out, plot=plot, report=report,
+        )  # fmt: skip
+        return
+    if given:
+        raise InputError(f"{given[0]} with --heat measured", expected="--heat dfn")
     from bmsthermal.certificate import certify_cell, draw_certificate, print_certificate
     from bmsthermal.coupled import CoupledModel, load_model
 

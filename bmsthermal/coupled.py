@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bmsthermal.dfn.equations import Equations
     from bmsthermal.dfn.integrate import State
     from bmsthermal.dfn.mesh import Mesh
+    from bmsthermal.reduced.range import Range
 
 #: Most finite volumes, and the tolerances that a solver can keep.
 MOST_NODES, TOLERANCES = 2000, (1e-12, 0.1)
@@ -271,25 +272,68 @@ class CoupledModel:
             raise InputError("linearise with heat='measured'", where=self.cell.name, expected="heat='dfn'")
         return linearise(self.equations, at)
 
-    def reduce(self, order: int = 4, *, step_s: float = 1.0, method: str = "multipoint") -> ReducedModel:
-        """Reduce the conduction to `order` thermal states, driven by measured heat.
+    def reduce(
+        self,
+        order: int | None = None,
+        *,
+        step_s: float = 1.0,
+        method: str = "multipoint",
+        core_K: float | None = None,
+        voltage_V: float | None = None,
+        range: Range | None = None,
+        workers: int | None = None,
+        cluster: str | None = None,
+        cache: Path | None = None,
+        progress: Callable[[float, str], None] | None = None,
+    ) -> Any:
+        """Reduce the model to a few states that a target can step.
 
         Parameters
         ----------
         order
-            Number of states; 4 is within 0.1 K of the full model on drive cycles.
+            Number of states; with measured heat 4 by default, with electrochemistry as few as reach the errors.
         step_s
             Length of the step that the model will run at.
         method
-            ``multipoint`` (Padé about several points), ``pade`` (about zero),
+            With measured heat: ``multipoint`` (Padé about several points), ``pade`` (about zero),
             ``pod`` or ``balanced``: bases of one projection, valid at every ``h``.
+        core_K, voltage_V
+            With electrochemistry: error of the core that is allowed (or 1 % of its rise, if that is more; 0.1 K by
+            default), and rms error of the voltage (5 mV by default).
+        range
+            With electrochemistry: ambients, cooling, charges and rates that it is for, `bmsthermal.Range`.
+        workers, cluster, cache, progress
+            With electrochemistry: of the runs that it is made from and judged by, `bmsthermal.reduced.sweep.sweep`.
+
+        Returns
+        -------
+        ReducedModel or ReducedCell
+            Conduction driven by measured heat; or, with electrochemistry, voltage, heat and temperatures by current.
 
         Raises
         ------
         InputError
-            If the order is larger than the full model or smaller than 1, the
-            method is unknown, or the numbers of the cell cannot be solved with.
+            If the order is larger than the full model or too small, the method is unknown, an option cannot be
+            reduced, or the numbers of the cell cannot be solved with.
         """
+        if self.heat == "measured":
+            given = {"core_K": core_K, "voltage_V": voltage_V, "range": range, "workers": workers, "cluster": cluster}
+            if unused := [name for name, value in given.items() if value is not None]:
+                raise InputError(f"{unused[0]} with heat='measured'", where=self.cell.name, expected="heat='dfn'")
+            return self.reduce_conduction(4 if order is None else order, step_s=step_s, method=method)
+        if method != "multipoint":
+            raise InputError(f"method {method!r} with heat={self.heat!r}", expected="heat='measured'")
+        from bmsthermal.reduced.reduce import reduce
+
+        check_number(step_s, STEP, "step_s")
+        shown = (lambda share, doing: None) if progress is None else progress
+        return reduce(
+            self, core_K=core_K, voltage_V=voltage_V, order=order, wanted=range, step_s=float(step_s), workers=workers,
+            cluster=cluster, cache=cache, progress=shown,
+        )  # fmt: skip
+
+    def reduce_conduction(self, order: int = 4, *, step_s: float = 1.0, method: str = "multipoint") -> ReducedModel:
+        """Reduce the conduction alone to `order` thermal states, driven by measured heat; see `reduce`."""
         if method not in METHODS:
             raise InputError(f"unknown method {method!r}", expected="one of " + ", ".join(METHODS))
         if not isinstance(order, int | np.integer) or isinstance(order, bool) or not 1 <= order <= self.system.order:
@@ -308,6 +352,13 @@ class CoupledModel:
             reduced = ReducedModel(self.cell, modal, basis @ shapes, self.position_m, float(step_s), method)
             reduced.verify()
         return reduced
+
+
+def _load(path: str | Path) -> ReducedModel:
+    """Reduced conduction of a file; of a reduced cell its own."""
+    from bmsthermal.reduced.storing import is_reduced_cell, load
+
+    return load(path).thermal if is_reduced_cell(path) else ReducedModel.load(path)
 
 
 def load_model(
@@ -331,7 +382,7 @@ def load_model(
         If it cannot be opened, or a reduced model is asked for another order or step.
     """
     if str(name).endswith(".npz"):
-        reduced = ReducedModel.load(name)
+        reduced = _load(name)
         if order not in (None, reduced.order) or step_s not in (None, reduced.step_s):
             raise InputError(
                 f"it has {reduced.order} states and a step of {reduced.step_s:g} s",
@@ -342,4 +393,4 @@ def load_model(
     settings = {ORDER: 4, STEP: 1.0} | dict(cell.settings)
     order = settings[ORDER] if order is None else order
     step_s = settings[STEP] if step_s is None else step_s
-    return CoupledModel(cell, heat="measured").reduce(order, step_s=step_s, method=method)
+    return CoupledModel(cell, heat="measured").reduce_conduction(order, step_s=step_s, method=method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,8 +13,14 @@ from bmsthermal.console import console, listed, mapped, print_table, ranged, ste
 from bmsthermal.errors import InputError
 from bmsthermal.files import PICTURES, ZERO_DEGC_K, check_outputs
 
+if TYPE_CHECKING:
+    from bmsthermal.reduced.model import ReducedCell
+    from bmsthermal.simulating import Drive
+
 Control = Literal["current", "voltage", "power"]
-CellName = Annotated[str, typer.Argument(metavar="CELL", help="Shipped name or cell file (BPX JSON).")]
+CellName = Annotated[
+    str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON), or for simulate a reduced .npz.")
+]
 Heat = Annotated[
     Literal["dfn", "three-term", "measured"] | None,
     typer.Option(
@@ -131,8 +137,12 @@ def simulate(
         Path | None, typer.Option("--csv", help="Write the columns as data (.csv) for estimate and calibrate.")
     ] = None,
     plot: Plot = None,
+    compare_full: Annotated[
+        bool,
+        typer.Option("--compare-full", help="Run the full model beside a reduced one; print and draw the difference."),
+    ] = False,
 ) -> None:
-    """Run the full electrochemical-thermal model of a cell; exit code 1 if it ends before it should."""
+    """Run the full coupled model of a cell, or a reduced one; exit code 1 if it ends before it should."""
     from bmsthermal import simulating
     from bmsthermal.cell import load_cell
     from bmsthermal.coupled import CoupledModel
@@ -161,10 +171,21 @@ def simulate(
         raise InputError("--fields without -o", expected="-o FILE.npz", hint="only there is room for fields")
     if profile is None and (current_scale != 1.0 or columns or current_sign != "discharge"):
         raise InputError(f"{control} with --current-scale, --columns or --current-sign", expected="them with --profile")
-    loaded = load_cell(cell)
+    reduced = _reduced(cell, h) if str(cell).endswith(".npz") else None
+    if reduced is None and compare_full:
+        raise InputError("--compare-full", where=cell, expected="a reduced model", hint="bmsthermal reduce makes one")
+    if reduced is not None:
+        fixed = {
+            "--heat": heat, "--thermal": thermal, "--layers": layers != 1, "--couplings": couplings,
+            "--reactions": reactions != "none", "--refine": refine != 1, "--fields": fields, "--margin": margin,
+            "--power-W": power_W, "--voltage-V": voltage_V, "--output-step-s": output_step_s != 1.0,
+        }  # fmt: skip
+        if unused := [name for name, value in fixed.items() if value]:
+            raise InputError(f"{unused[0]} with a reduced model", where=cell, expected="it with a cell")
+    loaded = load_cell(cell) if reduced is None else reduced.cell
     if refine > 1 and (heat == "measured" or (heat is None and not loaded.has_electrodes)):
         raise InputError("--refine with --heat measured", where=loaded.name, expected="the full model")
-    if h is not None:
+    if h is not None and reduced is None:
         loaded = loaded.with_values({"Heat transfer coefficient [W.m-2.K-1]": h})
     if profile is not None:
         drive = simulating.profile(
@@ -174,6 +195,14 @@ def simulate(
         drive = simulating.protocol(loaded, protocol, duration_s)
     else:
         drive = simulating.constant(loaded, control, float(given[control]), duration_s)  # type: ignore[arg-type]
+    if initial_soc is None and drive.initial_soc is not None:
+        initial_soc = drive.initial_soc
+        drive = replace(drive, notes=(*drive.notes, f"initial SOC {initial_soc:g}, for want of --initial-soc"))
+    ambient_K, start_K = (None if t is None else t + ZERO_DEGC_K for t in (ambient_degC, start_degC))
+    hottest_K = math.inf if hottest_degC is None else hottest_degC + ZERO_DEGC_K
+    if reduced is not None:
+        _run_reduced(reduced, drive, initial_soc, start_K, ambient_K, hottest_K, compare_full, (out, csv, plot))
+        return
     model = CoupledModel(
         loaded, heat=heat, thermal=thermal, layers=layers,
         couplings=listed(couplings, "--couplings") if couplings is not None else (), reactions=reactions,
@@ -181,10 +210,6 @@ def simulate(
     )  # fmt: skip
     if margin and (model.heat == "measured" or model.equations.resolution in ("isothermal", "x")):
         raise InputError("--margin", expected="the full model with --thermal lumped, radial, slab or r-z")
-    if initial_soc is None and drive.initial_soc is not None:
-        initial_soc = drive.initial_soc
-        drive = replace(drive, notes=(*drive.notes, f"initial SOC {initial_soc:g}, for want of --initial-soc"))
-    ambient_K, start_K = (None if t is None else t + ZERO_DEGC_K for t in (ambient_degC, start_degC))
     said = simulating.notes(model, default_heat=heat is None, default_thermal=thermal is None, data=csv is not None)
     for note in (*drive.notes, *said):
         console.print(f"note: {note}")
@@ -196,8 +221,7 @@ def simulate(
         driven = drive.steps if drive.run is None else simulating.profile_step(drive.run, ambient_K)
         run = model.simulate(
             driven, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, step_s=output_step_s, rtol=rtol,
-            atol=atol, fields=fields, progress=True,
-            hottest_K=math.inf if hottest_degC is None else hottest_degC + ZERO_DEGC_K,
+            atol=atol, fields=fields, progress=True, hottest_K=hottest_K,
         )  # fmt: skip
     if len(run.time_s) < 2:
         reason = run.stopped or simulating.end(run, drive)[1]
@@ -266,6 +290,49 @@ def stability(
         console.print(f"wrote {out}", soft_wrap=True)
     if plot is not None:
         console.print(f"wrote {plot}" if found_.has_limit else f"{plot} not drawn: the map is empty", soft_wrap=True)
+
+
+def _reduced(path: str, h: float | None) -> ReducedCell:
+    """Reduced coupled model of a file, cooled as asked."""
+    from bmsthermal.reduced.storing import load
+
+    reduced = load(path)
+    return reduced if h is None else reduced.with_h(h)
+
+
+def _run_reduced(
+    reduced: ReducedCell, drive: Drive, initial_soc: float | None, start_K: float | None, ambient_K: float | None,
+    hottest_K: float, compare: bool, outputs: tuple[Path | None, Path | None, Path | None],
+) -> None:  # fmt: skip
+    """Run a reduced model, print what came out, and the difference to the full one if asked."""
+    from bmsthermal import reduced_commands, simulating
+    from bmsthermal.simulated import rows
+
+    for note in (*drive.notes, *reduced_commands.beyond(reduced, drive, ambient_K)):
+        console.print(f"note: {note}")
+    run, full = reduced_commands.simulate(
+        reduced, drive, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, hottest_K=hottest_K,
+        compare=compare,
+    )  # fmt: skip
+    if len(run.time_s) < 2:
+        raise InputError(f"nothing ran: {run.stopped}", where=reduced.cell.name)
+    console.print(reduced)
+    print_table(run.settings["steps"], ("quantity", "value"), [*rows(run, reduced.cell), simulating.end(run, drive)])
+    out, csv, plot = outputs
+
+    def draw(path: Path) -> None:
+        if full is None:
+            run.plot(path)
+        else:
+            title = f"{reduced.cell.name}: {run.settings['steps']}, {reduced.order} states and the full model"
+            reduced_commands.draw_comparison(run, full, path, title)
+
+    if full is not None:
+        reduced_commands.print_comparison(run, full)
+    if failed := simulating.write(((run.save, out), (run.to_csv, csv), (draw, plot))):
+        raise failed[0]
+    if run.stopped:
+        raise SystemExit(f"error: {reduced.cell.name}: ended early, {run.stopped}{simulating.hint(run, drive)}")
 
 
 def _one_of(given: dict[str, float | str | None]) -> str:

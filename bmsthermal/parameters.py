@@ -146,7 +146,7 @@ class Family:
     def __init__(self, cell: Cell, order: int, step_s: float, reference_K: float) -> None:
         full = CoupledModel(cell, heat="measured")
         self.cell, self.reference_K = cell, reference_K
-        self.base = full.reduce(order, step_s=step_s)
+        self.base = full.reduce_conduction(order, step_s=step_s)
         self.conductivity = CONDUCTIVITY[cell.form]
         k, c = float(cell.thermal[self.conductivity]), float(cell.lumped[SPECIFIC_HEAT])
         stiffer = CoupledModel(cell.with_values({self.conductivity: 2 * k}), heat="measured").system

@@ -97,7 +97,7 @@ def demonstrate(folder: Path, cell_name: str, step: Callable[[str], None]) -> De
     step("load the cell, build the full model")
     full = CoupledModel(load_cell(cell_name), heat="measured")
     step("reduce")
-    reduced = full.reduce(order=4)
+    reduced = full.reduce_conduction(order=4)
     reduced.verify()
     step("certify")
     certificate = certify_cell(full, reduced)

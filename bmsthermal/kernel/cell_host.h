@@ -1,0 +1,45 @@
+/* cell_host.h - the reduced cell for a desk: every size in one table, called with flat rows of numbers. */
+#include <stddef.h>
+#include <string.h>
+
+#include "elementary.h"
+#include "cells.h"
+
+#define ROM_U 1
+#define ROM_W 2
+#define ROM_W_MAX 2
+#define CELL_TABLE 513
+#define CELL_PACES 65
+#define CELL_WARM 91
+#define CELL_ROUNDS 2
+
+/* Points of the negative and the positive electrode, and modes of each. */
+#define CELL_PASTE_(negative, positive, modes, name) cell_n##negative##p##positive##m##modes##_##name
+#define CELL_PASTE(negative, positive, modes, name) CELL_PASTE_(negative, positive, modes, name)
+#define ROM_(name) CELL_PASTE(CELL_QN, CELL_QP, CELL_M, name)
+
+#define CELL_M 4
+#include "cell_points.h"
+#define CELL_M 6
+#include "cell_points.h"
+#define CELL_M 8
+#include "cell_points.h"
+
+#define CELL_KERNEL(negative, positive)                                                                      \
+    case 10 * negative + positive:                                                                           \
+        return (modes == 4)   ? &CELL_PASTE(negative, positive, 4, kernel)                                   \
+               : (modes == 6) ? &CELL_PASTE(negative, positive, 6, kernel)                                   \
+               : (modes == 8) ? &CELL_PASTE(negative, positive, 8, kernel)                                   \
+                              : NULL
+
+const cell_kernel_t *CELL_KERNELS(int negative, int positive, int modes)
+{
+    switch (10 * negative + positive) {
+        CELL_KERNEL(1, 1);
+        CELL_KERNEL(2, 2);
+        CELL_KERNEL(3, 2);
+        CELL_KERNEL(4, 3);
+    default:
+        return NULL;
+    }
+}

@@ -1,0 +1,15 @@
+/* cells.h - what the builds of cell_host.h offer to a desk. */
+#ifndef BMSTHERMAL_CELLS_H
+#define BMSTHERMAL_CELLS_H
+
+typedef struct {
+    int model, state, use, out; /* sizes in numbers */
+    void (*rest)(const void *model, void *state, double filling, double temperature_K);
+    void (*run)(const void *model, const void *use, void *state, const void *u, void *out, void *past, long steps);
+} cell_kernel_t;
+
+/* The kernel for so many points of the electrodes and modes of each, or NULL where it was not built. */
+const cell_kernel_t *cell_f64(int negative, int positive, int modes);
+const cell_kernel_t *cell_f32(int negative, int positive, int modes);
+
+#endif

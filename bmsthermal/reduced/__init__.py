@@ -1,0 +1,1 @@
+"""The full coupled model in a handful of states: made off line, measured, stepped in C."""
