@@ -140,9 +140,8 @@ cdef class Kernel:
         ValueError
             If a shape or precision is another, or a number of `u` is not finite or absurd: before any step.
         """
-        cdef const unsigned char[::1] given = memoryview(u).cast("B")
-        cdef unsigned char[::1] found = memoryview(out).cast("B")
-        cdef unsigned char[::1] states
+        cdef const unsigned char[::1] given
+        cdef unsigned char[::1] found, states
         cdef long k = len(u)
         cdef long bad
         cdef void *kept = NULL
@@ -150,10 +149,11 @@ cdef class Kernel:
         for name, array in (("u", u), ("out", out), ("past", past)):
             if array is not None and memoryview(array).format != wanted:
                 raise ValueError(f"{name} must be of the kernel's precision, {self.width} bytes a number")
+        if k == 0:  # nothing has no bytes to look at
+            return True
+        given, found = memoryview(u).cast("B"), memoryview(out).cast("B")
         if given.shape[0] != k * 3 * self.width or found.shape[0] != k * self.out_size * self.width:
             raise ValueError(f"u must be ({k}, 3) and out ({k}, {self.out_size}) of {self.width} bytes each")
-        if k == 0:
-            return True
         if past is not None:
             states = memoryview(past).cast("B")
             if states.shape[0] != k * self.state_size * self.width:

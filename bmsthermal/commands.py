@@ -59,8 +59,8 @@ def reduce(
     heat: Annotated[
         Literal["dfn", "measured"] | None,
         typer.Option(
-            help="What is reduced: the full coupled model (dfn), or conduction alone with heat from current and voltage "
-            "(measured). By default dfn where an error, a range or a page is asked for."
+            help="What is reduced: the full coupled model (dfn), or conduction alone with heat from current and "
+            "voltage (measured). By default dfn where an error, a range or a page is asked for."
         ),
     ] = None,
     ambient_degC: Annotated[
@@ -84,8 +84,8 @@ def reduce(
     method: Annotated[
         str,
         typer.Option(
-            help="With --heat measured, basis: multipoint (exact at several frequencies), pade (at frequency zero), pod "
-            "(the largest shapes of a simulation) or balanced (the states that inputs reach and outputs see)."
+            help="With --heat measured, basis: multipoint (exact at several frequencies), pade (at frequency zero), "
+            "pod (the largest shapes of a simulation) or balanced (the states that inputs reach and outputs see)."
         ),
     ] = "multipoint",
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the reduced model (.npz).")] = None,

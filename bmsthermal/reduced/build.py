@@ -83,8 +83,9 @@ class Sizes:
         (a, b), (c, d) = self.negative, self.positive
         for allowed, change in (
             (self.thermal > SMALLEST.thermal, {"thermal": self.thermal - 1}),
-            (self.salt > 1, {"salt": self.salt - 1}), (a > 1, {"negative": (a - 1, b)}),
-            (b > 0, {"negative": (a, b - 1)}), (c > 1, {"positive": (c - 1, d)}), (d > 0, {"positive": (c, d - 1)}),
+            (self.salt > SMALLEST.salt, {"salt": self.salt - 1}),
+            (a > SMALLEST.negative[0], {"negative": (a - 1, b)}), (b > 0, {"negative": (a, b - 1)}),
+            (c > SMALLEST.positive[0], {"positive": (c - 1, d)}), (d > 0, {"positive": (c, d - 1)}),
         ):  # fmt: skip
             if allowed:
                 yield replace(self, **change)
@@ -94,8 +95,9 @@ class Sizes:
         return f"thermal {self.thermal}, salt {self.salt}, negative {a} + {b}, positive {c} + {d}, lithium 1"
 
 
-#: Where a search ends, and where it begins. Swings of the coolant need three thermal states, if the runs do not.
-SMALLEST = Sizes(3, 1, (1, 0), (1, 0))
+#: Where a search ends, and where it begins. Three Padé shapes cover the frequencies of a drive, and three
+#: thermal states the swings of a coolant, whether or not the runs that it is judged by have them.
+SMALLEST = Sizes(3, 1, (3, 0), (3, 0))
 LARGEST = Sizes(5, 4, (5, 3), (5, 2))
 
 

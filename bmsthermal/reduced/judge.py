@@ -74,9 +74,10 @@ class Referee:
 
     @cached_property
     def counted(self) -> NDArray[np.bool_]:
-        """Where the voltage counts."""
+        """Where the voltage counts: in the window; of a drive only where rows stand, for between them it jumps."""
         soc = np.interp(self.times, self.trace.time_s, self.trace.soc)
-        return (soc >= WINDOW[0]) & (soc <= WINDOW[1])
+        inside = (soc >= WINDOW[0]) & (soc <= WINDOW[1])
+        return inside & _stand(self.times, self.trace.time_s)[1] if self.trace.case.drive else inside
 
     @cached_property
     def heat_J(self) -> float:
@@ -143,6 +144,11 @@ def trial(model: ReducedCell, method: str, sizes: str, errors: Sequence[CaseErro
 
 def _rows(times: Array, clock: Array, values: Array) -> Array:
     """Values where rows stand, which hold the jumps of a profile; between rows they are interpolated."""
-    at = np.clip(np.searchsorted(clock, times - 1e-9), 0, len(clock) - 1)
-    exact = np.abs(clock[at] - times) < 1e-6
+    at, exact = _stand(times, clock)
     return np.where(exact, values[at], np.interp(times, clock, values))
+
+
+def _stand(times: Array, clock: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Row at or after each time, and whether it stands at that time."""
+    at = np.clip(np.searchsorted(clock, times - 1e-9), 0, len(clock) - 1)
+    return at, np.abs(clock[at] - times) < 1e-6

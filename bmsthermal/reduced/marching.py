@@ -156,25 +156,36 @@ def march(
     """Run a reduced cell; see `bmsthermal.reduced.model.ReducedCell.simulate`."""
     p = model.cell.electrochemistry
     steps = _steps(profile, p.nominal_Ah)
-    for name, value in (("start_K", start_K), ("ambient_K", ambient_K)):
-        if value is not None and not (isinstance(value, int | float) and KELVIN[0] <= value <= KELVIN[1]):
-            raise InputError(f"{name}={value!r}", expected=f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin")
+    given = {"start_K": (start_K, None), "ambient_K": (ambient_K, None), "hottest_K": (hottest_K, np.inf)}
+    for name, (value, unset) in given.items():
+        if value != unset:
+            _check_kelvin(name, value, model.cell.name)
+    for run in (step.run for step in steps if step.run is not None):
+        beyond = ~np.isnan(run.ambient_K) & ~((run.ambient_K >= KELVIN[0]) & (run.ambient_K <= KELVIN[1]))
+        if beyond.any():
+            row = int(beyond.argmax())
+            _check_kelvin(f"ambient_K in row {row + 1}", float(run.ambient_K[row]), f"profile {run.name}")
     around = p.ambient_K if ambient_K is None else float(ambient_K)
     drive = steps[0].run
     first = around if drive is None or np.isnan(drive.ambient_K[0]) else float(drive.ambient_K[0])
     soc = check_soc(next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None))
     kernel = model.kernel(dtype)
     kernel.rest(p.stoichiometries(soc)[0], first if start_K is None else start_K)
-    run, stopped = _March(model, kernel, np.dtype(dtype), around, hottest_K), ""
+    marched, stopped = _March(model, kernel, np.dtype(dtype), around, hottest_K), ""
     for number, step in enumerate(steps, 1):
-        if reason := run.go(step):
+        if reason := marched.go(step):
             where = f"step {number} ({step}), " if len(steps) > 1 else ""
-            rows = sum(map(len, run.current_A))
+            rows = sum(map(len, marched.current_A))
             if not rows:
                 raise InputError(f"cannot start: {reason}", where=model.cell.name)
             stopped = f"{where}{model.step_s * (rows - 1):.6g} s: {reason}"
             break
-    return _simulation(model, run, soc, stopped, steps)
+    return _simulation(model, marched, soc, stopped, steps)
+
+
+def _check_kelvin(name: str, value: Any, where: str) -> None:
+    if not (isinstance(value, int | float) and KELVIN[0] <= value <= KELVIN[1]):
+        raise InputError(f"{name}={value!r:.60}", where=where, expected=f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin")
 
 
 def _steps(profile: Run | Step | Sequence[Step] | str, nominal_Ah: float) -> tuple[Step, ...]:
@@ -201,7 +212,7 @@ def _simulation(model: ReducedCell, run: _March, soc: float, stopped: str, steps
     cooling_J = step_s * float(((faces[1:] - outside_K[:, None]) @ g).sum())
     warmed = float(by["mean_K"][-1] - by["mean_K"][0])
     stored = cell.heat_capacity_J_K * warmed
-    largest = max(abs(heat_J), abs(cooling_J), abs(stored), 1e-9 * cell.heat_capacity_J_K)
+    largest, rounding = max(abs(heat_J), abs(cooling_J), abs(stored)), 1e-9 * cell.heat_capacity_J_K  # a nanokelvin
     charge = step_s * np.concatenate([[0.0], np.cumsum(held_A)])
     faded = cell.electrochemistry.capacity_Ah * (1.0 - model.capacity_fade)
     return Simulation(
@@ -214,7 +225,7 @@ def _simulation(model: ReducedCell, run: _March, soc: float, stopped: str, steps
             "heat_J": heat_J, "cooling_J": cooling_J, "charge_C": float(charge[-1]),
             "work_J": step_s * float((held_A * begun_V).sum()),
         },
-        energy_residual=(heat_J - cooling_J - stored) / largest, stopped=stopped,
+        energy_residual=(heat_J - cooling_J - stored) / largest if largest > rounding else 0.0, stopped=stopped,
         settings={
             "cell": cell.name, "digest": cell.digest, "heat": "reduced", "states": f"{model.order} ({model.sizes})",
             "step_s": f"{step_s:g}", "steps": "; ".join(map(str, steps)), "initial_soc": f"{soc:g}",

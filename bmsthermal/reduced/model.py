@@ -125,7 +125,13 @@ class ReducedCell:
 
     def kernel(self, dtype: DTypeLike = np.float64, *, h_W_m2K: float | None = None) -> Kernel:
         """Return a compiled cell, at a state of its own, in double or single precision; perhaps cooled otherwise."""
-        from bmsthermal._cell import Kernel
+        try:
+            from bmsthermal._cell import Kernel
+        except ImportError:
+            raise InputError(
+                "the compiled kernel is not installed", where="bmsthermal",
+                hint="install a C compiler and bmsthermal again; the full model needs none",
+            ) from None  # fmt: skip
 
         conductance = np.zeros(WALLS)
         conductance[: len(self.cell.walls)] = self.conductance_W_K(h_W_m2K)

@@ -10,6 +10,7 @@ from bmsthermal.reduced.build import LARGEST, POINTS, SMALLEST, Ingredients, Siz
 from bmsthermal.reduced.judge import Referee, trial
 from bmsthermal.reduced.measures import CaseError, Trial
 from bmsthermal.reduced.model import ReducedCell
+from bmsthermal.reduced.packing import CLASSES
 from bmsthermal.reduced.trace import Trace
 
 #: Core errors may be this share of the core's rise, where that is more than what was asked for.
@@ -17,7 +18,7 @@ SHARE = 0.01
 #: Mean heat may be wrong by this share; single voltages by so many times what was asked for in the mean.
 HEAT, PEAK = 0.01, 4.0
 #: Where the errors cannot be had, a reduction that is so many times as bad as the best is as good.
-NEARLY = 1.25
+NEARLY = 1.1
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,10 @@ class Search:
                 break
             path.append(self.best(fewer))
         if states is not None:
-            return self._swapped(path[-1])
-        enough = max(1.0, NEARLY * min(tried.ratio for tried in path))
-        return self._swapped([tried for tried in path if tried.ratio <= enough][-1])
+            return self._lighter(self._swapped(path[-1]))
+        enough = max(1.0, NEARLY * min(tried.ratio for tried in self.tried.values()))
+        good = [tried for tried in self.tried.values() if tried.ratio <= enough]
+        return self._lighter(self._swapped(min(good, key=lambda tried: (tried.sizes.states, tried.ratio))))
 
     def _swapped(self, found: Tried) -> Tried:
         """Give one state for one of another kind as long as it helps."""
@@ -135,6 +137,15 @@ class Search:
             if best.ratio >= found.ratio:
                 return found
             found = best
+
+    def _lighter(self, found: Tried) -> Tried:
+        """As many states in the kernel's smallest class of sizes, which costs half, if they are nearly as good."""
+        modes, thermal, shapes = CLASSES[0]
+        if found.sizes.states != thermal + shapes + 2 * modes + 1:
+            return found
+        splits = [(modes - further, further) for further in range(modes - SMALLEST.negative[0] + 1)]
+        light = self.best(Sizes(thermal, shapes, n, p, found.sizes.points) for n in splits for p in splits)
+        return light if light.ratio <= max(1.0, NEARLY * found.ratio) else found
 
     def points(self, found: Tried) -> Tried:
         """Compare maps of the reaction with the same states; fewer points where they are good enough, else the best."""
