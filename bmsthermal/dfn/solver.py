@@ -66,13 +66,17 @@ class Solver:
         self._potentials = np.searchsorted(self.algebraic, potentials)
         self._factors: Any = None
         watched = _with_direction(lambda t, y, yp, out: events(t, y, out), count)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it says that its own approximate Jacobian is not used
-            self._ida = IDA(
-                self._residual, jacfn=self._jacobian, sparsity=system.pattern, linsolver="sparse", rtol=rtol,
-                atol=atol * np.array(system.assembly.scale), algebraic_idx=self.algebraic, eventsfn=watched,
-                num_events=count, max_num_steps=10_000, max_conv_fails=30, max_nonlin_iters=6, first_step=first_s,
-            )  # fmt: skip
+        def make() -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it says that its own approximate Jacobian is not used
+                return IDA(
+                    self._residual, jacfn=self._jacobian, sparsity=system.pattern, linsolver="sparse", rtol=rtol,
+                    atol=atol * np.array(system.assembly.scale), algebraic_idx=self.algebraic, eventsfn=watched,
+                    num_events=count, max_num_steps=10_000, max_conv_fails=30, max_nonlin_iters=6, first_step=first_s,
+                )  # fmt: skip
+
+        self._make = make
+        self._ida = make()
         self.evaluations = 0
         self._begin: tuple[float, Array, Array] | None = None
 
@@ -153,6 +157,7 @@ class Solver:
     def step(self, t: float, stop: float | None = None) -> Any:
         """Advance to `t`, never beyond `stop`."""
         if self._begin is not None:  # not before: scikit-sundae 1.2 frees what it has not allocated if no step follows
+            self._ida = self._make()  # it would keep the memory of every start before this one: 0.2 MB each
             self._ida.init_step(*self._begin)
             self._begin = None
         return self._ida.step(t, method="normal", tstop=stop)
