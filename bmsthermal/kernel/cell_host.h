@@ -2,6 +2,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* All in one function: sizes are constants there, and loops over two or three points unroll. */
+#define ROM_INLINE static inline __attribute__((always_inline))
+
 #include "elementary.h"
 #include "cells.h"
 
