@@ -112,6 +112,8 @@ def reduce(
         return
     if given:
         raise InputError(f"{given[0]} with --heat measured", expected="--heat dfn")
+    if heat is None:
+        console.print("note: conduction alone; --core-K or --heat dfn reduces the full coupled model")
     from bmsthermal.certificate import certify_cell, draw_certificate, print_certificate
     from bmsthermal.coupled import CoupledModel, load_model
 

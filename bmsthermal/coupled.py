@@ -385,7 +385,7 @@ def load_model(
         reduced = _load(name)
         if order not in (None, reduced.order) or step_s not in (None, reduced.step_s):
             raise InputError(
-                f"it has {reduced.order} states and a step of {reduced.step_s:g} s",
+                f"its conduction has {reduced.order} states and a step of {reduced.step_s:g} s",
                 where=str(name), hint="reduce the cell again for another order or step",
             )  # fmt: skip
         return reduced

@@ -316,6 +316,9 @@ def _run_reduced(
     )  # fmt: skip
     if len(run.time_s) < 2:
         raise InputError(f"nothing ran: {run.stopped}", where=reduced.cell.name)
+    if reduced.certificate is not None and run.soc.min() < reduced.certificate.range.soc[0] - 0.005:
+        low = reduced.certificate.range.soc[0]
+        console.print(f"note: SOC down to {run.soc.min():.3g}: the certificate is for {low:g} and more")
     console.print(reduced)
     print_table(run.settings["steps"], ("quantity", "value"), [*rows(run, reduced.cell), simulating.end(run, drive)])
     out, csv, plot = outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,18 @@ def reduce_full(
     from bmsthermal.reduced import certify
     from bmsthermal.reduced.certificate import print_certificate
     from bmsthermal.reduced.page import page
+    from bmsthermal.reduced.sweep import MOST_WORKERS
+    from bmsthermal.simulating import within
 
+    if cell.endswith(".npz"):
+        raise InputError("it is reduced already", where=cell, expected="a shipped name or a cell file")
+    if order is not None and (core_K is not None or voltage_mV is not None):
+        raise InputError("--order with --core-K or --voltage-mV", expected="one or the other")
+    within("--core-K", core_K, 1e-3, 100.0)
+    within("--voltage-mV", voltage_mV, 1e-2, 1e5)
+    within("--workers", workers, 1, MOST_WORKERS)
+    if cluster is not None and not re.fullmatch(r"[a-z]+://.+:\d+", cluster):
+        raise InputError(f"{cluster!r:.60}", where="--cluster", expected="an address such as tcp://10.0.0.5:8786")
     model = CoupledModel(load_cell(cell), heat="dfn")
     with steps(1) as step:
         step("runs of the full model")
@@ -91,7 +103,7 @@ def beyond(reduced: ReducedCell, drive: Drive, ambient_K: float | None) -> list[
     if ambient_K is not None:
         checked.append(("an ambient of", ambient_K - ZERO_DEGC_K, "degC", made.ambient_degC))
     return list(dict.fromkeys(
-        f"{what} {value:.3g} {unit} is outside the range of the certificate, {low:g} to {high:g} {unit}"
+        f"{what} {value:.3g} {unit}: outside the range of the certificate, {low:g} to {high:g} {unit}"
         for what, value, unit, (low, high) in checked
         if not low - 1e-9 <= value <= high + 1e-9
     ))  # fmt: skip

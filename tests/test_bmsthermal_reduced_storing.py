@@ -161,7 +161,7 @@ def test_commands_of_conduction_find_it_in_there(saved):
     assert isinstance(conduction, ReducedModel) and conduction.order == model.thermal.order
     assert conduction.digest == model.thermal.digest
     assert load_model(path, order=3, step_s=1.0).order == 3
-    with pytest.raises(InputError, match="it has 3 states and a step of 1 s"):
+    with pytest.raises(InputError, match="its conduction has 3 states and a step of 1 s"):
         load_model(path, order=5)
 
 

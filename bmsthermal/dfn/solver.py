@@ -66,6 +66,7 @@ class Solver:
         self._potentials = np.searchsorted(self.algebraic, potentials)
         self._factors: Any = None
         watched = _with_direction(lambda t, y, yp, out: events(t, y, out), count)
+
         def make() -> Any:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it says that its own approximate Jacobian is not used

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def load(path: str | Path) -> ReducedCell:
     if not os.path.isfile(path):
         raise InputError("no such file", where=str(path))
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no archive, or a truncated one")
         model, digest = _read(path)
         if model.digest != digest:
             raise ValueError("changed after it was saved")
@@ -71,6 +74,8 @@ def load(path: str | Path) -> ReducedCell:
 def _read(path: str | Path) -> tuple[ReducedCell, str]:
     with np.load(path, allow_pickle=False) as data:
         arrays = {key: data[key] for key in data.files}
+    if missing := {"settings", "cell", "certificate"} - {*arrays}:
+        raise ValueError(f"no {sorted(missing)[0]}")
     settings, document, certificate = (json.loads(str(arrays.pop(key))) for key in ("settings", "cell", "certificate"))
     if settings.get("kind") != KIND:
         raise ValueError("another kind of model")

@@ -75,15 +75,12 @@ class Errors:
     heat_percent: float
     sooner: bool
 
-    def core_bar_K(self, case: Case) -> float:
-        return max(0.1, (0.01 if case.tight else 0.02) * self.rise_K)
-
     def misses(self, case: Case) -> list[str]:
         """What is above its bar; NaN is."""
-        rms, most, heat = (5.0, 20.0, 1.0) if case.tight else (10.0, 40.0, 2.0)
+        rms, most, heat = case.bars
         found = {
             "states": self.states <= case.order, "rms": self.rms_mV <= rms, "max": self.most_mV <= most,
-            "core": self.core_K <= self.core_bar_K(case), "heat": abs(self.heat_percent) <= heat,
+            "core": self.core_K <= case.core_bar_K(self.rise_K), "heat": abs(self.heat_percent) <= heat,
             "ends sooner": not self.sooner,
         }  # fmt: skip
         return [name for name, holds in found.items() if not holds]
@@ -141,11 +138,11 @@ def line(case: Case, models: Mapping[tuple[str, int], Any], truth: Truth | str) 
     except Exception as error:
         said = f"MISSED: {type(error).__name__}: {error}"[:90].replace("\n", " ")
         return (case.name, *["-"] * (len(HEAD) - 2), said)
-    missed = found.misses(case)
+    missed, core_bar_K = found.misses(case), case.core_bar_K(found.rise_K)
     said = "MISSED " + ", ".join(missed) if missed else "pass"
     return (
         case.name, str(found.states), str(found.judged_s), truth.why, f"{found.rms_mV:.2f}", f"{found.most_mV:.1f}",
-        f"{found.core_K:.3f}", f"{found.core_bar_K(case):.2f}", f"{found.rise_K:.2f}", f"{found.heat_percent:+.2f}",
+        f"{found.core_K:.3f}", f"{core_bar_K:.2f}", f"{found.rise_K:.2f}", f"{found.heat_percent:+.2f}",
         f"not scored ({said})" if truth.seconds < SHORT_S else said,
     )  # fmt: skip
 

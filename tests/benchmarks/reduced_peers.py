@@ -188,9 +188,9 @@ def draw(found: dict[Case, list[Way]], path: Path) -> None:
     axes = drawn.subplots(2, len(found), squeeze=False, sharex=True, sharey="row")
     handles: dict[str, Any] = {}
     for column, (case, ways) in zip(axes.T, found.items(), strict=True):
-        for axis, (quantity, bar) in zip(
-            column, {"core_K": 0.1, "rms_mV": 5.0 if case.tight else 10.0}.items(), strict=True
-        ):
+        rise = max(w.core_K for w in ways if "isothermal" in w.name)  # to stay at the ambient is that wrong
+        bars = {"core_K": case.core_bar_K(rise), "rms_mV": case.bars[0]}
+        for axis, (quantity, bar) in zip(column, bars.items(), strict=True):
             line = front(ways, quantity)
             handles["front: nothing is both cheaper and closer"] = axis.step(
                 [w.cost_us for w in line], [getattr(w, quantity) for w in line], where="post", c="0.6", lw=1, zorder=1
@@ -210,7 +210,11 @@ def draw(found: dict[Case, list[Way]], path: Path) -> None:
                 if label == "reduced":
                     text = one.name.split()[1]
                     axis.annotate(
-                        text, (one.cost_us, getattr(one, quantity)), (6, -3), textcoords="offset points", fontsize=8
+                        text,
+                        (one.cost_us, getattr(one, quantity)),
+                        (6, -3) if text != "16" else (-17, -3),
+                        textcoords="offset points",
+                        fontsize=8,
                     )
             axis.set(xscale="log", yscale="log")
             axis.grid(alpha=0.25, which="major")

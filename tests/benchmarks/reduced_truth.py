@@ -54,6 +54,15 @@ class Case:
         return 14 if self.tight else 18
 
     @property
+    def bars(self) -> tuple[float, float, float]:
+        """Voltage in mV, RMS and largest; mean heat in percent."""
+        return (5.0, 20.0, 1.0) if self.tight else (10.0, 40.0, 2.0)
+
+    def core_bar_K(self, rise_K: float) -> float:
+        """How far off the core may be when it rises so much."""
+        return max(0.1, (0.01 if self.tight else 0.02) * rise_K)
+
+    @property
     def ambient_K(self) -> float:
         return self.degC + ZERO_DEGC_K
 
