@@ -141,7 +141,8 @@ def line(case: Case, models: Mapping[tuple[str, int], Any], truth: Truth | str) 
     missed, core_bar_K = found.misses(case), case.core_bar_K(found.rise_K)
     said = "MISSED " + ", ".join(missed) if missed else "pass"
     return (
-        case.name, str(found.states), str(found.judged_s), truth.why, f"{found.rms_mV:.2f}", f"{found.most_mV:.1f}",
+        case.name, str(found.states), str(found.judged_s), truth.why,
+        *((f"{found.rms_mV:.2f}", f"{found.most_mV:.1f}") if truth.scored.any() else "--"),
         f"{found.core_K:.3f}", f"{core_bar_K:.2f}", f"{found.rise_K:.2f}", f"{found.heat_percent:+.2f}",
         f"not scored ({said})" if truth.seconds < SHORT_S else said,
     )  # fmt: skip
