@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bmsthermal.errors import InputError
 
@@ -107,3 +110,11 @@ def folder(path: str | Path) -> Path:
     except OSError as error:
         raise InputError(f"cannot make the folder ({error.strerror})", where=str(place)) from error
     return place
+
+
+def digest(settings: Sequence[Any], arrays: Mapping[str, Any]) -> str:
+    """SHA-256 of plain settings and named arrays of numbers, to the last bit, the same on every machine."""
+    content = hashlib.sha256(json.dumps(settings).encode())
+    for name, array in arrays.items():
+        content.update(f"{name} {array.shape}".encode() + array.astype("<f8").tobytes())
+    return content.hexdigest()

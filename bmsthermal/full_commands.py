@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from bmsthermal import reduced_commands
 from bmsthermal.console import console, listed, mapped, print_table, ranged, steps
 from bmsthermal.errors import InputError
 from bmsthermal.files import PICTURES, ZERO_DEGC_K, check_outputs
-
-if TYPE_CHECKING:
-    from bmsthermal.reduced.model import ReducedCell
-    from bmsthermal.simulating import Drive
 
 Control = Literal["current", "voltage", "power"]
 CellName = Annotated[
@@ -171,7 +168,7 @@ def simulate(
         raise InputError("--fields without -o", expected="-o FILE.npz", hint="only there is room for fields")
     if profile is None and (current_scale != 1.0 or columns or current_sign != "discharge"):
         raise InputError(f"{control} with --current-scale, --columns or --current-sign", expected="them with --profile")
-    reduced = _reduced(cell, h) if str(cell).endswith(".npz") else None
+    reduced = reduced_commands.opened(cell, h) if cell.endswith(".npz") else None
     if reduced is None and compare_full:
         raise InputError("--compare-full", where=cell, expected="a reduced model", hint="bmsthermal reduce makes one")
     if reduced is not None:
@@ -201,7 +198,7 @@ def simulate(
     ambient_K, start_K = (None if t is None else t + ZERO_DEGC_K for t in (ambient_degC, start_degC))
     hottest_K = math.inf if hottest_degC is None else hottest_degC + ZERO_DEGC_K
     if reduced is not None:
-        _run_reduced(reduced, drive, initial_soc, start_K, ambient_K, hottest_K, compare_full, (out, csv, plot))
+        reduced_commands.run(reduced, drive, initial_soc, start_K, ambient_K, hottest_K, compare_full, (out, csv, plot))
         return
     model = CoupledModel(
         loaded, heat=heat, thermal=thermal, layers=layers,
@@ -290,52 +287,6 @@ def stability(
         console.print(f"wrote {out}", soft_wrap=True)
     if plot is not None:
         console.print(f"wrote {plot}" if found_.has_limit else f"{plot} not drawn: the map is empty", soft_wrap=True)
-
-
-def _reduced(path: str, h: float | None) -> ReducedCell:
-    """Reduced coupled model of a file, cooled as asked."""
-    from bmsthermal.reduced.storing import load
-
-    reduced = load(path)
-    return reduced if h is None else reduced.with_h(h)
-
-
-def _run_reduced(
-    reduced: ReducedCell, drive: Drive, initial_soc: float | None, start_K: float | None, ambient_K: float | None,
-    hottest_K: float, compare: bool, outputs: tuple[Path | None, Path | None, Path | None],
-) -> None:  # fmt: skip
-    """Run a reduced model, print what came out, and the difference to the full one if asked."""
-    from bmsthermal import reduced_commands, simulating
-    from bmsthermal.simulated import rows
-
-    for note in (*drive.notes, *reduced_commands.beyond(reduced, drive, ambient_K)):
-        console.print(f"note: {note}")
-    run, full = reduced_commands.simulate(
-        reduced, drive, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, hottest_K=hottest_K,
-        compare=compare,
-    )  # fmt: skip
-    if len(run.time_s) < 2:
-        raise InputError(f"nothing ran: {run.stopped}", where=reduced.cell.name)
-    if reduced.certificate is not None and run.soc.min() < reduced.certificate.range.soc[0] - 0.005:
-        low = reduced.certificate.range.soc[0]
-        console.print(f"note: SOC down to {run.soc.min():.3g}: the certificate is for {low:g} and more")
-    console.print(reduced)
-    print_table(run.settings["steps"], ("quantity", "value"), [*rows(run, reduced.cell), simulating.end(run, drive)])
-    out, csv, plot = outputs
-
-    def draw(path: Path) -> None:
-        if full is None:
-            run.plot(path)
-        else:
-            title = f"{reduced.cell.name}: {run.settings['steps']}, {reduced.order} states and the full model"
-            reduced_commands.draw_comparison(run, full, path, title)
-
-    if full is not None:
-        reduced_commands.print_comparison(run, full)
-    if failed := simulating.write(((run.save, out), (run.to_csv, csv), (draw, plot))):
-        raise failed[0]
-    if run.stopped:
-        raise SystemExit(f"error: {reduced.cell.name}: ended early, {run.stopped}{simulating.hint(run, drive)}")
 
 
 def _one_of(given: dict[str, float | str | None]) -> str:

@@ -32,6 +32,8 @@ _GRAMMAR = (
     "'discharge 1C until 2.5V; rest 1h; charge C/2 until 4.2V; hold 4.2V until 0.25A; power 20W for 60s' or the like"
 )
 _RUN = "a run: of read_profile, read_measured or Run(...)"
+#: Temperatures that a cell may start from or stand in, in K; below somebody means degC.
+KELVIN = (150.0, 1500.0)
 #: What a step can impose.
 CONTROLS = ("current", "power", "voltage", "profile")
 
@@ -135,6 +137,50 @@ def profile(run: Run, scale: float = 1.0) -> Step:
         current = scale * run.current_A
     scaled = Run(run.time_s, current, run.voltage_V, run.ambient_K, dict(run.surfaces_K), run.core_K, run.name)
     return Step("profile", run=scaled)
+
+
+def steps_of(given: Run | Step | Sequence[Step] | str, nominal_Ah: float) -> tuple[Step, ...]:
+    """Steps of whatever a model runs: a run, a step, several, or their text.
+
+    Raises
+    ------
+    InputError
+        If there are none, or the text or the run cannot be read.
+    """
+    if isinstance(given, str):
+        return parse_steps(given, nominal_Ah)
+    if isinstance(given, Run):
+        return (profile(given),)
+    steps = (given,) if isinstance(given, Step) else tuple(given)
+    if not steps:
+        raise InputError("no steps", expected="at least one")
+    return steps
+
+
+def check_kelvin(name: str, value: Any, where: str) -> None:
+    """Refuse what is no temperature of a cell in kelvin.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    if not (isinstance(value, int | float) and KELVIN[0] <= value <= KELVIN[1]):
+        raise InputError(f"{name}={value!r:.60}", where=where, expected=f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin")
+
+
+def check_ambients(steps: Sequence[Step]) -> None:
+    """Refuse an ambient of a profile that is no temperature in kelvin; where there is none is no matter.
+
+    Raises
+    ------
+    InputError
+        Naming profile and row.
+    """
+    for run in (step.run for step in steps if step.run is not None):
+        beyond = ~np.isnan(run.ambient_K) & ~((run.ambient_K >= KELVIN[0]) & (run.ambient_K <= KELVIN[1]))
+        for row in np.flatnonzero(beyond)[:1]:
+            check_kelvin(f"ambient_K in row {row + 1}", float(run.ambient_K[row]), f"profile {run.name}")
 
 
 def _check_run(run: Any) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ def reduce_full(
     from bmsthermal.reduced.certificate import print_certificate
     from bmsthermal.reduced.page import page
     from bmsthermal.reduced.sweep import MOST_WORKERS
-    from bmsthermal.simulating import within
+    from bmsthermal.simulating import within, write
 
     if cell.endswith(".npz"):
         raise InputError("it is reduced already", where=cell, expected="a shipped name or a cell file")
@@ -55,18 +55,58 @@ def reduce_full(
         )  # fmt: skip
         full_s, step_ns = certify.speed(model, reduced)
         certificate = replace(reduced.certificate, full_s=full_s, step_ns=step_ns)
-        for path, write in ((out, reduced.save), (plot, certificate.plot)):
-            if path is not None:
-                write(path)
-        if report is not None:
-            page(certificate, report)
     console.print(reduced)
     print_certificate(certificate)
-    for path in (out, plot, report):
-        if path is not None:
-            console.print(f"wrote {path}", soft_wrap=True)
+    if failed := write(((reduced.save, out), (certificate.plot, plot), (partial(page, certificate), report))):
+        raise failed[0]
     if not certificate.reached:
         raise SystemExit(f"error: {model.cell.name}: not within what was asked for. {certificate.limit}")
+
+
+def opened(path: str, h: float | None) -> ReducedCell:
+    """Reduced coupled model of a file, cooled as asked."""
+    from bmsthermal.reduced.storing import load
+
+    reduced = load(path)
+    return reduced if h is None else reduced.with_h(h)
+
+
+def run(
+    reduced: ReducedCell, drive: Drive, initial_soc: float | None, start_K: float | None, ambient_K: float | None,
+    hottest_K: float, compare: bool, outputs: tuple[Path | None, Path | None, Path | None],
+) -> None:  # fmt: skip
+    """Run a reduced model, print what came out, and the difference to the full one if asked."""
+    from bmsthermal import simulating
+    from bmsthermal.simulated import rows
+
+    for note in (*drive.notes, *beyond(reduced, drive, ambient_K)):
+        console.print(f"note: {note}")
+    ran, full = simulate(
+        reduced, drive, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, hottest_K=hottest_K,
+        compare=compare,
+    )  # fmt: skip
+    if len(ran.time_s) < 2:
+        raise InputError(f"nothing ran: {ran.stopped}", where=reduced.cell.name)
+    if reduced.certificate is not None and ran.soc.min() < reduced.certificate.range.soc[0] - 0.005:
+        low = reduced.certificate.range.soc[0]
+        console.print(f"note: SOC down to {ran.soc.min():.3g}: the certificate is for {low:g} and more")
+    console.print(reduced)
+    print_table(ran.settings["steps"], ("quantity", "value"), [*rows(ran, reduced.cell), simulating.end(ran, drive)])
+    out, csv, plot = outputs
+
+    def draw(path: Path) -> None:
+        if full is None:
+            ran.plot(path)
+        else:
+            title = f"{reduced.cell.name}: {ran.settings['steps']}, {reduced.order} states and the full model"
+            draw_comparison(ran, full, path, title)
+
+    if full is not None:
+        print_comparison(ran, full)
+    if failed := simulating.write(((ran.save, out), (ran.to_csv, csv), (draw, plot))):
+        raise failed[0]
+    if ran.stopped:
+        raise SystemExit(f"error: {reduced.cell.name}: ended early, {ran.stopped}{simulating.hint(ran, drive)}")
 
 
 def simulate(
@@ -109,20 +149,18 @@ def beyond(reduced: ReducedCell, drive: Drive, ambient_K: float | None) -> list[
     ))  # fmt: skip
 
 
-def print_comparison(run: Simulation, full: Simulation, until_s: float = math.inf) -> None:
+def print_comparison(run: Simulation, full: Simulation) -> None:
     """Print how far a reduced run is from the full one, over the time that both lasted."""
     time_s, errors = differences(run, full)
-    both = time_s <= until_s
     table = [
-        (title, f"{scale * float(np.abs(error[both]).max()):.4g}", f"{scale * _rms(error[both]):.4g}", unit)
+        (title, f"{scale * float(np.abs(error).max()):.4g}", f"{scale * _rms(error):.4g}", unit)
         for title, error, scale, unit in (
             ("core", errors["core_K"], 1.0, "K"), ("surface", errors["surface_K"], 1.0, "K"),
             ("voltage", errors["voltage_V"], 1e3, "mV"),
         )
     ]  # fmt: skip
-    heat = [float(r.heat_W[: len(time_s)].mean()) for r in (run,)]
     print_table("reduced less full", ("quantity", "largest", "rms", "unit"), table)
-    console.print(f"compared over {time_s[-1]:g} s; mean heat {heat[0]:.4g} W")
+    console.print(f"compared over {time_s[-1]:g} s; mean heat {run.heat_W[: len(time_s)].mean():.4g} W")
 
 
 def differences(run: Simulation, full: Simulation) -> tuple[Array, dict[str, Array]]:
@@ -130,11 +168,8 @@ def differences(run: Simulation, full: Simulation) -> tuple[Array, dict[str, Arr
     last = min(float(run.time_s[-1]), float(full.time_s[-1]))
     time_s = run.time_s[run.time_s <= last + 1e-9]
     at = np.clip(np.searchsorted(full.time_s, time_s - 1e-9), 0, len(full.time_s) - 1)
-    errors = {
-        "core_K": run.core_K, "surface_K": run.surface_K, "voltage_V": run.voltage_V,
-    }  # fmt: skip
-    truth = {"core_K": full.core_K, "surface_K": full.surface_K, "voltage_V": full.voltage_V}
-    return time_s, {name: values[: len(time_s)] - truth[name][at] for name, values in errors.items()}
+    names = ("core_K", "surface_K", "voltage_V")
+    return time_s, {name: getattr(run, name)[: len(time_s)] - getattr(full, name)[at] for name in names}
 
 
 def draw_comparison(run: Simulation, full: Simulation, path: Path, title: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -19,7 +18,7 @@ from bmsthermal import schema
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.files import write_whole
+from bmsthermal.files import digest, write_whole
 from bmsthermal.heat import MeasuredHeat
 from bmsthermal.run import Run
 from bmsthermal.simulation import Simulation, simulate
@@ -168,7 +167,7 @@ class ReducedModel:
         return StateSpace(A, B, self.outputs, D, self.step_s, inputs, outputs).to_control()
 
     @cached_property
-    def _arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Array]:
         """What `save` writes beside the cell, by name."""
         modal = self.modal
         arrays = {"rates": np.diag(modal.K), "B": modal.B, "E": modal.E, "C": modal.C}
@@ -177,10 +176,7 @@ class ReducedModel:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the model: its cell, its settings and every number, to the last bit."""
-        content = hashlib.sha256(json.dumps([self.cell.digest, self.cell.name, self.step_s, self.method]).encode())
-        for name, array in self._arrays.items():
-            content.update(f"{name} {array.shape}".encode() + array.astype("<f8").tobytes())
-        return content.hexdigest()
+        return digest([self.cell.digest, self.cell.name, self.step_s, self.method], self.arrays)
 
     def verify(self) -> None:
         """Check the answer: poles inside the unit circle, one at 1 when insulated, mean and one kelvin conserved.
@@ -205,7 +201,7 @@ class ReducedModel:
         buffer = io.BytesIO()
         settings = {"step_s": self.step_s, "method": self.method, "name": self.cell.name, "digest": self.digest}
         np.savez(
-            buffer, allow_pickle=False, **self._arrays,
+            buffer, allow_pickle=False, **self.arrays,
             cell=json.dumps(self.cell.document), settings=json.dumps(settings),
         )  # fmt: skip
         write_whole(path, buffer.getvalue())
@@ -239,7 +235,18 @@ class ReducedModel:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
         settings, document = json.loads(str(arrays.pop("settings"))), json.loads(str(arrays.pop("cell")))
-        cell, step_s = Cell(str(settings["name"]), document), settings["step_s"]
+        cell = Cell(str(settings["name"]), document)
+        return cls.of_arrays(cell, arrays, settings["step_s"], settings["method"]), settings["digest"]
+
+    @classmethod
+    def of_arrays(cls, cell: Cell, arrays: Mapping[str, Array], step_s: Any, method: str) -> ReducedModel:
+        """Make it from what `save` writes of it.
+
+        Raises
+        ------
+        ValueError
+            If an array has another shape or is not finite, or the step is no step.
+        """
         walls = cell.walls
         r, n = len(arrays["rates"]), len(arrays["position_m"])
         wanted = {"shapes": (n, r), "rates": (r,), "position_m": (n,), "B": (r, 1), "E": (r, len(walls))}
@@ -252,5 +259,4 @@ class ReducedModel:
             np.eye(r), np.diag(arrays["rates"]), arrays["B"], arrays["E"], arrays["C"],
             ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
         )  # fmt: skip
-        model = cls(cell, modal, arrays["shapes"], arrays["position_m"], step_s, settings["method"])
-        return model, settings["digest"]
+        return cls(cell, modal, arrays["shapes"], arrays["position_m"], step_s, method)

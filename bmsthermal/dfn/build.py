@@ -19,16 +19,13 @@ from bmsthermal.dfn.mesh import Mesh
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.heat import check_soc
-from bmsthermal.protocol import Step, parse_steps, total_s
-from bmsthermal.protocol import profile as profiled
+from bmsthermal.protocol import Step, check_ambients, check_kelvin, steps_of, total_s
 from bmsthermal.run import Run
 from bmsthermal.simulation import Simulation
 
 if TYPE_CHECKING:
     from bmsthermal.coupled import CoupledModel
 
-#: Temperatures that a cell may start from or stand in; below somebody means degC.
-KELVIN = (150.0, 1500.0)
 #: Most rows of a run, most numbers of all its states, and how long a hold that only a current ends may take.
 MOST_ROWS, MOST_STATES, LONGEST_HOLD_S = 2_000_000, 200_000_000, 1e5
 #: States kept of a run whose fields were not asked for.
@@ -110,7 +107,7 @@ def simulate(
     from bmsthermal.console import timeline
 
     eq, p = model.equations, model.equations.parameters
-    steps = _steps(profile, p.nominal_Ah)
+    steps = steps_of(profile, p.nominal_Ah)
     if start is not None:
         if initial_soc is not None or start_K is not None:
             raise InputError("start with initial_soc or start_K", expected="one or the other")
@@ -118,12 +115,9 @@ def simulate(
         initial_soc, ambient_K = _soc(eq, start.y), ambient_K or float(start.u[COOLANT])
     limit_K = None if hottest_K == np.inf else hottest_K
     for name, value in (("start_K", start_K), ("ambient_K", ambient_K), ("hottest_K", limit_K)):
-        _check_kelvin(name, value, model.cell.name)
-    for run in (step.run for step in steps if step.run is not None):
-        beyond = ~np.isnan(run.ambient_K) & ~((run.ambient_K >= KELVIN[0]) & (run.ambient_K <= KELVIN[1]))
-        if beyond.any():
-            row = int(beyond.argmax())
-            _check_kelvin(f"ambient_K in row {row + 1}", float(run.ambient_K[row]), f"profile {run.name}")
+        if value is not None:
+            check_kelvin(name, value, model.cell.name)
+    check_ambients(steps)
     around = p.ambient_K if ambient_K is None else ambient_K
     drive = steps[0].run
     first = around if drive is None or np.isnan(drive.ambient_K[0]) else float(drive.ambient_K[0])
@@ -146,17 +140,6 @@ def simulate(
     return _simulation(model, record, stopped, soc, steps, fields)
 
 
-def _steps(profile: Run | Step | Sequence[Step] | str, nominal_Ah: float) -> tuple[Step, ...]:
-    if isinstance(profile, str):
-        return parse_steps(profile, nominal_Ah)
-    if isinstance(profile, Run):
-        return (profiled(profile),)
-    steps = (profile,) if isinstance(profile, Step) else tuple(profile)
-    if not steps:
-        raise InputError("no steps", expected="at least one")
-    return steps
-
-
 def rows(steps: Sequence[Step], step_s: float, eq: Equations) -> float:
     """How many rows a protocol makes at most; a step that only a voltage ends lasts until the cell is empty."""
     p, count = eq.parameters, 0.0
@@ -169,11 +152,6 @@ def rows(steps: Sequence[Step], step_s: float, eq: Equations) -> float:
         ends = min(step.duration_s, 1.5 * 3600 * p.capacity_Ah / amperes if flows else np.inf)
         count += (ends if np.isfinite(ends) else LONGEST_HOLD_S) / step_s
     return count
-
-
-def _check_kelvin(name: str, value: float | None, where: str) -> None:
-    if value is not None and not (isinstance(value, int | float) and KELVIN[0] <= value <= KELVIN[1]):
-        raise InputError(f"{name}={value!r}", where=where, expected=f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin")
 
 
 def _soc(eq: Equations, y: Array) -> float:

@@ -13,7 +13,7 @@ from bmsthermal.dfn.mechanics import EFFECTS
 from bmsthermal.errors import InputError
 from bmsthermal.reduced import particles, salt
 from bmsthermal.reduced.model import ReducedCell
-from bmsthermal.reduced.packing import CLASSES
+from bmsthermal.reduced.packing import CLASSES, class_of
 from bmsthermal.reduced.particles import Particles
 from bmsthermal.reduced.trace import Trace
 
@@ -173,7 +173,8 @@ class Ingredients:
     def build(self, sizes: Sizes) -> ReducedCell:
         """Project onto shapes of these sizes."""
         p, mesh = self.model.cell.electrochemistry, self.model.equations.mesh
-        nodes = 4 if self._class(sizes) == CLASSES[0] else 6
+        modes = max(sum(sizes.negative), sum(sizes.positive))
+        nodes = 4 if class_of(modes, sizes.thermal, sizes.salt) == CLASSES[0] else 6
         sides = {}
         for k, name in enumerate(("negative", "positive")):
             (uniform, further), points = getattr(sizes, name), sizes.points[k]
@@ -195,10 +196,6 @@ class Ingredients:
         made = salt.salt(p, mesh, shape, negative.depth, positive.depth)  # type: ignore[arg-type, attr-defined]
         couplings = tuple(self.model.equations.couplings)
         return ReducedCell(self.model.cell, thermal, negative, positive, made, couplings)  # type: ignore[arg-type]
-
-    def _class(self, sizes: Sizes) -> tuple[int, int, int]:
-        need = max(sum(sizes.negative), sum(sizes.positive)), sizes.thermal, sizes.salt
-        return next(size for size in CLASSES if all(a <= b for a, b in zip(need, size, strict=True)))
 
     def _snapshots(self, name: str, mesh: object) -> Array:
         if ("snapshots", name) not in self._made:

@@ -9,10 +9,11 @@ import numpy as np
 from bmsthermal.coupled import CoupledModel
 from bmsthermal.curves import Array
 from bmsthermal.files import ZERO_DEGC_K
+from bmsthermal.reduced.jacobian import TINY
 from bmsthermal.reduced.measures import Frequency
 from bmsthermal.reduced.model import ReducedCell
-from bmsthermal.reduced.packing import WALLS
 from bmsthermal.reduced.particles import sphere
+from bmsthermal.reduced.twin import Twin
 
 #: Where it is linear about, and how many steps are timed.
 SOC, DEGC, STEPS = 0.5, 25.0, 20_000
@@ -23,7 +24,7 @@ HERTZ, FINE_S = np.concatenate([[0.0], np.geomspace(1e-5, 10.0, 61)]), 0.002
 def linear(model: ReducedCell, soc: float, T_K: float, h_W_m2K: float) -> tuple[Array, Array, Array, Array]:
     """Small-signal step about rest: ``A (n, n)``, ``B (n, 1)``, ``C (2, n)``, ``D (2, 1)`` of voltage and core.
 
-    By central differences of the kernel itself, with steps that keep nine digits.
+    By a complex step of the twin, which is exact to rounding.
 
     Parameters
     ----------
@@ -34,41 +35,16 @@ def linear(model: ReducedCell, soc: float, T_K: float, h_W_m2K: float) -> tuple[
     h_W_m2K
         Heat-transfer coefficient of every face.
     """
-    kernel = model.kernel(h_W_m2K=h_W_m2K)
-    kernel.rest(model.cell.electrochemistry.stoichiometries(soc)[0], T_K)
-    rest = np.frombuffer(kernel.state).copy()
-    places, widths = _states(model)
-
-    def step(state: Array, current_A: float) -> Array:
-        kernel.state = state.tobytes()
-        u, out = np.zeros((1, 1 + WALLS)), np.empty((1, kernel.out_size))
-        u[0] = current_A, *[T_K - model.thermal.cell.reference_K] * WALLS
-        kernel.run(u, out)
-        return np.concatenate([np.frombuffer(kernel.state)[places], out[0, [0, 7]]])
-
-    columns = []
-    for place, width in zip(places, widths, strict=True):
-        moved = rest.copy(), rest.copy()
-        moved[0][place] += width
-        moved[1][place] -= width
-        columns.append((step(moved[0], 0.0) - step(moved[1], 0.0)) / (2 * width))
-    small = 1e-3 * model.cell.electrochemistry.nominal_Ah
-    columns.append((step(rest, small) - step(rest, -small)) / (2 * small))
-    all_ = np.column_stack(columns)
-    n = len(places)
-    return all_[:n, :n], all_[:n, n:], all_[n:, :n], all_[n:, n:]
-
-
-def _states(model: ReducedCell) -> tuple[list[int], list[float]]:
-    """Places of the states in ``cell_state_t``, and what each is moved by for a derivative."""
-    modes, thermal, shapes = model.size
-    counts = (len(model.salt.separator), len(model.negative.rate), len(model.positive.rate), model.thermal.order)
-    places, widths, begin = [0], [1e-6], 2  # after lithium its carry
-    for count, room, width in zip(counts, (shapes, modes, modes, thermal), (1e-7, 1e-6, 1e-6, 1e-2), strict=True):
-        places += range(begin, begin + count)
-        widths += [width] * count
-        begin += room
-    return places, widths
+    twin = Twin(model.with_h(h_W_m2K))
+    rest = np.append(
+        twin.rest(model.cell.electrochemistry.stoichiometries(soc)[0], T_K), 0.0
+    )  # the current is the last
+    n, columns = len(rest) - 1, []
+    for moved in rest + 1j * TINY * np.eye(n + 1):
+        after, found = twin.step(moved[:n], moved[n], T_K)
+        columns.append(np.append(after, [found.voltage_V, found.temperature_K[0]]).imag / TINY)
+    slopes = np.column_stack(columns)
+    return slopes[:n, :n], slopes[:n, n:], slopes[n:, :n], slopes[n:, n:]
 
 
 def poles(model: ReducedCell, h_W_m2K: float) -> Array:
@@ -125,11 +101,11 @@ def speed(full: CoupledModel, model: ReducedCell) -> tuple[float, float]:
     begun = time.process_time()
     run = full.simulate("discharge at 1 C for 300 s", ambient_K=DEGC + ZERO_DEGC_K)
     full_s = (time.process_time() - begun) / float(run.time_s[-1])
-    kernel = model.kernel()
-    u, out = np.zeros((STEPS, 1 + WALLS)), np.empty((STEPS, kernel.out_size))
-    best = np.inf
+    T_K, best = DEGC + ZERO_DEGC_K, np.inf
+    u = model.inputs(np.zeros(STEPS), T_K)
     for _ in range(5):
-        kernel.rest(model.cell.electrochemistry.stoichiometries(SOC)[0], DEGC + ZERO_DEGC_K)
+        kernel = model.rest(SOC, T_K)
+        out = np.empty((STEPS, kernel.out_size))
         begun = time.perf_counter()
         kernel.run(u, out)
         best = min(best, time.perf_counter() - begun)

@@ -14,7 +14,6 @@ from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.reduced.marching import held
 from bmsthermal.reduced.measures import CaseError, Trial
 from bmsthermal.reduced.model import ReducedCell
-from bmsthermal.reduced.packing import WALLS
 from bmsthermal.reduced.trace import HOTTEST_K, Trace
 
 #: Salt below this share of the initial one, or a core above this temperature, and the full model is judged no further.
@@ -122,13 +121,9 @@ def _largest(error: Array) -> float:
 
 def run(model: ReducedCell, current_A: Array, soc: float, start_K: float, h_W_m2K: float) -> Array:
     """Rows of the kernel for a current per step from rest in surroundings at the start temperature, ``(k, 11)``."""
-    kernel = model.kernel(h_W_m2K=h_W_m2K)
-    kernel.rest(model.cell.electrochemistry.stoichiometries(soc)[0], start_K)
-    u = np.zeros((len(current_A), 1 + WALLS))
-    u[:, 0] = current_A
-    u[:, 1:] = start_K - model.thermal.cell.reference_K
-    out = np.empty((len(u), kernel.out_size))
-    kernel.run(u, out)
+    kernel = model.rest(soc, start_K, h_W_m2K=h_W_m2K)
+    out = np.empty((len(current_A), kernel.out_size))
+    kernel.run(model.inputs(current_A, start_K), out)
     return out
 
 

@@ -13,9 +13,7 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.heat import check_soc
-from bmsthermal.protocol import Step, parse_steps
-from bmsthermal.protocol import profile as profiled
-from bmsthermal.reduced.packing import WALLS
+from bmsthermal.protocol import Step, check_ambients, check_kelvin, steps_of
 from bmsthermal.run import Run
 from bmsthermal.simulation import Simulation
 
@@ -27,8 +25,8 @@ FOUND = ("voltage_V", "heat_W", "ohmic", "reaction", "reversible", "mixing", "co
 TERMS = FOUND[2:7]
 #: Rows that are computed before anybody looks at a limit.
 BLOCK = 512
-#: Temperatures that a cell may start from or stand in, in K, and the most rows of a run.
-KELVIN, MOST_ROWS = (150.0, 1500.0), 20_000_000
+#: Most rows of a run.
+MOST_ROWS = 20_000_000
 #: A cell that rests at its cut-off has not passed it.
 TINY_V = 1e-6
 #: A current that is no cell's would make the state infinite.
@@ -56,9 +54,7 @@ class _March:
         p, first = self.model.cell.electrochemistry, bool(self.found)
         for begin in range(0, len(current), BLOCK):
             block = slice(begin, begin + BLOCK)
-            u = np.zeros((len(current[block]), 1 + WALLS), self.dtype)
-            u[:, 0] = current[block]
-            u[:, 1:] = (ambient[block] - self.model.thermal.cell.reference_K)[:, None]
+            u = self.model.inputs(current[block], ambient[block], self.dtype)
             out = np.empty((len(u), self.kernel.out_size), self.dtype)
             past = np.empty((len(u), self.kernel.state_size), self.dtype)
             self.kernel.run(u, out, past)
@@ -155,22 +151,17 @@ def march(
 ) -> Simulation:  # fmt: skip
     """Run a reduced cell; see `bmsthermal.reduced.model.ReducedCell.simulate`."""
     p = model.cell.electrochemistry
-    steps = _steps(profile, p.nominal_Ah)
+    steps = steps_of(profile, p.nominal_Ah)
     given = {"start_K": (start_K, None), "ambient_K": (ambient_K, None), "hottest_K": (hottest_K, np.inf)}
     for name, (value, unset) in given.items():
         if value != unset:
-            _check_kelvin(name, value, model.cell.name)
-    for run in (step.run for step in steps if step.run is not None):
-        beyond = ~np.isnan(run.ambient_K) & ~((run.ambient_K >= KELVIN[0]) & (run.ambient_K <= KELVIN[1]))
-        if beyond.any():
-            row = int(beyond.argmax())
-            _check_kelvin(f"ambient_K in row {row + 1}", float(run.ambient_K[row]), f"profile {run.name}")
+            check_kelvin(name, value, model.cell.name)
+    check_ambients(steps)
     around = p.ambient_K if ambient_K is None else float(ambient_K)
     drive = steps[0].run
     first = around if drive is None or np.isnan(drive.ambient_K[0]) else float(drive.ambient_K[0])
     soc = check_soc(next(value for value in (initial_soc, p.initial_soc, 1.0) if value is not None))
-    kernel = model.kernel(dtype)
-    kernel.rest(p.stoichiometries(soc)[0], first if start_K is None else start_K)
+    kernel = model.rest(soc, first if start_K is None else start_K, dtype=dtype)
     marched, stopped = _March(model, kernel, np.dtype(dtype), around, hottest_K), ""
     for number, step in enumerate(steps, 1):
         if reason := marched.go(step):
@@ -181,22 +172,6 @@ def march(
             stopped = f"{where}{model.step_s * (rows - 1):.6g} s: {reason}"
             break
     return _simulation(model, marched, soc, stopped, steps)
-
-
-def _check_kelvin(name: str, value: Any, where: str) -> None:
-    if not (isinstance(value, int | float) and KELVIN[0] <= value <= KELVIN[1]):
-        raise InputError(f"{name}={value!r:.60}", where=where, expected=f"{KELVIN[0]:g} to {KELVIN[1]:g}, in kelvin")
-
-
-def _steps(profile: Run | Step | Sequence[Step] | str, nominal_Ah: float) -> tuple[Step, ...]:
-    if isinstance(profile, str):
-        return parse_steps(profile, nominal_Ah)
-    if isinstance(profile, Run):
-        return (profiled(profile),)
-    steps = (profile,) if isinstance(profile, Step) else tuple(profile)
-    if not steps:
-        raise InputError("no steps", expected="at least one")
-    return steps
 
 
 def _simulation(model: ReducedCell, run: _March, soc: float, stopped: str, steps: Sequence[Step]) -> Simulation:

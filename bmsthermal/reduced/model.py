@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -11,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array, is_number
 from bmsthermal.errors import InputError
+from bmsthermal.files import digest
 from bmsthermal.protocol import Step
-from bmsthermal.reduced.packing import CLASSES, WALLS, pack
+from bmsthermal.reduced.packing import WALLS, class_of, pack
 from bmsthermal.reduced.particles import Particles
 from bmsthermal.reduced.salt import Salt
 from bmsthermal.reduction import ReducedModel
@@ -109,8 +108,8 @@ class ReducedCell:
     @property
     def size(self) -> tuple[int, int, int]:
         """Class of sizes in the kernel that it fits into: modes of each electrode, thermal modes, salt shapes."""
-        need = max(len(self.negative.rate), len(self.positive.rate)), self.thermal.order, len(self.salt.separator)
-        return next(size for size in CLASSES if all(a <= b for a, b in zip(need, size, strict=True)))
+        modes = max(len(self.negative.rate), len(self.positive.rate))
+        return class_of(modes, self.thermal.order, len(self.salt.separator))
 
     @cached_property
     def row(self) -> Array:
@@ -138,6 +137,22 @@ class ReducedCell:
         use = np.array([self.resistance_Ohm, self.entropic_scale, 1.0 - self.capacity_fade, *conductance], dtype)
         points = len(self.negative.depth), len(self.positive.depth)
         return Kernel(self.row.astype(dtype), use, *points, self.size[0])
+
+    def rest(
+        self, soc: float, T_K: float, *, h_W_m2K: float | None = None, dtype: DTypeLike = np.float64
+    ) -> Kernel:  # fmt: skip
+        """Return a compiled cell at rest, at a state of charge and one temperature everywhere."""
+        kernel = self.kernel(dtype, h_W_m2K=h_W_m2K)
+        kernel.rest(self.cell.electrochemistry.stoichiometries(soc)[0], T_K)
+        return kernel
+
+    def inputs(self, current_A: ArrayLike, ambient_K: ArrayLike, dtype: DTypeLike = np.float64) -> Array:
+        """Rows ``(k, 1 + walls)`` that the kernel steps along: currents, and one ambient around every face."""
+        current = np.atleast_1d(current_A)
+        u = np.empty((len(current), 1 + WALLS), dtype)
+        u[:, 0] = current
+        u[:, 1:] = np.reshape(np.asarray(ambient_K) - self.thermal.cell.reference_K, (-1, 1))
+        return u
 
     def with_h(self, h_W_m2K: Mapping[str, float] | float) -> ReducedCell:
         """Return the same model with other heat-transfer coefficients."""
@@ -214,7 +229,7 @@ class ReducedCell:
     @cached_property
     def arrays(self) -> dict[str, Array]:
         """What `save` writes beside the cell, by name."""
-        found = {f"thermal_{name}": array for name, array in self.thermal._arrays.items()}
+        found = {f"thermal_{name}": array for name, array in self.thermal.arrays.items()}
         for part in ("negative", "positive", "salt"):
             value = getattr(self, part)
             found |= {f"{part}_{each.name}": getattr(value, each.name) for each in fields(value)}
@@ -225,10 +240,7 @@ class ReducedCell:
         """SHA-256 of the model: its cell, its settings and every number, to the last bit."""
         settings = [self.cell.digest, self.cell.name, self.step_s, self.thermal.method, list(self.couplings)]
         settings += [getattr(self, name) for name in FREE]
-        content = hashlib.sha256(json.dumps(settings).encode())
-        for name, array in self.arrays.items():
-            content.update(f"{name} {array.shape}".encode() + np.asarray(array, "<f8").tobytes())
-        return content.hexdigest()
+        return digest(settings, self.arrays)
 
     def verify(self) -> None:
         """Check the answer: the conduction's guarantees, no growing mode, lithium in no mode, salt in no shape.

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from bmsthermal.curves import Array, Curve
 from bmsthermal.dfn.electrodes import Electrode, Electrolyte, Parameters
 from bmsthermal.heat import FARADAY_C_mol, GAS_CONSTANT_J_molK
+from bmsthermal.reduced.particles import Particles, middle_diffusivity
 
 if TYPE_CHECKING:
     from bmsthermal.reduced.model import ReducedCell
-    from bmsthermal.reduced.particles import Particles
 
 #: Sizes in the kernel that are the same for all: walls, and rows of the tables.
 WALLS, TABLE, PACES, WARM = 2, 513, 65, 91
@@ -25,6 +25,12 @@ FILLING, CONCENTRATION = (0.0005, 0.9995), (0.01, 4.0)
 #: Temperatures in K that the tables cover; beyond them the end counts.
 WARMTH_K = (213.15, 393.15)
 _NEAR = 1e-5
+
+
+def class_of(modes: int, thermal: int, shapes: int) -> tuple[int, int, int]:
+    """Smallest of `CLASSES` that so many modes of an electrode, thermal modes and salt shapes fit into."""
+    need = modes, thermal, shapes
+    return next(size for size in CLASSES if all(a <= b for a, b in zip(need, size, strict=True)))
 
 
 def _slope(curve: Curve, x: Array) -> Array:
@@ -82,18 +88,13 @@ def _monotone(x: Array, y: Array) -> Array:
     return np.asarray(PchipInterpolator(x, y).derivative()(x))
 
 
-def diffusivity(electrode: Electrode) -> float:
-    """D in m2/s in the middle of the window, which the table is relative to."""
-    return float(electrode.diffusivity((electrode.minimum_stoichiometry + electrode.maximum_stoichiometry) / 2))
-
-
 def electrode_table(e: Electrode, reference_K: float) -> tuple[Array, list[float]]:
     """Enthalpic potential, dU/dT and ln D over its reference, against filling; and the grid."""
     x, grid = _grid(*FILLING)
     one = np.ones_like(x)
     potential, entropic = (np.asarray(curve(x)) * one for curve in (e.potential, e.entropic))
     potential_slope, entropic_slope = _slope(e.potential, x), _slope(e.entropic, x)
-    log_D = np.log(np.asarray(e.diffusivity(x)) * one / diffusivity(e))
+    log_D = _log_diffusivity(e, x)
     table = _table(
         [(potential - reference_K * entropic, potential_slope - reference_K * entropic_slope),
          (entropic, entropic_slope), (log_D, _monotone(x, log_D))],
@@ -102,13 +103,18 @@ def electrode_table(e: Electrode, reference_K: float) -> tuple[Array, list[float
     return table, grid
 
 
+def _log_diffusivity(e: Electrode, x: Array) -> Array:
+    """Ln of D over that in the middle of the window."""
+    return np.asarray(np.log(np.asarray(e.diffusivity(x)) * np.ones_like(x) / middle_diffusivity(e)))
+
+
 def pace_table(model: ReducedCell, e: Electrode, particles: Particles, modes: int) -> tuple[Array, list[float]]:
     """What becomes of so many modes in a step (`_pace`), against ln D over its reference; and the grid."""
-    log_D = electrode_table(e, model.cell.electrochemistry.reference_K)[0][:, 4]
+    log_D = _log_diffusivity(e, _grid(*FILLING)[0])
     per_K = e.diffusivity_activation_J_mol / GAS_CONSTANT_J_molK
     colder = per_K * (1 / model.cell.electrochemistry.reference_K - 1 / np.array(WARMTH_K))
     paces, grid = _grid(log_D.min() + colder.min() - 0.01, log_D.max() + colder.max() + 0.01, PACES)
-    rate = diffusivity(e) / e.particle_radius_m**2 * model.step_s * particles.rate
+    rate = middle_diffusivity(e) / e.particle_radius_m**2 * model.step_s * particles.rate
     return _pace(rate, paces, paces[1] - paces[0], modes), grid
 
 

@@ -39,6 +39,11 @@ def sphere() -> PassiveSystem:
     return diffusion(RADIUS, 3)
 
 
+def middle_diffusivity(electrode: Electrode) -> float:
+    """D in m2/s in the middle of the window, which time and tables are relative to."""
+    return float(electrode.diffusivity((electrode.minimum_stoichiometry + electrode.maximum_stoichiometry) / 2))
+
+
 def along_radius(radius: Array) -> Array:
     """Value of each Jacobi polynomial ``(n, RADIUS)``."""
     k = np.arange(RADIUS)
@@ -83,8 +88,7 @@ def basis(electrode: Electrode, step_s: float, points: int, uniform: int, furthe
     snapshots
         Coefficients ``(k, DEPTH * RADIUS)``.
     """
-    middle = (electrode.minimum_stoichiometry + electrode.maximum_stoichiometry) / 2
-    rounds = FASTEST * electrode.particle_radius_m**2 / float(electrode.diffusivity(middle)) / step_s
+    rounds = FASTEST * electrode.particle_radius_m**2 / middle_diffusivity(electrode) / step_s
     shifts = np.geomspace(SLOWEST, max(rounds, 2 * SLOWEST), max(uniform, 2))[1 : max(uniform, 1)]
     radial = multipoint(sphere(), uniform + 1, shifts.tolist())[:, 1:]
     deep = np.zeros((points, RADIUS, radial.shape[1]))

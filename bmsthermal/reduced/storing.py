@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from bmsthermal import schema
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
@@ -21,7 +20,6 @@ from bmsthermal.reduced.model import FREE, ReducedCell
 from bmsthermal.reduced.particles import Particles
 from bmsthermal.reduced.salt import Salt
 from bmsthermal.reduction import ReducedModel
-from rom import PassiveSystem
 
 #: What says that an archive is one of these.
 KIND = "reduced coupled model"
@@ -82,19 +80,12 @@ def _read(path: str | Path) -> tuple[ReducedCell, str]:
     for name, array in arrays.items():
         if array.dtype != np.float64 or not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite numbers")
-    cell, step_s = Cell(str(settings["name"]), document), settings["step_s"]
-    schema.check_number(step_s, schema.STEP, "step_s")
+    cell = Cell(str(settings["name"]), document)
 
     def part(name: str) -> dict[str, Array]:
         return {key.removeprefix(f"{name}_"): value for key, value in arrays.items() if key.startswith(f"{name}_")}
 
-    thermal, walls = part("thermal"), cell.walls
-    r = len(thermal["rates"])
-    modal = PassiveSystem(
-        np.eye(r), np.diag(thermal["rates"]), thermal["B"], thermal["E"], thermal["C"],
-        ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
-    )  # fmt: skip
-    conduction = ReducedModel(cell, modal, thermal["shapes"], thermal["position_m"], step_s, settings["method"])
+    conduction = ReducedModel.of_arrays(cell, part("thermal"), settings["step_s"], settings["method"])
     model = ReducedCell(
         cell, conduction, Particles(**part("negative")), Particles(**part("positive")), Salt(**part("salt")),
         tuple(settings["couplings"]), certificate=None if certificate is None else Certificate.from_dict(certificate),
