@@ -113,8 +113,7 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
     ROM_(side_t) negative, positive;
     const num_t area = use->area * m->area_m2;
     const real_t I = current_A / area;
-    real_t concentration[CELL_Q], D[2 * CELL_Q + 1], through, junction, c;
-    real_t rise[CELL_Q]; /* of the junction with the concentration, and of the kinetics */
+    real_t D[2 * CELL_Q + 1], through, junction, c;
     ROM_FOR
     for (int k = 0; k < 2 + ROM_W; k++) {
         out->temperature[k] = ROM_(dot)(m->read[k], state->thermal) + m->zero_K;
@@ -139,48 +138,44 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
     }
     ROM_FOR
     for (int q = 0; q < CELL_QN; q++) {
-        D[q] = spread * ROM_(electrolyte)(m, m->negative.salt[q], state->salt, &concentration[q],
-                                          &negative.resist[q], &junction, &rise[q]);
+        D[q] = spread * ROM_(electrolyte)(m, m->negative.salt[q], state->salt, &negative.concentration[q],
+                                          &negative.resist[q], &junction, &negative.rise[q]);
         negative.resist[q] = negative.resist[q] * resist * m->negative.pores;
         negative.junction[q] = f2 * junction;
     }
-    ROM_(particles)(&m->negative, &negative, state->lithium, colder);
-    ROM_(react)(m, &m->negative, &negative, state->negative, state->lithium, concentration, I, ROM_NUM(0.0), I, T,
-                warm[ROM_(turn_negative)], warm[ROM_(solid_negative)], use->entropic, CELL_QN);
+    D[CELL_Q] = spread * ROM_(electrolyte)(m, m->separator_salt, state->salt, &c, &through, &junction, &c);
+    through = through * resist * m->separator;
     ROM_FOR
-    for (int q = 0; q < CELL_QN; q++) {
-        rise[q] = f2 * rise[q] - negative.current[q] * (negative.give[q] - m->negative.film) * ROM_NUM(0.5) / concentration[q];
+    for (int q = 0; q < CELL_QP; q++) {
+        D[CELL_Q + 1 + q] = spread * ROM_(electrolyte)(m, m->positive.salt[q], state->salt, &positive.concentration[q],
+                                                       &positive.resist[q], &junction, &positive.rise[q]);
+        positive.resist[q] = positive.resist[q] * resist * m->positive.pores;
+        positive.junction[q] = f2 * junction;
     }
+    ROM_(particles)(&m->negative, &negative, state->lithium, colder);
+    ROM_(particles)(&m->positive, &positive, filled, colder);
+    ROM_(meet)(m, &m->negative, &negative, state->negative, state->lithium, I, ROM_NUM(0.0), I, T,
+               warm[ROM_(turn_negative)], warm[ROM_(solid_negative)], use->entropic, CELL_QN);
+    ROM_(meet)(m, &m->positive, &positive, state->positive, filled, I, I, -I, T,
+               warm[ROM_(turn_positive)], warm[ROM_(solid_positive)], use->entropic, CELL_QP);
+    ROM_FOR
+    for (int round = 0; round < CELL_ROUNDS; round++) { /* the two side by side: neither waits for the other */
+        ROM_(react)(&m->negative, &negative, f2, CELL_QN);
+        ROM_(react)(&m->positive, &positive, f2, CELL_QP);
+    }
+    ROM_(settle)(&m->negative, &negative, f2, CELL_QN);
+    ROM_(settle)(&m->positive, &positive, f2, CELL_QP);
     real_t salt_rise[CELL_S];
     ROM_FOR
     for (int i = 0; i < CELL_S; i++) {
         salt_rise[i] = ROM_NUM(0.0);
         ROM_FOR
         for (int q = 0; q < CELL_QN; q++) {
-            salt_rise[i] = salt_rise[i] - negative.share[q] * rise[q] * m->negative.salt[q][i];
+            salt_rise[i] = salt_rise[i] - negative.share[q] * negative.rise[q] * m->negative.salt[q][i];
         }
-    }
-    D[CELL_Q] = spread * ROM_(electrolyte)(m, m->separator_salt, state->salt, &c, &through, &junction, &c);
-    through = through * resist * m->separator;
-    ROM_FOR
-    for (int q = 0; q < CELL_QP; q++) {
-        D[CELL_Q + 1 + q] = spread * ROM_(electrolyte)(m, m->positive.salt[q], state->salt, &concentration[q],
-                                                       &positive.resist[q], &junction, &rise[q]);
-        positive.resist[q] = positive.resist[q] * resist * m->positive.pores;
-        positive.junction[q] = f2 * junction;
-    }
-    ROM_(particles)(&m->positive, &positive, filled, colder);
-    ROM_(react)(m, &m->positive, &positive, state->positive, filled, concentration, I, I, -I, T,
-                warm[ROM_(turn_positive)], warm[ROM_(solid_positive)], use->entropic, CELL_QP);
-    ROM_FOR
-    for (int q = 0; q < CELL_QP; q++) {
-        rise[q] = f2 * rise[q] - positive.current[q] * (positive.give[q] - m->positive.film) * ROM_NUM(0.5) / concentration[q];
-    }
-    ROM_FOR
-    for (int i = 0; i < CELL_S; i++) {
         ROM_FOR
         for (int q = 0; q < CELL_QP; q++) {
-            salt_rise[i] = salt_rise[i] + positive.share[q] * rise[q] * m->positive.salt[q][i];
+            salt_rise[i] = salt_rise[i] + positive.share[q] * positive.rise[q] * m->positive.salt[q][i];
         }
     }
 

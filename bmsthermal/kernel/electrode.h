@@ -8,13 +8,16 @@
 typedef struct {
     real_t filling[CELL_Q], potential[CELL_Q], entropic[CELL_Q];
     real_t bend[CELL_Q], slope[CELL_Q]; /* of the potential with the filling, without and with the kinetics */
-    real_t over[CELL_Q], give[CELL_Q]; /* overpotential, and its slope */
+    real_t give[CELL_Q];               /* slope of the overpotential */
+    real_t concentration[CELL_Q], rise[CELL_Q]; /* of the salt, and how the junction and the kinetics rise with it */
     real_t stiff[CELL_Q][CELL_Q];      /* of the electrode's potential against the reaction, weighted */
     real_t current[CELL_Q], held[CELL_Q]; /* reaction now, and over the step, A/m2 of particle */
     real_t share[CELL_Q];              /* of each point in the potential */
     real_t within[CELL_Q], resist[CELL_Q]; /* current of the electrolyte, and its resistivity */
     real_t junction[CELL_Q], junction_slope[CELL_Q];
+    real_t turn[CELL_Q], offset[CELL_Q], ohmic[CELL_Q][CELL_Q]; /* 1/(2 i_0), and of the ohmic dissipation */
     real_t solid;                      /* resistivity */
+    real_t before, total;              /* current of the electrolyte at the left end, and that turns over inside */
     real_t level;                      /* potential of the electrode against the electrolyte at its separator */
     real_t decay[CELL_M], gain[CELL_M], later[CELL_M]; /* of the modes: at the end, mean of the step, mean of what comes */
 } ROM_(side_t);
@@ -139,17 +142,17 @@ ROM_INLINE void ROM_(particles)(const ROM_(electrode_t) *e, ROM_(side_t) *side, 
     }
 }
 
-/* Reaction of an electrode that carries `total` and lets `before` of the current through at its left end. */
-ROM_INLINE void ROM_(react)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, ROM_(side_t) *side,
-                            const real_t modes[CELL_M], real_t filling, const real_t concentration[CELL_Q],
-                            real_t current, real_t before, real_t total, real_t T, real_t per, real_t solid,
-                            num_t entropic, int points)
+/* What an electrode that carries `total` sees before its reaction is known; `before` of the current comes through its
+ * left end. Ohmic dissipation is a quadratic form of the reaction, in `ohmic` and `offset`. */
+ROM_INLINE void ROM_(meet)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, ROM_(side_t) *side,
+                           const real_t modes[CELL_M], real_t filling, real_t current, real_t before, real_t total, real_t T, real_t per, real_t solid,
+                           num_t entropic, int points)
 {
-    const real_t f2 = m->thermal_voltage * T;
     const real_t size = e->thickness * e->area;
     const real_t warm = T - m->reference_K;
-    real_t turn[CELL_Q], offset[CELL_Q], ohmic[CELL_Q][CELL_Q] = {{0}};
     side->solid = solid;
+    side->before = before;
+    side->total = total;
     ROM_FOR
     for (int q = 0; q < points; q++) {
         real_t away = ROM_NUM(0.0);
@@ -168,65 +171,74 @@ ROM_INLINE void ROM_(react)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, R
                              + warm * side->entropic[q] - e->stress * away;
         side->bend[q] = e->grid.per * (ROM_(slope)(left, right, 0, s)
                          + (m->reference_K + warm * entropic) * ROM_(slope)(left, right, 2, s)) - e->stress;
-        turn[q] = per * rom_root(concentration[q] * x * (ROM_NUM(1.0) - x)); /* 1/(2 i_0) */
+        side->turn[q] = per * rom_root(side->concentration[q] * x * (ROM_NUM(1.0) - x)); /* 1/(2 i_0) */
     }
     ROM_FOR
-    for (int q = 0; q < points; q++) { /* ohmic dissipation, a quadratic form of the reaction */
-        offset[q] = ROM_NUM(0.0);
+    for (int q = 0; q < points; q++) {
+        side->offset[q] = ROM_NUM(0.0);
+        ROM_FOR
+        for (int p = 0; p < points; p++) {
+            side->ohmic[q][p] = ROM_NUM(0.0);
+        }
         ROM_FOR
         for (int r = 0; r < points; r++) {
             const real_t pull = size * e->integral[r][q] * e->weight[r];
-            offset[q] = offset[q] + pull * (side->resist[r] * before - side->solid * (current - before));
+            side->offset[q] = side->offset[q] + pull * (side->resist[r] * before - side->solid * (current - before));
             const real_t both = pull * e->area * (side->resist[r] + side->solid);
             ROM_FOR
             for (int p = 0; p < points; p++) {
-                ohmic[q][p] = ohmic[q][p] + both * e->integral[r][p];
+                side->ohmic[q][p] = side->ohmic[q][p] + both * e->integral[r][p];
             }
         }
         side->current[q] = total / e->area;
     }
+}
+
+/* A round of Newton's towards the reaction at which the electrode dissipates least. */
+ROM_INLINE void ROM_(react)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t f2, int points)
+{
+    real_t A[CELL_Q][CELL_Q], ones[CELL_Q], miss[CELL_Q];
     ROM_FOR
-    for (int round = 0; round < CELL_ROUNDS; round++) {
-        real_t A[CELL_Q][CELL_Q], ones[CELL_Q], miss[CELL_Q];
+    for (int q = 0; q < points; q++) {
+        const num_t w = e->weight[q] * e->area;
+        real_t root;
+        const real_t j = side->current[q];
+        const real_t over = f2 * ROM_(asinh)(side->turn[q] * j, &root);
+        side->give[q] = f2 * side->turn[q] * root + e->film;
+        real_t pull = side->offset[q];
         ROM_FOR
-        for (int q = 0; q < points; q++) {
-            const num_t w = e->weight[q] * e->area;
-            real_t root;
-            const real_t j = side->current[q];
-            side->over[q] = f2 * ROM_(asinh)(turn[q] * j, &root);
-            side->give[q] = f2 * turn[q] * root + e->film;
-            real_t pull = offset[q];
-            ROM_FOR
-            for (int p = 0; p < points; p++) {
-                pull = pull + ohmic[q][p] * side->current[p];
-                A[q][p] = ohmic[q][p];
-            }
-            A[q][q] = A[q][q] + w * side->give[q];
-            side->stiff[q][q] = A[q][q];
-            ROM_FOR
-            for (int p = 0; p < points; p++) {
-                side->stiff[q][p] = A[q][p];
-            }
-            ones[q] = ROM_EACH(w);
-            miss[q] = w * (side->potential[q] + side->over[q] + e->film * j + side->junction[q]) + pull;
+        for (int p = 0; p < points; p++) {
+            pull = pull + side->ohmic[q][p] * side->current[p];
+            A[q][p] = side->ohmic[q][p];
         }
-        ROM_(eliminate)(A, ones, miss, points);
-        real_t sum = ROM_NUM(0.0), left = total;
+        A[q][q] = A[q][q] + w * side->give[q];
         ROM_FOR
-        for (int q = 0; q < points; q++) {
-            const num_t w = e->weight[q] * e->area;
-            sum = sum + w * ones[q];
-            left = left + w * (miss[q] - side->current[q]);
+        for (int p = 0; p < points; p++) {
+            side->stiff[q][p] = A[q][p];
         }
-        side->level = left / sum;
-        ROM_FOR
-        for (int q = 0; q < points; q++) {
-            const real_t change = side->level * ones[q] - miss[q];
-            side->share[q] = e->weight[q] * e->area * ones[q] / sum;
-            side->current[q] = side->current[q] + change;
-            side->over[q] = side->over[q] + (side->give[q] - e->film) * change;
-        }
+        ones[q] = ROM_EACH(w);
+        miss[q] = w * (side->potential[q] + over + e->film * j + side->junction[q]) + pull;
     }
+    ROM_(eliminate)(A, ones, miss, points);
+    real_t sum = ROM_NUM(0.0), left = side->total;
+    ROM_FOR
+    for (int q = 0; q < points; q++) {
+        const num_t w = e->weight[q] * e->area;
+        sum = sum + w * ones[q];
+        left = left + w * (miss[q] - side->current[q]);
+    }
+    side->level = left / sum;
+    ROM_FOR
+    for (int q = 0; q < points; q++) {
+        const real_t change = side->level * ones[q] - miss[q];
+        side->share[q] = e->weight[q] * e->area * ones[q] / sum;
+        side->current[q] = side->current[q] + change;
+    }
+}
+
+/* How the potential goes with filling and salt under the reaction found, and the current of the electrolyte. */
+ROM_INLINE void ROM_(settle)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t f2, int points)
+{
     ROM_FOR
     for (int q = 0; q < points; q++) {
         const real_t x = side->filling[q];
@@ -234,12 +246,14 @@ ROM_INLINE void ROM_(react)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, R
         side->slope[q] = side->bend[q]
             - side->current[q] * (side->give[q] - e->film) * ROM_NUM(0.5)
               * (ROM_NUM(1.0) - ROM_NUM(2.0) * x) / (x * (ROM_NUM(1.0) - x));
-        real_t sum = before;
+        real_t sum = side->before;
         ROM_FOR
         for (int p = 0; p < points; p++) {
             sum = sum + e->area * e->integral[q][p] * side->current[p];
         }
         side->within[q] = sum;
+        side->rise[q] = f2 * side->rise[q]
+            - side->current[q] * (side->give[q] - e->film) * ROM_NUM(0.5) / side->concentration[q];
     }
 }
 

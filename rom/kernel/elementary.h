@@ -15,14 +15,12 @@
 typedef uint64_t rom_word_t;
 #define ROM_MANTISSA 52
 #define ROM_BIAS 1023
-#define ROM_TERMS_LOG 10  /* of atanh's on |s| < 1/5 */
 #define ROM_ROUNDS 4      /* of Newton's, from 3.5 % */
 #define ROM_ROOT_SEED 0x5fe6eb50c7b537a9u
 #else
 typedef uint32_t rom_word_t;
 #define ROM_MANTISSA 23
 #define ROM_BIAS 127
-#define ROM_TERMS_LOG 5
 #define ROM_ROUNDS 3
 #define ROM_ROOT_SEED 0x5f375a86u
 #endif
@@ -44,11 +42,6 @@ ROM_INLINE num_t rom_number(rom_word_t word)
 /* log(x) = k ln 2 + 2 atanh(s), s = (m - 1)/(m + 1), m in [0.75, 1.5). */
 ROM_INLINE num_t rom_log(num_t x)
 {
-    static const num_t series[] = {
-        ROM_NUM(2.0), ROM_NUM(6.6666666666666667e-1), ROM_NUM(4.0e-1), ROM_NUM(2.8571428571428571e-1),
-        ROM_NUM(2.2222222222222222e-1), ROM_NUM(1.8181818181818182e-1), ROM_NUM(1.5384615384615385e-1),
-        ROM_NUM(1.3333333333333333e-1), ROM_NUM(1.1764705882352941e-1), ROM_NUM(1.0526315789473684e-1),
-        ROM_NUM(9.5238095238095238e-2)};
     const rom_word_t half = (rom_word_t)1 << (ROM_MANTISSA - 1);
     const rom_word_t word = rom_word(x);
     const rom_word_t up = (word & half) ? 1u : 0u; /* m >= 1.5 counts as 0.75 and up */
@@ -57,11 +50,19 @@ ROM_INLINE num_t rom_log(num_t x)
     const num_t m = rom_number(digits | ((rom_word_t)(ROM_BIAS - (int)up) << ROM_MANTISSA));
     const num_t s = (m - ROM_NUM(1.0)) / (m + ROM_NUM(1.0));
     const num_t square = s * s;
-    num_t sum = series[ROM_TERMS_LOG];
-    ROM_FOR
-    for (int i = ROM_TERMS_LOG - 1; i >= 0; i--) {
-        sum = sum * square + series[i];
-    }
+    /* 2/1 + 2/3 s^2 + 2/5 s^4 ..., by pairs: short chains, for one step waits for each */
+    const num_t fourth = square * square;
+    num_t sum = (ROM_NUM(2.0) + ROM_NUM(6.6666666666666667e-1) * square)
+                + fourth * (ROM_NUM(4.0e-1) + ROM_NUM(2.8571428571428571e-1) * square);
+    const num_t eighth = fourth * fourth;
+#if defined(ROM_DOUBLE)
+    sum = sum + eighth * ((ROM_NUM(2.2222222222222222e-1) + ROM_NUM(1.8181818181818182e-1) * square)
+                          + fourth * (ROM_NUM(1.5384615384615385e-1) + ROM_NUM(1.3333333333333333e-1) * square)
+                          + eighth * ((ROM_NUM(1.1764705882352941e-1) + ROM_NUM(1.0526315789473684e-1) * square)
+                                      + fourth * ROM_NUM(9.5238095238095238e-2)));
+#else
+    sum = sum + eighth * (ROM_NUM(2.2222222222222222e-1) + ROM_NUM(1.8181818181818182e-1) * square);
+#endif
     return (num_t)k * ROM_NUM(6.931471805599453e-1) + s * sum;
 }
 
