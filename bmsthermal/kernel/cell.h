@@ -158,11 +158,16 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
                warm[ROM_(turn_negative)], warm[ROM_(solid_negative)], use->entropic, CELL_QN);
     ROM_(meet)(m, &m->positive, &positive, state->positive, filled, I, I, -I, T,
                warm[ROM_(turn_positive)], warm[ROM_(solid_positive)], use->entropic, CELL_QP);
-    ROM_FOR
-    for (int round = 0; round < CELL_ROUNDS; round++) { /* the two side by side: neither waits for the other */
-        ROM_(react)(&m->negative, &negative, f2, CELL_QN);
-        ROM_(react)(&m->positive, &positive, f2, CELL_QP);
-    }
+    /* the two electrodes side by side: neither waits for the other */
+    real_t over_n[CELL_Q], over_p[CELL_Q];
+    ROM_(nearby)(&m->negative, &negative, f2, over_n, CELL_QN);
+    ROM_(nearby)(&m->positive, &positive, f2, over_p, CELL_QP);
+    ROM_(react)(&m->negative, &negative, over_n, CELL_QN);
+    ROM_(react)(&m->positive, &positive, over_p, CELL_QP);
+    ROM_(kinetics)(&m->negative, &negative, f2, over_n, CELL_QN);
+    ROM_(kinetics)(&m->positive, &positive, f2, over_p, CELL_QP);
+    ROM_(react)(&m->negative, &negative, over_n, CELL_QN);
+    ROM_(react)(&m->positive, &positive, over_p, CELL_QP);
     ROM_(settle)(&m->negative, &negative, f2, CELL_QN);
     ROM_(settle)(&m->positive, &positive, f2, CELL_QP);
     real_t salt_rise[CELL_S];
@@ -188,7 +193,7 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
         const num_t w = m->negative.thickness * m->negative.weight[q];
         drop = drop + w * negative.solid * solid;
         ohmic = ohmic + w * (negative.solid * solid * solid + negative.resist[q] * negative.within[q] * negative.within[q])
-                + m->negative.weight[q] * m->negative.area * negative.current[q] * negative.junction[q];
+                + m->negative.reach[q] * negative.current[q] * negative.junction[q];
     }
     ROM_FOR
     for (int q = 0; q < CELL_QP; q++) {
@@ -196,7 +201,7 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
         const num_t w = m->positive.thickness * m->positive.weight[q];
         drop = drop + w * positive.resist[q] * positive.within[q];
         ohmic = ohmic + w * (positive.solid * solid * solid + positive.resist[q] * positive.within[q] * positive.within[q])
-                + m->positive.weight[q] * m->positive.area * positive.current[q] * positive.junction[q];
+                + m->positive.reach[q] * positive.current[q] * positive.junction[q];
     }
     out->voltage = positive.level - negative.level - drop;
 
@@ -238,11 +243,11 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
     real_t turned = ROM_NUM(0.0);
     ROM_FOR
     for (int q = 0; q < CELL_QN; q++) {
-        turned = turned + m->negative.weight[q] * m->negative.area * negative.current[q] * negative.entropic[q];
+        turned = turned + m->negative.reach[q] * negative.current[q] * negative.entropic[q];
     }
     ROM_FOR
     for (int q = 0; q < CELL_QP; q++) {
-        turned = turned + m->positive.weight[q] * m->positive.area * positive.current[q] * positive.entropic[q];
+        turned = turned + m->positive.reach[q] * positive.current[q] * positive.entropic[q];
     }
     out->heat = area * heat;
     out->contact = area * series * I * I;

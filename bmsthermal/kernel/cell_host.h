@@ -14,7 +14,6 @@
 #define CELL_TABLE 513
 #define CELL_PACES 65
 #define CELL_WARM 91
-#define CELL_ROUNDS 2
 
 /* Points of the negative and the positive electrode, and modes of each. */
 #define CELL_PASTE_(negative, positive, modes, name) cell_n##negative##p##positive##m##modes##_##name

@@ -19,7 +19,9 @@ typedef struct {
     num_t surface[CELL_Q][CELL_M];     /* modes at the surface of the particles */
     num_t inside[CELL_Q][CELL_M][CELL_R]; /* modes along their radius */
     num_t share[CELL_R];               /* of the volume */
-    num_t integral[CELL_Q][CELL_Q];    /* from the left end to each point */
+    num_t reach[CELL_Q];               /* m2 of particles per m2 that each point stands for */
+    num_t flow[CELL_Q][CELL_Q];        /* current of the electrolyte at each point per reaction at the others */
+    num_t pull[CELL_Q][CELL_Q];        /* what a voltage per thickness at the others does at each point */
     num_t salt[CELL_Q][CELL_S];        /* shapes of the salt at the points */
     num_t source[CELL_S][CELL_Q];      /* salt per reaction and step */
     num_t diffusion_heat;              /* E/R, K */

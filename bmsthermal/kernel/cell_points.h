@@ -2,7 +2,7 @@
 #if CELL_M == 4
 #define ROM_N 3
 #define CELL_S 2
-#define CELL_R 4
+#define CELL_R 3
 #elif CELL_M == 6
 #define ROM_N 4
 #define CELL_S 3

@@ -6,7 +6,8 @@
 
 /* One electrode in a step. */
 typedef struct {
-    real_t filling[CELL_Q], potential[CELL_Q], entropic[CELL_Q];
+    real_t potential[CELL_Q], entropic[CELL_Q];
+    real_t by_filling[CELL_Q], by_salt[CELL_Q]; /* slopes of ln i_0 */
     real_t bend[CELL_Q], slope[CELL_Q]; /* of the potential with the filling, without and with the kinetics */
     real_t give[CELL_Q];               /* slope of the overpotential */
     real_t concentration[CELL_Q], rise[CELL_Q]; /* of the salt, and how the junction and the kinetics rise with it */
@@ -148,7 +149,6 @@ ROM_INLINE void ROM_(meet)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, RO
                            const real_t modes[CELL_M], real_t filling, real_t current, real_t before, real_t total, real_t T, real_t per, real_t solid,
                            num_t entropic, int points)
 {
-    const real_t size = e->thickness * e->area;
     const real_t warm = T - m->reference_K;
     side->solid = solid;
     side->before = before;
@@ -164,14 +164,18 @@ ROM_INLINE void ROM_(meet)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, RO
         real_t s;
         const rom_index_t at = ROM_(place)(&e->grid, x, &s);
         const num_t *left = e->table[at], *right = e->table[at + 1];
-        side->filling[q] = x;
         side->entropic[q] = entropic * ROM_(value)(left, right, 2, s);
         /* U(T) = U_H + T_ref dU/dT (1 as made) + (T - T_ref) dU/dT scaled */
         side->potential[q] = ROM_(value)(left, right, 0, s) + m->reference_K * ROM_(value)(left, right, 2, s)
                              + warm * side->entropic[q] - e->stress * away;
         side->bend[q] = e->grid.per * (ROM_(slope)(left, right, 0, s)
                          + (m->reference_K + warm * entropic) * ROM_(slope)(left, right, 2, s)) - e->stress;
-        side->turn[q] = per * rom_root(side->concentration[q] * x * (ROM_NUM(1.0) - x)); /* 1/(2 i_0) */
+        const real_t room = x * (ROM_NUM(1.0) - x), c = side->concentration[q];
+        const real_t root = rom_root(c * room);
+        side->turn[q] = per * root; /* 1/(2 i_0) */
+        /* ln i_0 goes with half of ln c x (1 - x) */
+        side->by_filling[q] = ROM_NUM(0.5) * root * root * c * (ROM_NUM(1.0) - ROM_NUM(2.0) * x);
+        side->by_salt[q] = ROM_NUM(0.5) * root * root * room;
     }
     ROM_FOR
     for (int q = 0; q < points; q++) {
@@ -182,29 +186,57 @@ ROM_INLINE void ROM_(meet)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, RO
         }
         ROM_FOR
         for (int r = 0; r < points; r++) {
-            const real_t pull = size * e->integral[r][q] * e->weight[r];
+            const num_t pull = e->pull[q][r];
             side->offset[q] = side->offset[q] + pull * (side->resist[r] * before - side->solid * (current - before));
-            const real_t both = pull * e->area * (side->resist[r] + side->solid);
+            const real_t both = pull * (side->resist[r] + side->solid);
             ROM_FOR
             for (int p = 0; p < points; p++) {
-                side->ohmic[q][p] = side->ohmic[q][p] + both * e->integral[r][p];
+                side->ohmic[q][p] = side->ohmic[q][p] + both * e->flow[r][p];
             }
         }
         side->current[q] = total / e->area;
     }
 }
 
+/* Butler-Volmer at each point, alpha = 1/2: overpotential `over` and its slope. */
+ROM_INLINE void ROM_(kinetics)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t f2, real_t over[CELL_Q], int points)
+{
+    ROM_FOR
+    for (int q = 0; q < points; q++) {
+        real_t root;
+        over[q] = f2 * ROM_(asinh)(side->turn[q] * side->current[q], &root);
+        side->give[q] = f2 * side->turn[q] * root + e->film;
+    }
+}
+
+/* The same at the uniform reaction to begin with, from the mean of all points and less what is common to them:
+ * a first round needs no more. Padé (1, 1) of asinh, (0, 1) of its derivative. */
+ROM_INLINE void ROM_(nearby)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t f2, real_t over[CELL_Q], int points)
+{
+    const real_t j = side->current[0];
+    real_t mean = ROM_NUM(0.0);
+    ROM_FOR
+    for (int q = 0; q < points; q++) {
+        mean = mean + e->weight[q] * side->turn[q];
+    }
+    const real_t x = mean * j;
+    const real_t root = rom_root(ROM_NUM(1.0) + x * x), slope = f2 * root;
+    ROM_FOR
+    for (int q = 0; q < points; q++) {
+        const real_t away = (side->turn[q] - mean) * j;
+        const real_t bend = root * root * x * away;
+        over[q] = slope * away / (ROM_NUM(1.0) + ROM_NUM(0.5) * bend);
+        side->give[q] = slope * side->turn[q] / (ROM_NUM(1.0) + bend) + e->film;
+    }
+}
+
 /* A round of Newton's towards the reaction at which the electrode dissipates least. */
-ROM_INLINE void ROM_(react)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t f2, int points)
+ROM_INLINE void ROM_(react)(const ROM_(electrode_t) *e, ROM_(side_t) *side, const real_t over[CELL_Q], int points)
 {
     real_t A[CELL_Q][CELL_Q], ones[CELL_Q], miss[CELL_Q];
     ROM_FOR
     for (int q = 0; q < points; q++) {
-        const num_t w = e->weight[q] * e->area;
-        real_t root;
-        const real_t j = side->current[q];
-        const real_t over = f2 * ROM_(asinh)(side->turn[q] * j, &root);
-        side->give[q] = f2 * side->turn[q] * root + e->film;
+        const num_t w = e->reach[q];
         real_t pull = side->offset[q];
         ROM_FOR
         for (int p = 0; p < points; p++) {
@@ -217,22 +249,22 @@ ROM_INLINE void ROM_(react)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real
             side->stiff[q][p] = A[q][p];
         }
         ones[q] = ROM_EACH(w);
-        miss[q] = w * (side->potential[q] + over + e->film * j + side->junction[q]) + pull;
+        miss[q] = w * (side->potential[q] + over[q] + e->film * side->current[q] + side->junction[q]) + pull;
     }
     ROM_(eliminate)(A, ones, miss, points);
     real_t sum = ROM_NUM(0.0), left = side->total;
     ROM_FOR
     for (int q = 0; q < points; q++) {
-        const num_t w = e->weight[q] * e->area;
+        const num_t w = e->reach[q];
         sum = sum + w * ones[q];
         left = left + w * (miss[q] - side->current[q]);
     }
-    side->level = left / sum;
+    const real_t per = ROM_NUM(1.0) / sum;
+    side->level = left * per;
     ROM_FOR
     for (int q = 0; q < points; q++) {
-        const real_t change = side->level * ones[q] - miss[q];
-        side->share[q] = e->weight[q] * e->area * ones[q] / sum;
-        side->current[q] = side->current[q] + change;
+        side->share[q] = e->reach[q] * ones[q] * per;
+        side->current[q] = side->current[q] + side->level * ones[q] - miss[q];
     }
 }
 
@@ -241,39 +273,39 @@ ROM_INLINE void ROM_(settle)(const ROM_(electrode_t) *e, ROM_(side_t) *side, rea
 {
     ROM_FOR
     for (int q = 0; q < points; q++) {
-        const real_t x = side->filling[q];
-        /* d over / d ln i_0 = -j d over / dj, and i_0 goes with sqrt(x (1 - x)) */
-        side->slope[q] = side->bend[q]
-            - side->current[q] * (side->give[q] - e->film) * ROM_NUM(0.5)
-              * (ROM_NUM(1.0) - ROM_NUM(2.0) * x) / (x * (ROM_NUM(1.0) - x));
+        const real_t gap = side->current[q] * (side->give[q] - e->film); /* -d over / d ln i_0 */
+        side->slope[q] = side->bend[q] - gap * side->by_filling[q];
+        side->rise[q] = f2 * side->rise[q] - gap * side->by_salt[q];
         real_t sum = side->before;
         ROM_FOR
         for (int p = 0; p < points; p++) {
-            sum = sum + e->area * e->integral[q][p] * side->current[p];
+            sum = sum + e->flow[q][p] * side->current[p];
         }
         side->within[q] = sum;
-        side->rise[q] = f2 * side->rise[q]
-            - side->current[q] * (side->give[q] - e->film) * ROM_NUM(0.5) / side->concentration[q];
     }
 }
 
 /* The reaction to hold over the step: the same, where the particles are at its end. */
 ROM_INLINE void ROM_(hold)(const ROM_(electrode_t) *e, ROM_(side_t) *side, const real_t modes[CELL_M], int points)
 {
-    real_t A[CELL_Q][CELL_Q], ones[CELL_Q], miss[CELL_Q], mean = ROM_NUM(0.0);
+    real_t A[CELL_Q][CELL_Q], ones[CELL_Q], miss[CELL_Q], relax[CELL_M], mean = ROM_NUM(0.0);
+    ROM_FOR
+    for (int i = 0; i < CELL_M; i++) {
+        relax[i] = (ROM_NUM(1.0) - side->decay[i]) * modes[i];
+    }
     ROM_FOR
     for (int q = 0; q < points; q++) {
         mean = mean + e->weight[q] * side->current[q];
     }
     ROM_FOR
     for (int q = 0; q < points; q++) {
-        const num_t w = e->weight[q] * e->area;
+        const num_t w = e->reach[q];
         /* where filling helps the reaction on, as at the ends of the filling, it is held as it is: A stays definite */
         const real_t slope = ROM_SELECT(side->slope[q] < ROM_NUM(0.0), side->slope[q], ROM_EACH(ROM_NUM(0.0)));
         real_t moved = -(e->fill * mean);
         ROM_FOR
         for (int i = 0; i < CELL_M; i++) {
-            moved = moved - e->surface[q][i] * (ROM_NUM(1.0) - side->decay[i]) * modes[i];
+            moved = moved - e->surface[q][i] * relax[i];
         }
         ROM_FOR
         for (int p = 0; p < points; p++) {
@@ -293,13 +325,14 @@ ROM_INLINE void ROM_(hold)(const ROM_(electrode_t) *e, ROM_(side_t) *side, const
     real_t sum = ROM_NUM(0.0), left = ROM_NUM(0.0);
     ROM_FOR
     for (int q = 0; q < points; q++) {
-        const num_t w = e->weight[q] * e->area;
+        const num_t w = e->reach[q];
         sum = sum + w * ones[q];
         left = left + w * miss[q];
     }
+    const real_t level = left / sum;
     ROM_FOR
     for (int q = 0; q < points; q++) {
-        side->held[q] = side->current[q] + left / sum * ones[q] - miss[q];
+        side->held[q] = side->current[q] + level * ones[q] - miss[q];
     }
 }
 
@@ -371,7 +404,7 @@ ROM_INLINE real_t ROM_(diffuse)(const ROM_(cell_t) *m, const ROM_(electrode_t) *
         }
         heat = heat + e->weight[q] * sum;
         /* lithium enters and leaves at the enthalpy of the surface, in the mean of the step */
-        *surfaced = *surfaced + e->weight[q] * e->area * side->held[q]
+        *surfaced = *surfaced + e->reach[q] * side->held[q]
             * (side->potential[q] - T * side->entropic[q] + side->bend[q] * moved);
     }
     return e->stored * heat;

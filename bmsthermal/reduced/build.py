@@ -174,7 +174,7 @@ class Ingredients:
         """Project onto shapes of these sizes."""
         p, mesh = self.model.cell.electrochemistry, self.model.equations.mesh
         modes = max(sum(sizes.negative), sum(sizes.positive))
-        nodes = 4 if class_of(modes, sizes.thermal, sizes.salt) == CLASSES[0] else 6
+        nodes = 3 if class_of(modes, sizes.thermal, sizes.salt) == CLASSES[0] else 6
         sides = {}
         for k, name in enumerate(("negative", "positive")):
             (uniform, further), points = getattr(sizes, name), sizes.points[k]

@@ -149,18 +149,21 @@ def _electrode(
     if stress:
         assert e.partial_molar_volume_m3_mol is not None
         shift = e.partial_molar_volume_m3_mol * modulus_J_mol(e) * e.maximum_concentration_mol_m3 / FARADAY_C_mol
+    area = e.area_per_volume_m * e.thickness_m
+    flow = area * particles.integral
+    pull = e.thickness_m * flow.T * particles.weight
     kappa = float(electrolyte.conductivity(electrolyte.initial_concentration_mol_m3))
     scalars = [
         e.diffusivity_activation_J_mol / GAS_CONSTANT_J_molK,
         3.0 * step_s / (FARADAY_C_mol * e.maximum_concentration_mol_m3 * e.particle_radius_m),
-        e.area_per_volume_m * e.thickness_m, e.thickness_m, 1.0 / (kappa * e.transport_efficiency),
+        area, e.thickness_m, 1.0 / (kappa * e.transport_efficiency),
         e.film_resistance_Ohm_m2, shift,
         FARADAY_C_mol * e.maximum_concentration_mol_m3 * e.active_fraction * e.thickness_m / step_s,
     ]  # fmt: skip
     return [
         _pad(particles.weight, points), _pad(particles.surface, points, modes),
         _pad(particles.inside, points, modes, len(particles.share)), particles.share,
-        _pad(particles.integral, points, points), _pad(shapes, points, salt), _pad(step_s * source, salt, points),
+        _pad(area * particles.weight, points), _pad(flow, points, points), _pad(pull, points, points), _pad(shapes, points, salt), _pad(step_s * source, salt, points),
         np.array(scalars + pace_grid), pace.ravel(), np.array(grid), table.ravel(),
     ]  # fmt: skip
 

@@ -140,6 +140,17 @@ class ElectrodeTwin:
         root = np.sqrt(1 + x * x)
         return f2 * sign * np.log(sign * x + root), f2 * local.turn / root  # asinh and its derivative
 
+    def nearby(self, local: Local, current: Array, f2: Array) -> tuple[Array, Array]:
+        """The same near the reaction `current` that all points have, from the mean of them: all that a first round needs.
+
+        Overpotentials lack what is common to all points, which is the level's.
+        """
+        mean = self.weight @ local.turn
+        root = 1 / np.sqrt(1 + (mean * current[0]) ** 2)
+        away = (local.turn - mean) * current
+        bend = root * root * mean * current * away  # Padé (1, 1) of asinh, (0, 1) of its derivative
+        return f2 * root * away / (1 + bend / 2), f2 * local.turn * root / (1 + bend)
+
     def react(self, local: Local, I: Array, before: Array, total: Array, f2: Array, rounds: int) -> Reaction:  # noqa: E741
         r"""Reaction that dissipates least, of an electrode that lets `before` of the current `I` through at its left.
 
@@ -149,13 +160,14 @@ class ElectrodeTwin:
                   + \tfrac{L}{2} \sum_r weight_r (\rho_r i_r^2 + \sigma (I - i_r)^2), \quad
                   i_r = before + \sum_q integral_{rq} j_q
 
-        is least; it is convex. Newton's rounds begin at the uniform reaction; the level is the multiplier.
+        is least; it is convex. Newton's rounds begin at the uniform reaction, the first of them `nearby`; the level is
+        the multiplier.
         """
         ohmic = self.pull * (local.resist + local.solid) @ self.integral
         offset = self.pull @ (local.resist * before - local.solid * (I - before))
         j = np.ones(len(self.w)) * total / self.area
-        for _ in range(rounds):
-            over, give = self.kinetics(local, j, f2)
+        for done in range(rounds):
+            over, give = self.kinetics(local, j, f2) if done else self.nearby(local, j, f2)
             stiff = ohmic + np.diag(self.w * (give + self.film))
             miss = self.w * (local.potential + over + self.film * j + local.junction) + offset + ohmic @ j
             ones, back = np.linalg.solve(stiff, np.column_stack([self.w, miss])).T
