@@ -5,6 +5,7 @@ POINTS: tuple[tuple[int, int], ...]
 
 class Kernel:
     state_size: int
+    input_size: int
     out_size: int
     single: bool
     state: bytes

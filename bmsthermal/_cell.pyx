@@ -11,7 +11,7 @@ cdef double HUGE = 1e6, RUNAWAY = 1e30
 
 cdef extern from "cells.h":
     ctypedef struct cell_kernel_t:
-        int model, state, use, out
+        int model, state, use, input, out
         void (*rest)(const void *, void *, double, double) noexcept nogil
         void (*run)(const void *, const void *, void *, const void *, void *, void *, long) noexcept nogil
     const cell_kernel_t *cell_f64(int negative, int positive, int modes) nogil
@@ -59,7 +59,7 @@ cdef class Kernel:
     cdef void *use
     cdef void *state_
     cdef size_t width
-    cdef readonly int state_size, out_size
+    cdef readonly int state_size, input_size, out_size
     cdef readonly bint single
 
     def __cinit__(self, model, use, int negative, int positive, int modes):
@@ -84,7 +84,7 @@ cdef class Kernel:
         if not (use[2] > 0 and min(use[3:]) >= 0):
             raise ValueError(f"the area must be positive and no conductance negative, got {tuple(map(float, use[2:]))}")
         self.width = 4 if self.single else 8
-        self.state_size, self.out_size = self.kernel.state, self.kernel.out
+        self.state_size, self.input_size, self.out_size = self.kernel.state, self.kernel.input, self.kernel.out
         self.model = calloc(self.kernel.model, self.width)
         self.use = calloc(self.kernel.use, self.width)
         self.state_ = calloc(self.kernel.state, self.width)
@@ -124,7 +124,8 @@ cdef class Kernel:
         return _first_absurd(state, self.state_size, self.single, RUNAWAY) < self.state_size
 
     def run(self, u, out, past=None):
-        """Step along rows of current and coolants `u` ``(k, 3)``; fills `out` ``(k, o)`` and states before each step.
+        """Step along rows of current and coolants `u` ``(k, 1 + walls)``; fills `out` ``(k, o)`` and states before
+        each step.
 
         All arrays are contiguous and of the kernel's precision. Row ``i`` of
         `out` has the voltage at the begin of the step, the heat over it.
@@ -142,7 +143,7 @@ cdef class Kernel:
         """
         cdef const unsigned char[::1] given
         cdef unsigned char[::1] found, states
-        cdef long k = len(u)
+        cdef long k = len(u), width = self.input_size
         cdef long bad
         cdef void *kept = NULL
         wanted = "f" if self.single else "d"
@@ -152,17 +153,17 @@ cdef class Kernel:
         if k == 0:  # nothing has no bytes to look at
             return True
         given, found = memoryview(u).cast("B"), memoryview(out).cast("B")
-        if given.shape[0] != k * 3 * self.width or found.shape[0] != k * self.out_size * self.width:
-            raise ValueError(f"u must be ({k}, 3) and out ({k}, {self.out_size}) of {self.width} bytes each")
+        if given.shape[0] != k * width * self.width or found.shape[0] != k * self.out_size * self.width:
+            raise ValueError(f"u must be ({k}, {width}) and out ({k}, {self.out_size}) of {self.width} bytes each")
         if past is not None:
             states = memoryview(past).cast("B")
             if states.shape[0] != k * self.state_size * self.width:
                 raise ValueError(f"past must be ({k}, {self.state_size}) of {self.width} bytes each")
             kept = &states[0]
-        bad = _first_absurd(&given[0], 3 * k, self.single, HUGE)
-        if bad < 3 * k:
-            what = "current" if bad % 3 == 0 else "coolant"
-            raise ValueError(f"row {bad // 3}: the {what} must be a number below {HUGE:g} A or K either way")
+        bad = _first_absurd(&given[0], width * k, self.single, HUGE)
+        if bad < width * k:
+            what = "current" if bad % width == 0 else "coolant"
+            raise ValueError(f"row {bad // width}: the {what} must be a number below {HUGE:g} A or K either way")
         before = self.state
         with nogil:
             self.kernel.run(self.model, self.use, self.state_, &given[0], &found[0], kept, k)

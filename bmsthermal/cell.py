@@ -107,18 +107,26 @@ class Cell:
             return dict.fromkeys(self.walls, self.extent)
         return {"side": np.pi * float(self.thermal["Cell diameter [m]"]) * self.extent}
 
+    def area_m2(self, face: str) -> float:
+        """Area of a face; the ends of a cylinder too, less the mandrel."""
+        if face in ("bottom", "top"):
+            return float(np.pi * (self.layers[-1].outer_m ** 2 - self.layers[0].inner_m ** 2))
+        return self.areas_m2[face]
+
     @property
     def h_W_m2K(self) -> dict[str, float]:
         """Heat-transfer coefficient of each face; one number in the file stands for all of them.
 
         Without one under ``User-defined`` that of BPX's ``State`` counts, or
-        10; a file without a form factor has the one face ``surface``.
+        10; a file without a form factor has the one face ``surface``. The ends of
+        a cylinder are there if the file names them; if not, r-z cools them as the side.
         """
         around = (self.document.get("State") or {}).get("Thermal environment") or {}
         given = self.thermal.get(schema.COOLING, around.get(schema.COOLING))
         walls = self.walls if "Form factor" in self.thermal else ("surface",)
         if isinstance(given, Mapping):
-            return {wall: float(given[wall]) for wall in walls}
+            named = schema.FACES[self.form] if "Form factor" in self.thermal else walls
+            return {wall: float(given[wall]) for wall in named if wall in given}
         return dict.fromkeys(walls, 10.0 if given is None else float(given))
 
     @property

@@ -63,6 +63,9 @@ def reduce(
             "voltage (measured). By default dfn where an error, a range or a page is asked for."
         ),
     ] = None,
+    thermal: Annotated[
+        str | None, typer.Option(help="Where temperature lives: radial, slab or r-z; as the cell's form is by default.")
+    ] = None,
     ambient_degC: Annotated[
         str | None,
         typer.Option("--ambient-degC", help="Ambients, LOW:HIGH in degC; -10:45 by default."),
@@ -98,6 +101,7 @@ def reduce(
     full = {
         "--core-K": core_K, "--voltage-mV": voltage_mV, "--ambient-degC": ambient_degC, "--h": h, "--soc": soc,
         "--c-rate": c_rate, "--workers": workers, "--cluster": cluster, "--cache": cache, "--report": report,
+        "--thermal": thermal,
     }  # fmt: skip
     given = [option for option, value in full.items() if value is not None]
     if heat == "dfn" or (heat is None and given):
@@ -106,8 +110,8 @@ def reduce(
         check_outputs((out, [".npz"]), (plot, PICTURES), (report, [".html"]), inputs=[cell])
         wanted = Range.parse(ambient_degC=ambient_degC, h=h, soc=soc, c_rate=c_rate)
         reduced_commands.reduce_full(
-            cell, core_K=core_K, voltage_mV=voltage_mV, order=order, wanted=wanted, step_s=step_s, workers=workers,
-            cluster=cluster, cache=cache, out=out, plot=plot, report=report,
+            cell, thermal=thermal, core_K=core_K, voltage_mV=voltage_mV, order=order, wanted=wanted, step_s=step_s,
+            workers=workers, cluster=cluster, cache=cache, out=out, plot=plot, report=report,
         )  # fmt: skip
         return
     if given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
@@ -78,6 +78,13 @@ class ConductionField:
     def wall_area_m2(self) -> Array:
         """Area ``(w,)`` of each wall."""
         return np.asarray(self.surface_area_m2.sum(axis=0))
+
+    @property
+    def middle(self) -> tuple[Array, NDArray[np.intp]]:
+        """Radii and numbers of the nodes at the height of the core, from the axis to the side."""
+        level = np.flatnonzero(np.isclose(self.z_m, self.z_m[int(np.argmax(self.C[0]))], rtol=1e-9, atol=0))
+        level = level[np.argsort(self.r_m[level], kind="stable")]
+        return self.r_m[level], level
 
     @classmethod
     def from_passive(cls, system: PassiveSystem, position_m: Array, areas_m2: ArrayLike) -> ConductionField:

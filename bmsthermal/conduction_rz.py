@@ -23,11 +23,12 @@ from scipy.sparse import csgraph
 from bmsthermal.conduction import Layer, graded
 from bmsthermal.conduction_field import ConductionField
 from bmsthermal.curves import Array
+from bmsthermal.schema import FACES
 from rom import PassiveSystem
 
 Numbers = NDArray[np.int64]
 #: Faces of a cylinder.
-WALLS = ("side", "bottom", "top")
+WALLS = FACES["cylinder"]
 
 
 @dataclass(frozen=True)

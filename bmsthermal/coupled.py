@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bmsthermal.cell import Cell, load_cell
 from bmsthermal.conduction import conduct
@@ -145,25 +145,28 @@ class CoupledModel:
         return equations(self)
 
     @cached_property
-    def _conduction(self) -> tuple[PassiveSystem, Array]:
+    def _conduction(self) -> tuple[PassiveSystem, Array, slice | NDArray[np.intp]]:
         cell = self.cell
         with _solving(cell):
-            return conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes or 200, heat_shape=self.heat_shape)
+            if self.thermal == "r-z":
+                return self.equations.field.system(), *self.equations.field.middle
+            made = conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes or 200, heat_shape=self.heat_shape)
+            return *made, slice(None)
 
     @property
     def system(self) -> PassiveSystem:
-        """The insulated conduction problem; its walls are closed by `conductance_W_K`."""
+        """The insulated conduction problem, its walls to be closed: in r-z `ConductionField.system`."""
         return self._conduction[0]
 
     @property
     def position_m(self) -> Array:
-        """Coordinate of each node, ``(n,)``."""
+        """Coordinate of each node, ``(n,)``; in r-z, of the nodes at middle height."""
         return self._conduction[1]
 
     @property
     def conductance_W_K(self) -> Array:
         """Heat-transfer coefficient times area of each face, ``(w,)``."""
-        return self.cell.conductance_W_K
+        return self.equations.conductance_W_K if self.thermal == "r-z" else self.cell.conductance_W_K
 
     def simulate(
         self,
@@ -333,7 +336,7 @@ class CoupledModel:
         )  # fmt: skip
 
     def reduce_conduction(self, order: int = 4, *, step_s: float = 1.0, method: str = "multipoint") -> ReducedModel:
-        """Reduce the conduction alone to `order` thermal states, driven by measured heat; see `reduce`."""
+        """Reduce the conduction alone to `order` thermal states; see `reduce`. That of r-z drives no observer."""
         if method not in METHODS:
             raise InputError(f"unknown method {method!r}", expected="one of " + ", ".join(METHODS))
         if not isinstance(order, int | np.integer) or isinstance(order, bool) or not 1 <= order <= self.system.order:
@@ -349,7 +352,8 @@ class CoupledModel:
             modal, shapes = self.system.project(basis).modal()
             if order == 1:  # the constant alone: its rate is rounding, and there is no other to hold it against
                 modal = replace(modal, K=np.zeros((1, 1)))
-            reduced = ReducedModel(self.cell, modal, basis @ shapes, self.position_m, float(step_s), method)
+            seen = (basis @ shapes)[self._conduction[2]]
+            reduced = ReducedModel(self.cell, modal, seen, self.position_m, float(step_s), method)
             reduced.verify()
         return reduced
 

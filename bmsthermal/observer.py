@@ -98,6 +98,7 @@ class Observer:
                 "a model of one state has no core apart from its surface", where=reduced.cell.name,
                 hint="reduce to at least 2 states",
             )  # fmt: skip
+        reduced.check_one_dimension()
         self.reduced, self.measured = reduced, tuple(measured)
         self.noise = Noise.of(reduced.cell) if noise is None else noise
         self.engine, self.real = engine, real

@@ -105,7 +105,7 @@ def priors(cell: Cell) -> tuple[Prior, ...]:
         If the heat-transfer coefficient is 0, which has no logarithm.
     """
     h = cell.h_W_m2K[cell.walls[0]]
-    if not all(value > 0 for value in cell.h_W_m2K.values()):
+    if not all(cell.h_W_m2K[wall] > 0 for wall in cell.walls):
         where = f"{cell.name}, {COEFFICIENT!r}"
         raise InputError("found 0", where=where, expected="a rough guess of the cooling")
     key = CONDUCTIVITY[cell.form]

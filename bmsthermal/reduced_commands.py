@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def reduce_full(
-    cell: str, *, core_K: float | None, voltage_mV: float | None, order: int | None, wanted: Range,
+    cell: str, *, thermal: str | None, core_K: float | None, voltage_mV: float | None, order: int | None, wanted: Range,
     step_s: float | None, workers: int | None, cluster: str | None, cache: Path | None, out: Path | None,
     plot: Path | None, report: Path | None,
 ) -> None:  # fmt: skip
@@ -45,7 +45,7 @@ def reduce_full(
     within("--workers", workers, 1, MOST_WORKERS)
     if cluster is not None and not re.fullmatch(r"[a-z]+://.+:\d+", cluster):
         raise InputError(f"{cluster!r:.60}", where="--cluster", expected="an address such as tcp://10.0.0.5:8786")
-    model = CoupledModel(load_cell(cell), heat="dfn")
+    model = CoupledModel(load_cell(cell), heat="dfn", thermal=thermal)
     with steps(1) as step:
         step("runs of the full model")
         reduced = model.reduce(
@@ -124,7 +124,7 @@ def simulate(
         return run, None
     if (reduced.resistance_Ohm, reduced.entropic_scale, reduced.capacity_fade) != (0.0, 1.0, 0.0):
         raise InputError("--compare-full of an aged model", expected="one as it was made")
-    full = CoupledModel(reduced.cell, couplings=reduced.couplings)
+    full = CoupledModel(reduced.cell, thermal=reduced.thermal.resolution, couplings=reduced.couplings)
     return run, full.simulate(driven, step_s=reduced.step_s, progress=True, **asked)  # type: ignore[arg-type]
 
 

@@ -47,6 +47,8 @@ def _balanced(system: PassiveSystem, order: int) -> Array:
 METHODS: dict[str, Callable[[PassiveSystem, int], Array]] = {
     "multipoint": multipoint, "pade": pade, "pod": _pod, "balanced": _balanced,
 }  # fmt: skip
+#: A surface feels a mode that moves it by this share of what it moves the surface that feels it most.
+FELT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class ReducedModel:
 
     Each state is what its mode adds to the temperature of the first surface,
     in kelvin above the cell's reference temperature; the first mode is the
-    constant, so that the mean temperature is conserved exactly.
+    constant, so that the mean temperature is conserved exactly. In r-z, a mode
+    that the side does not feel is counted in kelvin of an end.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ class ReducedModel:
     shapes
         ``(n, r)``: what lifts the modes back to the nodes of the full model.
     position_m
-        Coordinates of those nodes, ``(n,)``.
+        Coordinates of those nodes, ``(n,)``; in r-z, of the nodes at middle height, along the radius.
     step_s
         Length of a step.
     method
@@ -82,8 +85,9 @@ class ReducedModel:
 
     def __repr__(self) -> str:
         times = ", ".join(f"{1 / rate:.3g}" for rate in np.diag(self.modal.K)[1:])
+        full = "r-z" if self.resolution == "r-z" else str(len(self.position_m))
         return (
-            f"ReducedModel({self.cell.name}: {len(self.position_m)} -> {self.order} states by {self.method}, "
+            f"ReducedModel({self.cell.name}: {full} -> {self.order} states by {self.method}, "
             f"step {self.step_s:g} s, times {times} s)"
         )
 
@@ -92,10 +96,21 @@ class ReducedModel:
         """Number of thermal states."""
         return self.modal.order
 
+    @property
+    def walls(self) -> tuple[str, ...]:
+        """Names of the cooled faces; in r-z side, bottom and top."""
+        return self.modal.walls
+
+    @property
+    def resolution(self) -> str:
+        """Where the temperature lives, as `bmsthermal.CoupledModel` calls it: ``radial``, ``slab`` or ``r-z``."""
+        return ("radial", "slab", "r-z")[len(self.walls) - 1]
+
     @cached_property
     def scale(self) -> Array:
-        """Value of each unit mode at the first surface, ``(r,)``: what turns modes into kelvin."""
-        return np.asarray(self.modal.E[:, 0])
+        """Value of each unit mode at the first surface that feels it, ``(r,)``: what turns modes into kelvin."""
+        felt = np.abs(self.modal.E) > FELT * np.abs(self.modal.E).max(axis=1, keepdims=True)
+        return np.asarray(self.modal.E[np.arange(self.order), felt.argmax(axis=1)])
 
     @cached_property
     def step(self) -> ModalStep:
@@ -121,7 +136,13 @@ class ReducedModel:
     @property
     def conductance_W_K(self) -> Array:
         """Heat-transfer coefficient times area of each face, ``(w,)``."""
-        return self.cell.conductance_W_K
+        h = self.cell.h_W_m2K
+        return np.array([h.get(wall, h[self.walls[0]]) for wall in self.walls]) * self.areas_m2
+
+    @property
+    def areas_m2(self) -> Array:
+        """Area of each face, ``(w,)``."""
+        return np.array([self.cell.area_m2(wall) for wall in self.walls])
 
     @cached_property
     def heat(self) -> MeasuredHeat:
@@ -145,6 +166,7 @@ class ReducedModel:
         coolant_K: Mapping[str, ArrayLike] | None = None,
     ) -> Simulation:
         """Run the reduced model as a target would step it; see `bmsthermal.simulation.simulate`."""
+        self.check_one_dimension()
         return simulate(
             self.cell, self.step.matrices(self.conductance_W_K), self.outputs, self.constant, run, self.step_s,
             initial_soc=initial_soc, start_K=start_K, coolant_K=coolant_K,
@@ -152,9 +174,23 @@ class ReducedModel:
 
     def with_h(self, h_W_m2K: Mapping[str, float] | float) -> ReducedModel:
         """Return the same model with other heat-transfer coefficients: nothing is reduced again."""
-        h = dict(h_W_m2K) if isinstance(h_W_m2K, Mapping) else dict.fromkeys(self.cell.walls, float(h_W_m2K))
+        h = dict(h_W_m2K) if isinstance(h_W_m2K, Mapping) else dict.fromkeys(self.walls, float(h_W_m2K))
         cell = self.cell.with_values({"Heat transfer coefficient [W.m-2.K-1]": h})
         return ReducedModel(cell, self.modal, self.shapes, self.position_m, self.step_s, self.method)
+
+    def check_one_dimension(self) -> None:
+        """Refuse r-z where heat is measured.
+
+        Raises
+        ------
+        InputError
+            If it has the ends of a cylinder.
+        """
+        if self.resolution == "r-z":
+            raise InputError(
+                "r-z conduction with measured heat", where=self.cell.name, expected="radial or slab",
+                hint="the reduced coupled model carries r-z",
+            )  # fmt: skip
 
     def to_control(self) -> Any:
         """Return the closed, discrete model as a `control.StateSpace`: inputs heat in W and coolants in K."""
@@ -162,8 +198,8 @@ class ReducedModel:
 
         A, B = self.step.matrices(self.conductance_W_K)
         D = np.zeros((len(self.outputs), B.shape[1]))
-        inputs = ("heat_W", *(f"coolant_{w}_K" for w in self.cell.walls))
-        outputs = ("core_K", "mean_K", *(f"surface_{w}_K" for w in self.cell.walls))
+        inputs = ("heat_W", *(f"coolant_{w}_K" for w in self.walls))
+        outputs = ("core_K", "mean_K", *(f"surface_{w}_K" for w in self.walls))
         return StateSpace(A, B, self.outputs, D, self.step_s, inputs, outputs).to_control()
 
     @cached_property
@@ -247,7 +283,7 @@ class ReducedModel:
         ValueError
             If an array has another shape or is not finite, or the step is no step.
         """
-        walls = cell.walls
+        walls = cell.walls if arrays["E"].shape[1:] == (len(cell.walls),) else schema.FACES[cell.form]
         r, n = len(arrays["rates"]), len(arrays["position_m"])
         wanted = {"shapes": (n, r), "rates": (r,), "position_m": (n,), "B": (r, 1), "E": (r, len(walls))}
         for name, shape in (wanted | {"C": (2 + len(walls), r)}).items():

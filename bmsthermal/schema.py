@@ -12,8 +12,9 @@ import numpy as np
 from bmsthermal.curves import Curve
 from bmsthermal.errors import InputError, InputWarning
 
-#: Faces that are cooled, by form factor.
+#: Faces that are cooled, by form factor; and those that may have a coefficient: r-z cools the ends of a cylinder too.
 WALLS = {"cylinder": ("side",), "slab": ("back", "front")}
+FACES = {"cylinder": ("side", "bottom", "top"), "slab": WALLS["slab"]}
 #: What is needed of the BPX ``Cell`` section: the first three are the heat capacity of the cell.
 LUMPED = ("Density [kg.m-3]", "Specific heat capacity [J.K-1.kg-1]", "Volume [m3]", "Nominal cell capacity [A.h]")
 #: What is needed of ``User-defined``, by form factor.
@@ -158,9 +159,10 @@ def check(name: str, document: Mapping[str, Any]) -> None:
     h = thermal.get(COOLING)
     if isinstance(h, Mapping) and not needed and set(h) != {"surface"}:
         raise bad_form(name, None)
-    if isinstance(h, Mapping) and needed and set(h) != set(WALLS[form]):
+    if isinstance(h, Mapping) and needed and not {*WALLS[form]} <= {*h} <= {*FACES[form]}:
+        ends = ", perhaps bottom and top," if form == "cylinder" else ""
         raise InputError(
-            f"faces {sorted(h)}", where=f"{where}, {COOLING!r}", expected=f"{list(WALLS[form])} for a {form}"
+            f"faces {sorted(h)}", where=f"{where}, {COOLING!r}", expected=f"{list(WALLS[form])}{ends} for a {form}"
         )
     if needed:
         _check_geometry(lumped, thermal, form, where)

@@ -12,6 +12,7 @@ from bmsthermal import CoupledModel, load_cell
 from bmsthermal.dfn.mesh import Mesh
 from bmsthermal.dfn.particle import ParticleGrid
 from bmsthermal.reduced.model import ReducedCell
+from bmsthermal.reduced.packing import WALLS
 from bmsthermal.reduced.particles import Particles, basis, expand
 from bmsthermal.reduced.salt import salt, shapes
 
@@ -45,9 +46,9 @@ def snapshots(name: str) -> Mapping[str, np.ndarray]:
 def reduced_cell(
     name: str = CELLS[0], *, thermal: int = 3, salts: int = 2, modes: tuple[int, int] = (4, 4),
     points: tuple[int, int] = (3, 2), nodes: int = 4, h: float = 60.0, step_s: float = 1.0, kind: type = ReducedCell,
-    **free: Any,
+    rz: bool = False, **free: Any,
 ) -> ReducedCell:  # fmt: skip
-    """A reduced cell: sizes, cooling of every face, step, and what `ReducedCell` leaves free."""
+    """A reduced cell: sizes, cooling of every face, step, r-z or not, and what `ReducedCell` leaves free."""
     cell = load_cell(name)
     cell = cell.with_values({"Heat transfer coefficient [W.m-2.K-1]": dict.fromkeys(cell.walls, h)})
     p, seen = cell.electrochemistry, snapshots(name)
@@ -58,7 +59,8 @@ def reduced_cell(
         )
     )
     electrolyte = salt(p, MESH, shapes(p, MESH, salts, seen["salt"]), negative.depth, positive.depth)
-    conduction = CoupledModel(cell, heat="measured").reduce(thermal, step_s=step_s)
+    full = CoupledModel(cell, thermal="r-z", mesh=MESH) if rz else CoupledModel(cell, heat="measured")
+    conduction = full.reduce_conduction(thermal, step_s=step_s)
     return kind(cell, conduction, negative, positive, electrolyte, **free)
 
 
@@ -79,9 +81,10 @@ def drive(us06, reduced: ReducedCell, peak: float = 2.5, rows: int = 600) -> np.
 
 
 def inputs(reduced: ReducedCell, current, coolant_K=ROOM_K, dtype=np.float64) -> np.ndarray:
-    u = np.zeros((len(current), 3), dtype)
+    u = np.zeros((len(current), 1 + WALLS), dtype)
     u[:, 0] = current
-    u[:, 1:] = np.asarray(coolant_K) - reduced.thermal.cell.reference_K
+    given = np.full(WALLS, coolant_K) if np.ndim(coolant_K) == 0 else np.asarray(coolant_K)
+    u[:, 1 : 1 + len(given)] = given - reduced.thermal.cell.reference_K
     return u
 
 

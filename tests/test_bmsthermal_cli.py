@@ -130,6 +130,8 @@ def test_what_is_wrong_is_said_in_a_sentence(run, drive, tmp_path):
         (["reduce", "a123_26650", "--order", "0"], "order 0"),
         (["reduce", "a123_26650", "--method", "magic"], "multipoint"),
         (["reduce", "a123_26650", "--step-s", "-1"], "step"),
+        (["reduce", "lgm50_21700", "--thermal", "lumped"], "expected radial, slab or r-z"),
+        (["reduce", "lgm50_21700", "--thermal", "r-z", "--heat", "measured"], "expected --heat dfn"),
         (["reduce", "a123_26650", "-o", "absent/reduced.npz"], "cannot be written"),
         (["reduce", "a123_26650", "--plot", "picture.xyz"], "xyz"),
         (["estimate", "a123_26650", "--data", "absent.csv"], "no such file"),

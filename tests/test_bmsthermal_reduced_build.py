@@ -75,7 +75,6 @@ def test_ends_of_the_search_fit_and_say_what_they_are():
         ({"couplings": "stress-diffusivity"}, "couplings='stress-diffusivity'"),
         ({"heat": "three-term"}, "heat='three-term'"), ({"thermal": "isothermal"}, "thermal='isothermal'"),
         ({"thermal": "lumped"}, "thermal='lumped'"), ({"thermal": "x"}, "thermal='x'"),
-        ({"thermal": "r-z"}, "thermal='r-z'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_reduced_is_refused_by_name(options, named):
@@ -93,7 +92,7 @@ def test_other_transfer_coefficients_are_refused(side, kind):
 
 
 def test_what_can_be_reduced_is_not_refused():
-    for options in ({}, {"couplings": "stress-potential"}, {"thermal": "radial"}):
+    for options in ({}, {"couplings": "stress-potential"}, {"thermal": "radial"}, {"thermal": "r-z"}):
         check_reducible(CoupledModel(CELL, mesh=Mesh(4, 2, 3), nodes=8, **options))
 
 

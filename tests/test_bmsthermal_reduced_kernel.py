@@ -124,7 +124,7 @@ def test_going_on_from_a_kept_state_is_one_run(name, dtype, us06):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e7])
-@pytest.mark.parametrize("column", [0, 1, 2])
+@pytest.mark.parametrize("column", [0, 1, 2, 3])
 @DTYPES
 def test_a_number_that_is_none_is_refused_before_any_step(bad, column, dtype):
     reduced = reduced_cell()
@@ -168,7 +168,7 @@ def test_overcharge_does_not_run_away(name):
 
 def test_rows_that_do_not_fit_are_refused():
     reduced = reduced_cell()
-    row, use, sizes = reduced.row, np.array([0.0, 1.0, 1.0, 0.5, 0.0]), (3, 2, 4)
+    row, use, sizes = reduced.row, np.array([0.0, 1.0, 1.0, 0.5, 0.0, 0.0]), (3, 2, 4)
     Kernel(row, use, *sizes)
     with pytest.raises(ValueError, match="one precision"):
         Kernel(row, use.astype(np.float32), *sizes)
@@ -191,7 +191,7 @@ def test_rows_that_do_not_fit_are_refused():
         broken[place] = bad
         with pytest.raises(ValueError, match="finite"):
             Kernel(broken, use, *sizes)
-    for place, bad in ((2, 0.0), (2, -1.0), (3, -1e-3), (4, -1.0)):
+    for place, bad in ((2, 0.0), (2, -1.0), (3, -1e-3), (4, -1.0), (5, -1.0)):
         broken = use.copy()
         broken[place] = bad
         with pytest.raises(ValueError, match="area must be positive"):
@@ -201,7 +201,7 @@ def test_rows_that_do_not_fit_are_refused():
 def test_arrays_that_do_not_fit_are_refused():
     reduced = reduced_cell()
     kernel = reduced.kernel()
-    u, out = np.zeros((4, 3)), np.zeros((4, kernel.out_size))
+    u, out = np.zeros((4, kernel.input_size)), np.zeros((4, kernel.out_size))
     past = np.zeros((4, kernel.state_size))
     assert kernel.run(u, out, past) and kernel.run(u[:0], out[:0])
     with pytest.raises(ValueError, match="u must be"):
@@ -214,7 +214,7 @@ def test_arrays_that_do_not_fit_are_refused():
         with pytest.raises(ValueError, match="precision"):
             kernel.run(*wrong)
     with pytest.raises(ValueError, match="precision"):  # as many bytes, but not these
-        kernel.run(np.zeros((4, 6), np.float32), out)
+        kernel.run(np.zeros((4, 2 * kernel.input_size), np.float32), out)
     for filled, kelvin in ((np.nan, ROOM_K), (0.5, np.inf)):
         with pytest.raises(ValueError, match="must be finite"):
             kernel.rest(filled, kelvin)

@@ -130,7 +130,7 @@ def test_long_runs_do_not_depend_on_how_they_are_cut(cell):
     kernel.rest(cell.cell.electrochemistry.stoichiometries(0.6)[0], 298.15)
     for k, current in enumerate(profile):
         out = np.empty((1, kernel.out_size))
-        kernel.run(np.array([[current, 298.15 - cell.thermal.cell.reference_K, 0.0]]), out)
+        kernel.run(cell.inputs(current, 298.15), out)
         assert out[0, 0] == whole.voltage_V[k]
 
 

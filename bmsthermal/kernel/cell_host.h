@@ -9,8 +9,8 @@
 #include "cells.h"
 
 #define ROM_U 1
-#define ROM_W 2
-#define ROM_W_MAX 2
+#define ROM_W 3 /* side and both ends of a cylinder; others leave what they do not have insulated */
+#define ROM_W_MAX 3
 #define CELL_TABLE 513
 #define CELL_PACES 65
 #define CELL_WARM 91

@@ -28,7 +28,7 @@ static void ROM_(run)(const void *model, const void *use, void *state, const voi
 
 static const cell_kernel_t ROM_(kernel) = {
     sizeof(ROM_(cell_t)) / sizeof(num_t), sizeof(ROM_(cell_state_t)) / sizeof(num_t),
-    sizeof(ROM_(cell_use_t)) / sizeof(num_t), sizeof(ROM_(cell_out_t)) / sizeof(num_t), ROM_(begin), ROM_(run)};
+    sizeof(ROM_(cell_use_t)) / sizeof(num_t), 1 + ROM_W, sizeof(ROM_(cell_out_t)) / sizeof(num_t), ROM_(begin), ROM_(run)};
 
 #undef CELL_QN
 #undef CELL_QP

@@ -3,7 +3,7 @@
 #define BMSTHERMAL_CELLS_H
 
 typedef struct {
-    int model, state, use, out; /* sizes in numbers */
+    int model, state, use, input, out; /* sizes in numbers */
     void (*rest)(const void *model, void *state, double filling, double temperature_K);
     void (*run)(const void *model, const void *use, void *state, const void *u, void *out, void *past, long steps);
 } cell_kernel_t;

@@ -78,14 +78,14 @@ class Sizes:
             if made.fits:
                 yield made
 
-    def less(self) -> Iterator[Sizes]:
-        """One state less, of each kind that can spare one."""
-        (a, b), (c, d) = self.negative, self.positive
+    def less(self, least: Sizes | None = None) -> Iterator[Sizes]:
+        """One state less, of each kind that has more than `least`, by default `SMALLEST`."""
+        (a, b), (c, d), least = self.negative, self.positive, least or SMALLEST
         for allowed, change in (
-            (self.thermal > SMALLEST.thermal, {"thermal": self.thermal - 1}),
-            (self.salt > SMALLEST.salt, {"salt": self.salt - 1}),
-            (a > SMALLEST.negative[0], {"negative": (a - 1, b)}), (b > 0, {"negative": (a, b - 1)}),
-            (c > SMALLEST.positive[0], {"positive": (c - 1, d)}), (d > 0, {"positive": (c, d - 1)}),
+            (self.thermal > least.thermal, {"thermal": self.thermal - 1}),
+            (self.salt > least.salt, {"salt": self.salt - 1}),
+            (a > least.negative[0], {"negative": (a - 1, b)}), (b > 0, {"negative": (a, b - 1)}),
+            (c > least.positive[0], {"positive": (c - 1, d)}), (d > 0, {"positive": (c, d - 1)}),
         ):  # fmt: skip
             if allowed:
                 yield replace(self, **change)
@@ -99,6 +99,18 @@ class Sizes:
 #: thermal states the swings of a coolant, whether or not the runs that it is judged by have them.
 SMALLEST = Sizes(3, 1, (3, 0), (3, 0))
 LARGEST = Sizes(5, 4, (5, 3), (5, 2))
+
+
+def ends(model: CoupledModel) -> tuple[Sizes, Sizes]:
+    """Smallest and largest reduction of a model: r-z has four steady shapes, and moves by at least one more."""
+    if model.equations.resolution != "r-z":
+        return SMALLEST, LARGEST
+    return replace(SMALLEST, thermal=5), replace(LARGEST, thermal=6)
+
+
+def conduction(model: CoupledModel) -> CoupledModel:
+    """What the thermal states are reduced from: r-z as the model has it, one dimension on the finest grid."""
+    return model if model.equations.resolution == "r-z" else CoupledModel(model.cell, heat="measured")
 
 
 def check_reducible(model: CoupledModel) -> None:
@@ -132,9 +144,9 @@ def check_reducible(model: CoupledModel) -> None:
         )  # fmt: skip
     if model.heat != "dfn":
         raise InputError(f"heat={model.heat!r}", where=where, expected="heat='dfn'", hint="energy closes only so")
-    if eq.resolution not in ("radial", "slab"):
+    if eq.resolution not in ("radial", "slab", "r-z"):
         raise InputError(
-            f"thermal={eq.resolution!r}", where=where, expected="radial or slab",
+            f"thermal={eq.resolution!r}", where=where, expected="radial, slab or r-z",
             hint="the cell file needs its form, dimensions and conductivity",
         )  # fmt: skip
     for name, electrode in (("Negative", p.negative), ("Positive", p.positive)):
@@ -188,14 +200,14 @@ class Ingredients:
             snapshots = np.vstack([trace.salt for trace in self.traces if len(trace.salt)])
             self._made["salt", sizes.salt] = salt.shapes(p, mesh, sizes.salt, snapshots)
         if ("thermal", sizes.thermal) not in self._made:
-            conduction = CoupledModel(self.model.cell, heat="measured")
-            self._made["thermal", sizes.thermal] = conduction.reduce_conduction(sizes.thermal, step_s=self.step_s)
+            made = conduction(self.model).reduce_conduction(sizes.thermal, step_s=self.step_s)
+            self._made["thermal", sizes.thermal] = made
         negative, positive, shape, thermal = (
             sides["negative"], sides["positive"], self._made["salt", sizes.salt], self._made["thermal", sizes.thermal]
         )  # fmt: skip
-        made = salt.salt(p, mesh, shape, negative.depth, positive.depth)  # type: ignore[arg-type, attr-defined]
+        projected = salt.salt(p, mesh, shape, negative.depth, positive.depth)  # type: ignore[arg-type, attr-defined]
         couplings = tuple(self.model.equations.couplings)
-        return ReducedCell(self.model.cell, thermal, negative, positive, made, couplings)  # type: ignore[arg-type]
+        return ReducedCell(self.model.cell, thermal, negative, positive, projected, couplings)  # type: ignore[arg-type]
 
     def _snapshots(self, name: str, mesh: object) -> Array:
         if ("snapshots", name) not in self._made:

@@ -9,6 +9,7 @@ import numpy as np
 from bmsthermal.coupled import CoupledModel
 from bmsthermal.curves import Array
 from bmsthermal.files import ZERO_DEGC_K
+from bmsthermal.reduced.build import conduction
 from bmsthermal.reduced.jacobian import TINY
 from bmsthermal.reduced.measures import Frequency
 from bmsthermal.reduced.model import ReducedCell
@@ -21,7 +22,7 @@ SOC, DEGC, STEPS = 0.5, 25.0, 20_000
 HERTZ, FINE_S = np.concatenate([[0.0], np.geomspace(1e-5, 10.0, 61)]), 0.002
 
 
-def linear(model: ReducedCell, soc: float, T_K: float, h_W_m2K: float) -> tuple[Array, Array, Array, Array]:
+def linear(model: ReducedCell, soc: float, T_K: float, h_W_m2K: float | None) -> tuple[Array, Array, Array, Array]:
     """Small-signal step about rest: ``A (n, n)``, ``B (n, 1)``, ``C (2, n)``, ``D (2, 1)`` of voltage and core.
 
     By a complex step of the twin, which is exact to rounding.
@@ -33,9 +34,9 @@ def linear(model: ReducedCell, soc: float, T_K: float, h_W_m2K: float) -> tuple[
     soc, T_K
         Where it rests.
     h_W_m2K
-        Heat-transfer coefficient of every face.
+        Heat-transfer coefficient of every face; None leaves the model's own.
     """
-    twin = Twin(model.with_h(h_W_m2K))
+    twin = Twin(model if h_W_m2K is None else model.with_h(h_W_m2K))
     rest = np.append(
         twin.rest(model.cell.electrochemistry.stoichiometries(soc)[0], T_K), 0.0
     )  # the current is the last
@@ -53,12 +54,16 @@ def poles(model: ReducedCell, h_W_m2K: float) -> Array:
     return np.sort(np.abs(np.linalg.eigvals(A)))[::-1]
 
 
-def steady(model: ReducedCell, h_W_m2K: float) -> float:
-    """Largest relative error of the steady gains: temperatures by heat, surface of the particles by reaction."""
-    full = CoupledModel(model.cell, heat="measured")
+def steady(full: CoupledModel, model: ReducedCell, h_W_m2K: float) -> float:
+    """Largest relative error of the steady gains: temperatures by heat, surface of the particles by reaction.
+
+    Those of r-z are held against the full conduction with one flow a wall (`ConductionField.system`): what that
+    costs is in the errors of the cases.
+    """
+    system = conduction(full).system
     g = model.conductance_W_K(h_W_m2K)
     outside = np.zeros(len(g))
-    exact = full.system.C @ full.system.steady(g, [1.0], outside)
+    exact = system.C @ system.steady(g, [1.0], outside)
     found = model.thermal.modal.C @ model.thermal.modal.steady(g, [1.0], outside)
     errors = [float(np.abs(found / exact - 1.0).max())]
     gap = float((sphere().E.T @ np.linalg.pinv(sphere().K) @ sphere().E)[0, 0])
@@ -78,9 +83,7 @@ def response(full: CoupledModel, model: ReducedCell) -> Frequency:
         line.outputs.index("voltage_V"),
         next(i for i, name in enumerate(line.outputs) if name.startswith("core")),
     ]
-    fine = model.with_step(FINE_S)
-    h = next(iter(model.cell.h_W_m2K.values()))
-    A, B, C, D = linear(fine, SOC, T_K, h)
+    A, B, C, D = linear(model.with_step(FINE_S), SOC, T_K, None)
     hertz = HERTZ[1:]  # at 0 the voltage of both is without end: lithium is an integrator
     s = 2j * np.pi * hertz
     theirs, ours = np.empty((2, len(hertz)), complex), np.empty((2, len(hertz)), complex)

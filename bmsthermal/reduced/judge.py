@@ -66,10 +66,10 @@ class Referee:
 
     @cached_property
     def columns(self) -> tuple[Array, Array, Array]:
-        """Voltage, core and surface at those times."""
+        """Voltage, core and surfaces ``(k, walls)`` at those times."""
         trace = self.trace
-        core, surface = (np.interp(self.times, trace.time_s, values) for values in (trace.core_K, trace.surface_K[0]))
-        return _rows(self.times, trace.time_s, trace.voltage_V), core, surface
+        core, *surfaces = (np.interp(self.times, trace.time_s, row) for row in (trace.core_K, *trace.surface_K))
+        return _rows(self.times, trace.time_s, trace.voltage_V), core, np.column_stack(surfaces)
 
     @cached_property
     def counted(self) -> NDArray[np.bool_]:
@@ -93,16 +93,16 @@ class Referee:
         if len(self.times) < 2:
             return CaseError(case.name, case.ambient_degC, case.h, until, why, False, *[float("nan")] * 7)
         start_K = case.ambient_degC + ZERO_DEGC_K
-        out = run(model, self.current_A, case.initial_soc, start_K, case.h)
+        out, wall_K = run(model, self.current_A, case.initial_soc, start_K, case.h)
         full_voltage, full_core, full_surface = self.columns
         voltage = (out[:, 0] - full_voltage)[self.counted]
         heat = float(out[:-1, 1].sum()) * model.step_s
-        wall = model.conductance_W_K(case.h)
-        cooled = model.step_s * float(((out[1:, 9 : 9 + len(wall)] - start_K) @ wall).sum())
+        g = model.conductance_W_K(case.h)
+        cooled = model.step_s * float(((wall_K[1:] - start_K) @ g).sum())
         stored = model.cell.heat_capacity_J_K * float(out[-1, 8] - out[0, 8])
         return CaseError(
             case.name, case.ambient_degC, case.h, until, why, scored, rise_K=float(full_core.max() - full_core[0]),
-            core_K=_largest(out[:, 7] - full_core), surface_K=_largest(out[:, 9] - full_surface),
+            core_K=_largest(out[:, 7] - full_core), surface_K=_largest(out[:, 9 : 9 + len(g)] - full_surface),
             voltage_rms_V=float(np.sqrt(np.mean(voltage**2))) if len(voltage) else 0.0,
             voltage_max_V=_largest(voltage), heat=abs(heat / self.heat_J - 1.0) if self.heat_J else 0.0,
             energy=abs(heat - cooled - stored) / max(abs(heat), 1e-9),
@@ -119,12 +119,12 @@ def _largest(error: Array) -> float:
     return float(np.abs(error).max(initial=0.0))
 
 
-def run(model: ReducedCell, current_A: Array, soc: float, start_K: float, h_W_m2K: float) -> Array:
-    """Rows of the kernel for a current per step from rest in surroundings at the start temperature, ``(k, 11)``."""
+def run(model: ReducedCell, current_A: Array, soc: float, start_K: float, h_W_m2K: float) -> tuple[Array, Array]:
+    """Rows of the kernel and temperatures of its walls, from rest in surroundings at the start temperature."""
     kernel = model.rest(soc, start_K, h_W_m2K=h_W_m2K)
-    out = np.empty((len(current_A), kernel.out_size))
-    kernel.run(model.inputs(current_A, start_K), out)
-    return out
+    out, past = (np.empty((len(current_A), size)) for size in (kernel.out_size, kernel.state_size))
+    kernel.run(model.inputs(current_A, start_K), out, past)
+    return out, model.wall_K(past)
 
 
 def trial(model: ReducedCell, method: str, sizes: str, errors: Sequence[CaseError]) -> Trial:

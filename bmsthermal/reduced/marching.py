@@ -180,11 +180,10 @@ def _simulation(model: ReducedCell, run: _March, soc: float, stopped: str, steps
     held_A, outside_K, heat_W, begun_V = np.vstack(run.flows)[:-1].T  # of each step; the last row begins none
     found, state = np.vstack(run.found), np.vstack(run.states)
     by = dict(zip(FOUND, found.T, strict=False))
-    faces = found[:, len(FOUND) : len(FOUND) + len(cell.walls)]
-    g = model.thermal.conductance_W_K
+    walls, g, wall_K = model.thermal.walls, model.thermal.conductance_W_K, model.wall_K(state)
     heat_J = step_s * float(heat_W.sum())
     # the flow through a wall is solved at the end of a step
-    cooling_J = step_s * float(((faces[1:] - outside_K[:, None]) @ g).sum())
+    cooling_J = step_s * float(((wall_K[1:] - outside_K[:, None]) @ g).sum())
     warmed = float(by["mean_K"][-1] - by["mean_K"][0])
     stored = cell.heat_capacity_J_K * warmed
     largest, rounding = max(abs(heat_J), abs(cooling_J), abs(stored)), 1e-9 * cell.heat_capacity_J_K  # a nanokelvin
@@ -193,8 +192,8 @@ def _simulation(model: ReducedCell, run: _March, soc: float, stopped: str, steps
     return Simulation(
         time_s=np.asarray(step_s * np.arange(len(current)), float), current_A=current, voltage_V=by["voltage_V"],
         soc=soc - charge / 3600 / faded, ambient_K=around, core_K=by["core_K"], mean_K=by["mean_K"],
-        surfaces_K={f"surface {wall}": faces[:, k] for k, wall in enumerate(cell.walls)},
-        heat_W=by["heat_W"], cooling_W=(faces - around[:, None]) @ g, state=state,
+        surfaces_K={f"surface {wall}": found[:, len(FOUND) + k] for k, wall in enumerate(walls)},
+        heat_W=by["heat_W"], cooling_W=(wall_K - around[:, None]) @ g, state=state,
         heat_terms_W={name: by[name] for name in TERMS},
         totals={
             "heat_J": heat_J, "cooling_J": cooling_J, "charge_C": float(charge[-1]),

@@ -63,7 +63,7 @@ class CaseError:
     rise_K
         How far the core of the full model rises.
     core_K, surface_K
-        Largest errors of temperatures.
+        Largest errors of temperatures; of the surfaces that of the worst one.
     voltage_rms_V, voltage_max_V
         Errors of the voltage.
     heat, energy

@@ -118,9 +118,7 @@ class ReducedCell:
 
     def conductance_W_K(self, h_W_m2K: float | None = None) -> Array:
         """Heat-transfer coefficient times area of each face ``(w,)``: the file's, or one for all."""
-        if h_W_m2K is None:
-            return self.thermal.conductance_W_K
-        return h_W_m2K * np.array([self.cell.areas_m2[wall] for wall in self.cell.walls])
+        return self.thermal.conductance_W_K if h_W_m2K is None else h_W_m2K * self.thermal.areas_m2
 
     def kernel(self, dtype: DTypeLike = np.float64, *, h_W_m2K: float | None = None) -> Kernel:
         """Return a compiled cell, at a state of its own, in double or single precision; perhaps cooled otherwise."""
@@ -133,7 +131,7 @@ class ReducedCell:
             ) from None  # fmt: skip
 
         conductance = np.zeros(WALLS)
-        conductance[: len(self.cell.walls)] = self.conductance_W_K(h_W_m2K)
+        conductance[: len(self.thermal.walls)] = self.conductance_W_K(h_W_m2K)
         use = np.array([self.resistance_Ohm, self.entropic_scale, 1.0 - self.capacity_fade, *conductance], dtype)
         points = len(self.negative.depth), len(self.positive.depth)
         return Kernel(self.row.astype(dtype), use, *points, self.size[0])
@@ -153,6 +151,14 @@ class ReducedCell:
         u[:, 0] = current
         u[:, 1:] = np.reshape(np.asarray(ambient_K) - self.thermal.cell.reference_K, (-1, 1))
         return u
+
+    def wall_K(self, states: Array) -> Array:
+        """Mean temperature of each wall ``(k, w)``, which its flow is driven by, of the kernel's states ``(k, s)``.
+
+        In one dimension that is the surface; in r-z the surfaces that are read are points: middle and centres.
+        """
+        first = states.shape[1] - self.size[1]
+        return states[:, first : first + self.thermal.order] @ self.thermal.step.wall + self.thermal.cell.reference_K
 
     def with_h(self, h_W_m2K: Mapping[str, float] | float) -> ReducedCell:
         """Return the same model with other heat-transfer coefficients."""

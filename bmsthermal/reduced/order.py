@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bmsthermal.reduced.build import LARGEST, POINTS, SMALLEST, Ingredients, Sizes
+from bmsthermal.reduced.build import LARGEST, POINTS, SMALLEST, Ingredients, Sizes, ends
 from bmsthermal.reduced.judge import Referee, trial
 from bmsthermal.reduced.measures import CaseError, Trial
 from bmsthermal.reduced.model import ReducedCell
@@ -84,12 +84,15 @@ class Search:
         Called with the number of states under trial.
     """
 
+    least, most = SMALLEST, LARGEST
+
     def __init__(
         self, ingredients: Ingredients, traces: Sequence[Trace], wanted: Wanted, report: Callable[[int], None]
     ) -> None:
         initial = ingredients.model.cell.electrochemistry.electrolyte.initial_concentration_mol_m3
         self.referees = [Referee(trace, ingredients.step_s, initial) for trace in traces]
         self.ingredients, self.wanted, self.report = ingredients, wanted, report
+        self.least, self.most = ends(ingredients.model)
         self.tried: dict[Sizes, Tried] = {}
 
     def judge(self, sizes: Sizes) -> Tried:
@@ -117,9 +120,9 @@ class Search:
             That many, if given. Else as few as keep the errors small enough; where that cannot be had, as few
             as are nearly as good as the best.
         """
-        path = [self.judge(LARGEST)]
-        while path[-1].sizes.states > (SMALLEST.states if states is None else states):
-            fewer = [sizes for sizes in path[-1].sizes.less() if sizes.states >= SMALLEST.states]
+        path = [self.judge(self.most)]
+        while path[-1].sizes.states > (self.least.states if states is None else states):
+            fewer = [sizes for sizes in path[-1].sizes.less(self.least) if sizes.states >= self.least.states]
             if not fewer:
                 break
             path.append(self.best(fewer))
@@ -132,7 +135,7 @@ class Search:
     def _swapped(self, found: Tried) -> Tried:
         """Give one state for one of another kind as long as it helps."""
         while True:
-            others = {made for less in found.sizes.less() for made in less.more() if made != found.sizes}
+            others = {made for less in found.sizes.less(self.least) for made in less.more() if made != found.sizes}
             best = self.best(sorted(others)) if others else found
             if best.ratio >= found.ratio:
                 return found
@@ -141,7 +144,7 @@ class Search:
     def _lighter(self, found: Tried) -> Tried:
         """As many states in the kernel's smallest class of sizes, which costs half, if they are nearly as good."""
         modes, thermal, shapes = CLASSES[0]
-        if found.sizes.states != thermal + shapes + 2 * modes + 1:
+        if self.least.thermal > thermal or found.sizes.states != thermal + shapes + 2 * modes + 1:
             return found
         splits = [(modes - further, further) for further in range(modes - SMALLEST.negative[0] + 1)]
         light = self.best(Sizes(thermal, shapes, n, p, found.sizes.points) for n in splits for p in splits)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bmsthermal.reduced.model import ReducedCell
 
 #: Sizes in the kernel that are the same for all: walls, and rows of the tables.
-WALLS, TABLE, PACES, WARM = 2, 513, 65, 91
+WALLS, TABLE, PACES, WARM = 3, 513, 65, 91
 #: Classes of sizes: modes of each electrode, thermal modes, salt shapes. Smaller models are filled up with zeros.
 CLASSES = ((4, 3, 2), (6, 4, 3), (8, 6, 4))
 #: Range of the tables: stoichiometry, and concentration over the initial one.

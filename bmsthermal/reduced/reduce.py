@@ -11,7 +11,7 @@ from bmsthermal.curves import is_number
 from bmsthermal.dfn.particle import check_whole
 from bmsthermal.errors import InputError
 from bmsthermal.reduced import certify
-from bmsthermal.reduced.build import LARGEST, SMALLEST, Ingredients, check_reducible
+from bmsthermal.reduced.build import Ingredients, check_reducible, ends
 from bmsthermal.reduced.certificate import Certificate
 from bmsthermal.reduced.measures import CaseError
 from bmsthermal.reduced.model import ReducedCell
@@ -50,7 +50,7 @@ def reduce(
     """
     check_reducible(model)
     if order is not None:
-        check_whole(order, "order", SMALLEST.states, LARGEST.states)
+        check_whole(order, "order", *(sizes.states for sizes in ends(model)))
         if core_K is not None or voltage_V is not None:
             raise InputError("order with core_K or voltage_V", expected="one or the other")
     for name, value in (("core_K", core_K), ("voltage_V", voltage_V)):
@@ -93,7 +93,7 @@ def _certificate(
         model.cell.name, model.cell.digest, found.model.step_s, range_, goal.core_K if asked else None,
         goal.voltage_V if asked else None, found.ratio <= 1.0 or not asked, _limit(found, goal) if asked else "",
         tuple(tried.trial for tried in kept), found.errors, tuple(certify.poles(found.model, h).tolist()),
-        conserved=2, poles_at_one=int((abs(insulated - 1.0) < ONE).sum()), dc=certify.steady(found.model, h),
+        conserved=2, poles_at_one=int((abs(insulated - 1.0) < ONE).sum()), dc=certify.steady(model, found.model, h),
         energy=max(error.energy for error in scored), frequency=certify.response(model, found.model),
         chosen=kept.index(found),
     )  # fmt: skip
