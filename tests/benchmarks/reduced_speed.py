@@ -46,7 +46,7 @@ BAR_NS, BAR_TIMES = 500.0, 300.0
 def reduced_step(model: object, currents: np.ndarray, dtype: type) -> Callable[[], float]:
     """Return what times one step of a reduced cell, in ns."""
     kernel = model.kernel(dtype)
-    u = np.zeros((STEPS, 3), dtype)
+    u = np.zeros((STEPS, kernel.input_size), dtype)
     u[:, 0] = np.resize(currents, STEPS)
     out = np.empty((STEPS, kernel.out_size), dtype)
     filling = model.cell.electrochemistry.stoichiometries(0.7)[0]
