@@ -144,9 +144,9 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
         negative.resist[q] = negative.resist[q] * resist * m->negative.pores;
         negative.junction[q] = f2 * junction;
     }
-    ROM_(particles)(&m->negative, &negative, state->lithium, colder);
     ROM_(react)(m, &m->negative, &negative, state->negative, state->lithium, concentration, I, ROM_NUM(0.0), I, T,
                 warm[ROM_(turn_negative)], warm[ROM_(solid_negative)], use->entropic, CELL_QN);
+    ROM_(particles)(&m->negative, &negative, state->lithium, colder, CELL_QN);
     ROM_FOR
     for (int q = 0; q < CELL_QN; q++) {
         rise[q] = f2 * rise[q] - negative.current[q] * (negative.give[q] - m->negative.film) * ROM_NUM(0.5) / concentration[q];
@@ -169,9 +169,9 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
         positive.resist[q] = positive.resist[q] * resist * m->positive.pores;
         positive.junction[q] = f2 * junction;
     }
-    ROM_(particles)(&m->positive, &positive, filled, colder);
     ROM_(react)(m, &m->positive, &positive, state->positive, filled, concentration, I, I, -I, T,
                 warm[ROM_(turn_positive)], warm[ROM_(solid_positive)], use->entropic, CELL_QP);
+    ROM_(particles)(&m->positive, &positive, filled, colder, CELL_QP);
     ROM_FOR
     for (int q = 0; q < CELL_QP; q++) {
         rise[q] = f2 * rise[q] - positive.current[q] * (positive.give[q] - m->positive.film) * ROM_NUM(0.5) / concentration[q];

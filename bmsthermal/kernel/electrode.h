@@ -122,10 +122,15 @@ ROM_INLINE real_t ROM_(electrolyte)(const ROM_(cell_t) *m, const num_t shape[CEL
 }
 
 /* Particles of an electrode: how its modes answer over a step. */
-ROM_INLINE void ROM_(particles)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t filling, real_t colder)
+ROM_INLINE void ROM_(particles)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t filling, real_t colder,
+                                int points)
 {
-    real_t s;
-    const rom_index_t at = ROM_(place)(&e->grid, filling, &s);
+    real_t s, away = -filling; /* of the surfaces from the mean, in the mean of the points */
+    ROM_FOR
+    for (int q = 0; q < points; q++) {
+        away = away + e->weight[q] * side->filling[q];
+    }
+    const rom_index_t at = ROM_(place)(&e->grid, filling + e->lean * away, &s);
     const real_t fast = e->diffusion_heat * colder + ROM_(value)(e->table[at], e->table[at + 1], 4, s);
     const rom_index_t i = ROM_(place)(&e->pace_grid, fast, &s);
     real_t w[4];
