@@ -25,7 +25,7 @@ from bmsthermal.profiles import profile_of
 
 Array = np.ndarray
 CELLS, CONSTANT, DRIVES = ("lgm50_21700", "lco_marquis"), ("0.5", "1", "2", "3"), ("us06", "udds", "wltc_3b")
-#: Reported and not scored: diffusivities that change up to two-hundredfold with the filling.
+#: Reported and not scored: diffusivities that change up to 270-fold with the filling.
 EXTRA, GOLDEN = "oregan2022", Path(__file__).parent.parent / "golden" / "oregan2022.bpx.json"
 AMBIENT_DEGC, H = (25, 45, -10), (60, 10, 300)
 #: A drive's peak in nominal capacities per hour, and the charge that it starts from and is repeated down to.
