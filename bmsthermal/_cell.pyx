@@ -18,7 +18,7 @@ cdef extern from "cells.h":
     const cell_kernel_t *cell_f32(int negative, int positive, int modes) nogil
 
 #: Classes of sizes: modes of each electrode, thermal modes, salt shapes, nodes along a radius.
-CLASSES = ((4, 3, 2, 4), (6, 4, 3, 6), (8, 6, 4, 6))
+CLASSES = ((4, 3, 2, 4), (6, 4, 3, 4), (8, 6, 4, 4))
 #: Points of the electrodes that the kernel is built for.
 POINTS = ((1, 1), (2, 2), (3, 2), (4, 3))
 

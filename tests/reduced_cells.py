@@ -12,7 +12,7 @@ from bmsthermal import CoupledModel, load_cell
 from bmsthermal.dfn.mesh import Mesh
 from bmsthermal.dfn.particle import ParticleGrid
 from bmsthermal.reduced.model import ReducedCell
-from bmsthermal.reduced.packing import WALLS
+from bmsthermal.reduced.packing import NODES, WALLS, class_of
 from bmsthermal.reduced.particles import Particles, basis, expand
 from bmsthermal.reduced.salt import salt, shapes
 
@@ -45,13 +45,14 @@ def snapshots(name: str) -> Mapping[str, np.ndarray]:
 @cache
 def reduced_cell(
     name: str = CELLS[0], *, thermal: int = 3, salts: int = 2, modes: tuple[int, int] = (4, 4),
-    points: tuple[int, int] = (3, 2), nodes: int = 4, h: float = 60.0, step_s: float = 1.0, kind: type = ReducedCell,
+    points: tuple[int, int] = (3, 2), h: float = 60.0, step_s: float = 1.0, kind: type = ReducedCell,
     rz: bool = False, **free: Any,
 ) -> ReducedCell:  # fmt: skip
     """A reduced cell: sizes, cooling of every face, step, r-z or not, and what `ReducedCell` leaves free."""
     cell = load_cell(name)
     cell = cell.with_values({"Heat transfer coefficient [W.m-2.K-1]": dict.fromkeys(cell.walls, h)})
     p, seen = cell.electrochemistry, snapshots(name)
+    nodes = NODES[class_of(max(modes), thermal, salts)[0]]
     negative, positive = (
         Particles.of(basis(electrode, step_s, count, max(1, n - 1), n - max(1, n - 1), seen[side]), count, nodes)
         for electrode, count, n, side in zip(

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from reduced_cells import CELLS, ROOM_K, amperes, drive, filling, reduced_cell, through
 
+from bmsthermal.dfn.mechanics import EFFECTS
 from bmsthermal.reduced.twin import Twin, places
 
 FREE = {"resistance_Ohm": 0.01, "entropic_scale": 0.5, "capacity_fade": 0.1, "couplings": ("stress-potential",)}
@@ -77,6 +78,16 @@ def test_first_law_with_an_error_that_falls_as_the_step_squared(name, free, c_ra
         np.testing.assert_allclose(step_s * out[:, 1].sum(), heat, rtol=1e-10)  # the kernel's heat is this heat
     assert abs(left[-1]) < 1e-6 * heat
     np.testing.assert_allclose(np.log2(np.abs(np.array(left[:-1]) / left[1:])), 2.0, atol=0.15)
+
+
+@BOTH
+def test_first_law_where_stress_drives_diffusion(name):
+    reduced = reduced_cell(name, couplings=EFFECTS)
+    twin, current = Twin(reduced), np.full(480, amperes(reduced, 2.0))
+    states, found = twin.run(twin.rest(filling(reduced, 0.6), ROOM_K), current, ROOM_K)
+    heat, work = found.heat_W.sum(), current @ found.mean_voltage_V
+    gained = enthalpy_J(twin, states[-1]) - enthalpy_J(twin, states[0])
+    assert abs(heat + work + gained) < 1e-6 * heat  # as above
 
 
 @BOTH

@@ -71,8 +71,6 @@ def test_ends_of_the_search_fit_and_say_what_they_are():
     [
         ({"layers": 2}, "layers=2"), ({"couplings": "soret"}, "couplings='soret'"),
         ({"couplings": "dufour"}, "couplings='dufour'"), ({"reactions": "all"}, "reactions='all'"),
-        ({"couplings": "stress-flux"}, "couplings='stress-flux'"),
-        ({"couplings": "stress-diffusivity"}, "couplings='stress-diffusivity'"),
         ({"heat": "three-term"}, "heat='three-term'"), ({"thermal": "isothermal"}, "thermal='isothermal'"),
         ({"thermal": "lumped"}, "thermal='lumped'"), ({"thermal": "x"}, "thermal='x'"),
     ],
@@ -91,8 +89,17 @@ def test_other_transfer_coefficients_are_refused(side, kind):
         check_reducible(CoupledModel(cell, mesh=Mesh(4, 2, 3), nodes=8))
 
 
+def test_stress_that_changes_the_diffusivity_is_refused():
+    cell = CELL.with_values({"Positive electrode stress activation volume [m3.mol-1]": 1e-6})
+    for couplings in ("stress", "stress-diffusivity"):
+        with pytest.raises(InputError, match=r"couplings='stress-diffusivity', expected .*; .*6 mV"):
+            check_reducible(CoupledModel(cell, mesh=Mesh(4, 2, 3), nodes=8, couplings=couplings))
+
+
 def test_what_can_be_reduced_is_not_refused():
-    for options in ({}, {"couplings": "stress-potential"}, {"thermal": "radial"}, {"thermal": "r-z"}):
+    for options in (
+        {}, {"couplings": "stress"}, {"couplings": "stress-flux"}, {"thermal": "radial"}, {"thermal": "r-z"},
+    ):  # fmt: skip
         check_reducible(CoupledModel(CELL, mesh=Mesh(4, 2, 3), nodes=8, **options))
 
 

@@ -23,7 +23,7 @@ from bmsthermal.reduced.twin import Twin, places
 KERNEL = Path(__file__).parents[1] / "bmsthermal" / "kernel"
 #: What the kernel finds before the temperatures.
 POWERS = ("voltage_V", "heat_W", "ohmic_W", "reaction_W", "reversible_W", "mixing_W", "contact_W")
-LARGE = {"thermal": 6, "salts": 4, "modes": (8, 7), "points": (4, 3), "nodes": 6}
+LARGE = {"thermal": 6, "salts": 4, "modes": (8, 7), "points": (4, 3)}
 FREE = {"resistance_Ohm": 0.01, "entropic_scale": 0.5, "capacity_fade": 0.1, "couplings": ("stress-potential",)}
 BOTH = pytest.mark.parametrize("name", CELLS)
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -34,7 +34,7 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
     ("soc", "start_K", "sizes"),
     [(0.7, ROOM_K, {}), (0.7, 258.15, {}), (0.1, 318.15, {}), (0.7, ROOM_K, LARGE | FREE),
      (0.7, ROOM_K, {"points": (1, 1), "modes": (3, 3)}),
-     (0.7, ROOM_K, {"points": (2, 2), "modes": (6, 5), "thermal": 4, "salts": 3, "nodes": 6, "step_s": 0.5})],
+     (0.7, ROOM_K, {"points": (2, 2), "modes": (6, 5), "thermal": 4, "salts": 3, "step_s": 0.5})],
 )  # fmt: skip
 def test_kernel_and_twin_agree_over_a_drive_with_jumps(name, soc, start_K, sizes, us06):
     reduced = reduced_cell(name, **sizes)
@@ -92,7 +92,7 @@ class Roomy(ReducedCell):
 @BOTH
 @DTYPES
 def test_zeros_that_fill_up_change_no_bit(name, dtype, us06):
-    sizes = {"thermal": 4, "salts": 3, "modes": (6, 5), "nodes": 6}
+    sizes = {"thermal": 4, "salts": 3, "modes": (6, 5)}
     small, large = reduced_cell(name, **sizes), reduced_cell(name, kind=Roomy, **sizes)
     assert len(large.row) > len(small.row)
     current = drive(us06, small)

@@ -44,7 +44,7 @@ def full_model(h: object = 60.0, name: str = "lgm50_21700", thermal: str | None 
 
 
 def tall(thermal: int = 5) -> ReducedCell:
-    return reduced_cell(rz=True, thermal=thermal, nodes=6)
+    return reduced_cell(rz=True, thermal=thermal)
 
 
 @cache
@@ -92,7 +92,7 @@ def test_steady_gains_are_those_of_r_z_at_every_cooling():
 def test_insulated_ends_leave_a_radial_cell():
     # with nothing through the ends the heights are alike, and the axial conductivity has no say
     current = np.full(600, amperes(reduced_cell(), 2.0))
-    flat = reduced_cell(thermal=5, nodes=6)
+    flat = reduced_cell(thermal=5)
     (radial, _, _), (out, _, _) = (through(model, current) for model in (flat, tall().with_h(INSULATED_ENDS)))
     # 12 intervals along the radius against 200: the error of second order is below 0.1 % of a rise of 14 K
     np.testing.assert_allclose(out[:, 7:10], radial[:, 7:10], rtol=0, atol=0.01)

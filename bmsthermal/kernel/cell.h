@@ -115,7 +115,7 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
     const real_t I = current_A / area;
     real_t D[2 * CELL_Q + 1], through, junction, c;
     ROM_FOR
-    for (int k = 0; k < 2 + ROM_W; k++) {
+    for (int k = 0; k < 2 + ROM_W_MAX; k++) {
         out->temperature[k] = ROM_(dot)(m->read[k], state->thermal) + m->zero_K;
     }
     const real_t T = ROM_(limit)(out->temperature[1], ROM_NUM(150.0), ROM_NUM(1500.0));
@@ -152,12 +152,12 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
         positive.resist[q] = positive.resist[q] * resist * m->positive.pores;
         positive.junction[q] = f2 * junction;
     }
-    ROM_(particles)(&m->negative, &negative, state->lithium, colder);
-    ROM_(particles)(&m->positive, &positive, filled, colder);
     ROM_(meet)(m, &m->negative, &negative, state->negative, state->lithium, I, ROM_NUM(0.0), I, T,
                warm[ROM_(turn_negative)], warm[ROM_(solid_negative)], use->entropic, CELL_QN);
     ROM_(meet)(m, &m->positive, &positive, state->positive, filled, I, I, -I, T,
                warm[ROM_(turn_positive)], warm[ROM_(solid_positive)], use->entropic, CELL_QP);
+    ROM_(particles)(&m->negative, &negative, state->lithium, colder, CELL_QN);
+    ROM_(particles)(&m->positive, &positive, filled, colder, CELL_QP);
     /* the two electrodes side by side: neither waits for the other */
     real_t over_n[CELL_Q], over_p[CELL_Q];
     ROM_(nearby)(&m->negative, &negative, f2, over_n, CELL_QN);

@@ -5,12 +5,18 @@
 /* All in one function: sizes are constants there, and loops over two or three points unroll. */
 #define ROM_INLINE static inline __attribute__((always_inline))
 
+/* Compiled for plain and for wider registers, with the same rounding; the loader picks. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+#define CELL_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CELL_CLONES
+#endif
+
 #include "elementary.h"
 #include "cells.h"
 
 #define ROM_U 1
-#define ROM_W 3 /* side and both ends of a cylinder; others leave what they do not have insulated */
-#define ROM_W_MAX 3
+#define ROM_W_MAX 3 /* side and both ends of a cylinder; others leave what they do not have insulated */
 #define CELL_TABLE 513
 #define CELL_PACES 65
 #define CELL_WARM 91

@@ -32,6 +32,7 @@ typedef struct {
     num_t film;                        /* Ohm m2 */
     num_t stress;                      /* V per surface less mean */
     num_t stored;                      /* F c_max eps L per step, A/m2 */
+    num_t lean;                        /* how far from the mean to the surface D is taken */
     ROM_(grid_t) pace_grid;            /* of ln D/D_ref */
     num_t pace[CELL_PACES][6][CELL_M]; /* e^-z, (1 - e^-z)/z and (1 - that)/z of each mode, each with its slope */
     ROM_(grid_t) grid;

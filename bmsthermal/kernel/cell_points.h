@@ -2,15 +2,18 @@
 #if CELL_M == 4
 #define ROM_N 3
 #define CELL_S 2
-#define CELL_R 3
+#define ROM_W 2 /* both ends of a cylinder ask for more thermal modes than this class has */
+#define CELL_R 4
 #elif CELL_M == 6
 #define ROM_N 4
 #define CELL_S 3
-#define CELL_R 6
+#define ROM_W 3
+#define CELL_R 4
 #else
 #define ROM_N 6
 #define CELL_S 4
-#define CELL_R 6
+#define ROM_W 3
+#define CELL_R 4
 #endif
 
 #define CELL_QN 1
@@ -32,5 +35,6 @@
 
 #undef CELL_M
 #undef ROM_N
+#undef ROM_W
 #undef CELL_S
 #undef CELL_R

@@ -7,7 +7,7 @@ static void ROM_(begin)(const void *model, void *state, double filling, double t
     ROM_(rest)(model, state, (num_t)filling, (num_t)temperature_K);
 }
 
-static void ROM_(run)(const void *model, const void *use, void *state, const void *u, void *out, void *past, long steps)
+CELL_CLONES static void ROM_(run)(const void *model, const void *use, void *state, const void *u, void *out, void *past, long steps)
 {
     const ROM_(cell_use_t) *now = use;
     ROM_(walls_t) walls;
@@ -22,13 +22,13 @@ static void ROM_(run)(const void *model, const void *use, void *state, const voi
         }
         ROM_(cell_step)(model, now, &walls, state, input[0], input + 1, found);
         found++;
-        input += 1 + ROM_W;
+        input += 1 + ROM_W_MAX;
     }
 }
 
 static const cell_kernel_t ROM_(kernel) = {
     sizeof(ROM_(cell_t)) / sizeof(num_t), sizeof(ROM_(cell_state_t)) / sizeof(num_t),
-    sizeof(ROM_(cell_use_t)) / sizeof(num_t), 1 + ROM_W, sizeof(ROM_(cell_out_t)) / sizeof(num_t), ROM_(begin), ROM_(run)};
+    sizeof(ROM_(cell_use_t)) / sizeof(num_t), 1 + ROM_W_MAX, sizeof(ROM_(cell_out_t)) / sizeof(num_t), ROM_(begin), ROM_(run)};
 
 #undef CELL_QN
 #undef CELL_QP

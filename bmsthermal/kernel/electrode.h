@@ -6,7 +6,7 @@
 
 /* One electrode in a step. */
 typedef struct {
-    real_t potential[CELL_Q], entropic[CELL_Q];
+    real_t filling[CELL_Q], potential[CELL_Q], entropic[CELL_Q];
     real_t by_filling[CELL_Q], by_salt[CELL_Q]; /* slopes of ln i_0 */
     real_t bend[CELL_Q], slope[CELL_Q]; /* of the potential with the filling, without and with the kinetics */
     real_t give[CELL_Q];               /* slope of the overpotential */
@@ -126,10 +126,15 @@ ROM_INLINE real_t ROM_(electrolyte)(const ROM_(cell_t) *m, const num_t shape[CEL
 }
 
 /* Particles of an electrode: how its modes answer over a step. */
-ROM_INLINE void ROM_(particles)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t filling, real_t colder)
+ROM_INLINE void ROM_(particles)(const ROM_(electrode_t) *e, ROM_(side_t) *side, real_t filling, real_t colder,
+                                int points)
 {
-    real_t s;
-    const rom_index_t at = ROM_(place)(&e->grid, filling, &s);
+    real_t s, away = -filling; /* of the surfaces from the mean, in the mean of the points */
+    ROM_FOR
+    for (int q = 0; q < points; q++) {
+        away = away + e->weight[q] * side->filling[q];
+    }
+    const rom_index_t at = ROM_(place)(&e->grid, filling + e->lean * away, &s);
     const real_t fast = e->diffusion_heat * colder + ROM_(value)(e->table[at], e->table[at + 1], 4, s);
     const rom_index_t i = ROM_(place)(&e->pace_grid, fast, &s);
     real_t w[4];
@@ -164,6 +169,7 @@ ROM_INLINE void ROM_(meet)(const ROM_(cell_t) *m, const ROM_(electrode_t) *e, RO
         real_t s;
         const rom_index_t at = ROM_(place)(&e->grid, x, &s);
         const num_t *left = e->table[at], *right = e->table[at + 1];
+        side->filling[q] = x;
         side->entropic[q] = entropic * ROM_(value)(left, right, 2, s);
         /* U(T) = U_H + T_ref dU/dT (1 as made) + (T - T_ref) dU/dT scaled */
         side->potential[q] = ROM_(value)(left, right, 0, s) + m->reference_K * ROM_(value)(left, right, 2, s)
@@ -288,7 +294,7 @@ ROM_INLINE void ROM_(settle)(const ROM_(electrode_t) *e, ROM_(side_t) *side, rea
 /* The reaction to hold over the step: the same, where the particles are at its end. */
 ROM_INLINE void ROM_(hold)(const ROM_(electrode_t) *e, ROM_(side_t) *side, const real_t modes[CELL_M], int points)
 {
-    real_t A[CELL_Q][CELL_Q], ones[CELL_Q], miss[CELL_Q], relax[CELL_M], mean = ROM_NUM(0.0);
+    real_t A[CELL_Q][CELL_Q], answer[CELL_Q][CELL_Q], ones[CELL_Q], miss[CELL_Q], relax[CELL_M], mean = ROM_NUM(0.0);
     ROM_FOR
     for (int i = 0; i < CELL_M; i++) {
         relax[i] = (ROM_NUM(1.0) - side->decay[i]) * modes[i];
@@ -309,14 +315,17 @@ ROM_INLINE void ROM_(hold)(const ROM_(electrode_t) *e, ROM_(side_t) *side, const
         }
         ROM_FOR
         for (int p = 0; p < points; p++) {
-            real_t answer = ROM_NUM(0.0);
-            ROM_FOR
-            for (int i = 0; i < CELL_M; i++) {
-                answer = answer + e->surface[q][i] * side->gain[i] * e->surface[p][i];
+            if (p >= q) {
+                answer[q][p] = ROM_NUM(0.0);
+                ROM_FOR
+                for (int i = 0; i < CELL_M; i++) {
+                    answer[q][p] = answer[q][p] + e->surface[q][i] * side->gain[i] * e->surface[p][i];
+                }
+                answer[p][q] = answer[q][p];
             }
-            answer = e->fill * e->weight[p] * answer;
-            moved = moved - answer * side->current[p];
-            A[q][p] = side->stiff[q][p] - w * slope * (answer + e->fill * e->weight[p]);
+            const real_t found = e->fill * e->weight[p] * answer[q][p];
+            moved = moved - found * side->current[p];
+            A[q][p] = side->stiff[q][p] - w * slope * (found + e->fill * e->weight[p]);
         }
         ones[q] = ROM_EACH(w);
         miss[q] = w * slope * moved;
@@ -387,16 +396,21 @@ ROM_INLINE real_t ROM_(diffuse)(const ROM_(cell_t) *m, const ROM_(electrode_t) *
                 by[r] = by[r] + e->inside[q][i][r] * step[i];
             }
         }
-        ROM_FOR
-        for (int r = 0; r < CELL_R; r++) {
-            full = full + e->share[r] * place[r];
+        if (e->stress != ROM_NUM(0.0)) {
+            ROM_FOR
+            for (int r = 0; r < CELL_R; r++) {
+                full = full + e->share[r] * place[r];
+            }
         }
         ROM_FOR
         for (int r = 0; r < CELL_R; r++) {
             real_t s;
             const rom_index_t at = ROM_(place)(&e->grid, place[r], &s);
             const num_t *left = e->table[at], *right = e->table[at + 1];
-            real_t enthalpic = ROM_(value)(left, right, 0, s) - e->stress * (place[r] - full);
+            real_t enthalpic = ROM_(value)(left, right, 0, s);
+            if (e->stress != ROM_NUM(0.0)) {
+                enthalpic = enthalpic - e->stress * (place[r] - full);
+            }
             if (scaled != ROM_NUM(0.0)) {
                 enthalpic = enthalpic + scaled * ROM_(value)(left, right, 2, s);
             }

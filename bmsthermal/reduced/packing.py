@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from bmsthermal.curves import Array, Curve
 from bmsthermal.dfn.electrodes import Electrode, Electrolyte, Parameters
 from bmsthermal.heat import FARADAY_C_mol, GAS_CONSTANT_J_molK
-from bmsthermal.reduced.particles import Particles, middle_diffusivity
+from bmsthermal.reduced.particles import LEAN, Particles, diffusion_K, log_diffusivity, middle_diffusivity
 
 if TYPE_CHECKING:
     from bmsthermal.reduced.model import ReducedCell
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WALLS, TABLE, PACES, WARM = 3, 513, 65, 91
 #: Classes of sizes: modes of each electrode, thermal modes, salt shapes. Smaller models are filled up with zeros.
 CLASSES = ((4, 3, 2), (6, 4, 3), (8, 6, 4))
+#: Nodes along a radius that the enthalpy is summed over, by the modes of a class.
+NODES = {4: 4, 6: 4, 8: 4}
 #: Range of the tables: stoichiometry, and concentration over the initial one.
 FILLING, CONCENTRATION = (0.0005, 0.9995), (0.01, 4.0)
 #: Temperatures in K that the tables cover; beyond them the end counts.
@@ -88,13 +90,13 @@ def _monotone(x: Array, y: Array) -> Array:
     return np.asarray(PchipInterpolator(x, y).derivative()(x))
 
 
-def electrode_table(e: Electrode, reference_K: float) -> tuple[Array, list[float]]:
+def electrode_table(e: Electrode, reference_K: float, couplings: Collection[str]) -> tuple[Array, list[float]]:
     """Enthalpic potential, dU/dT and ln D over its reference, against filling; and the grid."""
     x, grid = _grid(*FILLING)
     one = np.ones_like(x)
     potential, entropic = (np.asarray(curve(x)) * one for curve in (e.potential, e.entropic))
     potential_slope, entropic_slope = _slope(e.potential, x), _slope(e.entropic, x)
-    log_D = _log_diffusivity(e, x)
+    log_D = log_diffusivity(e, x, couplings, reference_K)
     table = _table(
         [(potential - reference_K * entropic, potential_slope - reference_K * entropic_slope),
          (entropic, entropic_slope), (log_D, _monotone(x, log_D))],
@@ -103,16 +105,11 @@ def electrode_table(e: Electrode, reference_K: float) -> tuple[Array, list[float
     return table, grid
 
 
-def _log_diffusivity(e: Electrode, x: Array) -> Array:
-    """Ln of D over that in the middle of the window."""
-    return np.asarray(np.log(np.asarray(e.diffusivity(x)) * np.ones_like(x) / middle_diffusivity(e)))
-
-
 def pace_table(model: ReducedCell, e: Electrode, particles: Particles, modes: int) -> tuple[Array, list[float]]:
     """What becomes of so many modes in a step (`_pace`), against ln D over its reference; and the grid."""
-    log_D = _log_diffusivity(e, _grid(*FILLING)[0])
-    per_K = e.diffusivity_activation_J_mol / GAS_CONSTANT_J_molK
-    colder = per_K * (1 / model.cell.electrochemistry.reference_K - 1 / np.array(WARMTH_K))
+    reference_K, x = model.cell.electrochemistry.reference_K, _grid(*FILLING)[0]
+    log_D = log_diffusivity(e, x, model.couplings, reference_K)
+    colder = diffusion_K(e, model.couplings, reference_K) * (1 / reference_K - 1 / np.array(WARMTH_K))
     paces, grid = _grid(log_D.min() + colder.min() - 0.01, log_D.max() + colder.max() + 0.01, PACES)
     rate = middle_diffusivity(e) / e.particle_radius_m**2 * model.step_s * particles.rate
     return _pace(rate, paces, paces[1] - paces[0], modes), grid
@@ -143,7 +140,7 @@ def _electrode(
     (modes, _, salt), points = model.size, len(model.negative.depth)
     step_s, reference_K = model.step_s, model.cell.electrochemistry.reference_K
     electrolyte = model.cell.electrochemistry.electrolyte
-    table, grid = electrode_table(e, reference_K)
+    table, grid = electrode_table(e, reference_K, model.couplings)
     pace, pace_grid = pace_table(model, e, particles, modes)
     shift = 0.0
     if stress:
@@ -154,16 +151,18 @@ def _electrode(
     pull = e.thickness_m * flow.T * particles.weight
     kappa = float(electrolyte.conductivity(electrolyte.initial_concentration_mol_m3))
     scalars = [
-        e.diffusivity_activation_J_mol / GAS_CONSTANT_J_molK,
+        diffusion_K(e, model.couplings, reference_K),
         3.0 * step_s / (FARADAY_C_mol * e.maximum_concentration_mol_m3 * e.particle_radius_m),
         area, e.thickness_m, 1.0 / (kappa * e.transport_efficiency),
         e.film_resistance_Ohm_m2, shift,
         FARADAY_C_mol * e.maximum_concentration_mol_m3 * e.active_fraction * e.thickness_m / step_s,
+        LEAN,
     ]  # fmt: skip
     return [
         _pad(particles.weight, points), _pad(particles.surface, points, modes),
         _pad(particles.inside, points, modes, len(particles.share)), particles.share,
-        _pad(area * particles.weight, points), _pad(flow, points, points), _pad(pull, points, points), _pad(shapes, points, salt), _pad(step_s * source, salt, points),
+        _pad(area * particles.weight, points), _pad(flow, points, points), _pad(pull, points, points),
+        _pad(shapes, points, salt), _pad(step_s * source, salt, points),
         np.array(scalars + pace_grid), pace.ravel(), np.array(grid), table.ravel(),
     ]  # fmt: skip
 

@@ -7,12 +7,15 @@ times Jacobi polynomials along the radius: a tensor basis in which diffusion,
           -D\,\partial_r x\,|_R = j R / (F c_{max}),
 
 is one symmetric system, the same for every polynomial in depth. A Galerkin
-projection of it keeps real, negative poles, and D only rescales its time. The
-uniform constant, which is the lithium, is no shape: it is an integrator of its own.
+projection of it keeps real, negative poles, and D only rescales its time. Where D
+changes with the filling, it is taken once a step for all particles of an electrode,
+between their mean and their surface. The uniform constant, which is the lithium, is
+no shape: it is an integrator of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,8 +24,10 @@ from numpy.polynomial import legendre
 from scipy.special import eval_jacobi, roots_jacobi
 
 from bmsthermal.curves import Array
+from bmsthermal.dfn import mechanics
 from bmsthermal.dfn.electrodes import Electrode
 from bmsthermal.dfn.particle import ParticleGrid
+from bmsthermal.heat import GAS_CONSTANT_J_molK
 from rom import PassiveSystem
 from rom.basis import orthonormal
 from rom.pade import diffusion, multipoint
@@ -31,6 +36,11 @@ from rom.pade import diffusion, multipoint
 DEPTH, RADIUS = 5, 16
 #: Slowest shift of multipoint Padé, in D/R^2, and fastest, in the step.
 SLOWEST, FASTEST = 12.0, 2.0
+#: Where D is taken for all modes of an electrode: so far from the mean filling to that of the surfaces. Where D is
+#: nearly straight and the profile is steady, 2/7 is exact; where it jumps, the surface counts more.
+LEAN = 0.5
+#: Least factor of the flux in a table.
+LEAST = 0.05
 
 
 @cache
@@ -41,7 +51,32 @@ def sphere() -> PassiveSystem:
 
 def middle_diffusivity(electrode: Electrode) -> float:
     """D in m2/s in the middle of the window, which time and tables are relative to."""
-    return float(electrode.diffusivity((electrode.minimum_stoichiometry + electrode.maximum_stoichiometry) / 2))
+    return float(electrode.diffusivity(_middle(electrode)))
+
+
+def _middle(electrode: Electrode) -> float:
+    return (electrode.minimum_stoichiometry + electrode.maximum_stoichiometry) / 2
+
+
+def log_diffusivity(electrode: Electrode, x: Array, couplings: Collection[str], reference_K: float) -> Array:
+    """Ln of D over that in the middle of the window, with what a stress gradient multiplies the flux by."""
+    D = np.asarray(electrode.diffusivity(x)) * np.ones_like(x)
+    if "stress-flux" in couplings:
+        D = D * _driven(electrode, x, reference_K)
+    return np.asarray(np.log(D / middle_diffusivity(electrode)))
+
+
+def diffusion_K(electrode: Electrode, couplings: Collection[str], reference_K: float) -> float:
+    """Slope of ln D with -1/T in K: its activation; stress drives less where it is warm, as in the middle."""
+    slope = electrode.diffusivity_activation_J_mol / GAS_CONSTANT_J_molK
+    if "stress-flux" in couplings:
+        slope -= reference_K * (1.0 - 1.0 / float(_driven(electrode, np.array(_middle(electrode)), reference_K)))
+    return slope
+
+
+def _driven(electrode: Electrode, x: Array, T_K: float) -> Array:
+    """What stress multiplies the flux by; far below the strain-free concentration, outside the window, never 0."""
+    return np.asarray(np.maximum(mechanics.flux_factor(electrode, x, T_K), LEAST))
 
 
 def along_radius(radius: Array) -> Array:

@@ -10,9 +10,9 @@ import numpy as np
 from bmsthermal.curves import Array
 from bmsthermal.dfn.electrodes import Electrode
 from bmsthermal.dfn.mechanics import modulus_J_mol
-from bmsthermal.heat import FARADAY_C_mol, GAS_CONSTANT_J_molK
+from bmsthermal.heat import FARADAY_C_mol
 from bmsthermal.reduced.packing import electrode_table, pace_table
-from bmsthermal.reduced.particles import Particles
+from bmsthermal.reduced.particles import LEAN, Particles, diffusion_K
 from bmsthermal.reduced.tables import Table, limit
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class ElectrodeTwin:
         self.step_s, self.reference_K, self.entropic_scale = reduced.step_s, p.reference_K, reduced.entropic_scale
         # charge per area of particle over that to fill a sphere, for a step
         self.fill = 3.0 * self.step_s / (FARADAY_C_mol * e.maximum_concentration_mol_m3 * e.particle_radius_m)
-        self.activation_K = e.diffusivity_activation_J_mol / GAS_CONSTANT_J_molK
+        self.activation_K = diffusion_K(e, reduced.couplings, p.reference_K)
         kappa = float(el.conductivity(el.initial_concentration_mol_m3))
         self.pores = 1.0 / (kappa * e.transport_efficiency)
         # stress shifts the potential by the surface's filling less the mean (Zhang, Shyy & Sastry 2007)
@@ -105,7 +105,7 @@ class ElectrodeTwin:
         if stress and e.partial_molar_volume_m3_mol is not None:
             shift = e.partial_molar_volume_m3_mol * e.maximum_concentration_mol_m3 / FARADAY_C_mol
             self.stress = shift * modulus_J_mol(e)
-        self.table = Table.of(*electrode_table(e, p.reference_K))
+        self.table = Table.of(*electrode_table(e, p.reference_K, reduced.couplings))
         self.pace = Table.of(*pace_table(reduced, e, particles, len(particles.rate)))
         # current in the electrolyte at each point per reaction at the others, and the dissipation's quadratic form
         self.integral = self.area * particles.integral
@@ -126,7 +126,8 @@ class ElectrodeTwin:
         bend = rise + (self.reference_K + warm) * rise_entropic - self.stress
         # 1/(2 i_0) of i_0 = F k sqrt(c x (1 - x)): alpha = 1/2 for all three
         half = turn / np.sqrt(c * x * (1 - x))
-        fast = self.activation_K * (1 / self.reference_K - 1 / T) + self.table(filling)[2]
+        between = filling + LEAN * (self.weight @ x - filling)
+        fast = self.activation_K * (1 / self.reference_K - 1 / T) + self.table(between)[2]
         decay, gain, later = self.pace(fast)
         return Local(
             away, x, potential, self.entropic_scale * entropic, bend, half, junction, solid, resist * self.pores,
@@ -141,7 +142,7 @@ class ElectrodeTwin:
         return f2 * sign * np.log(sign * x + root), f2 * local.turn / root  # asinh and its derivative
 
     def nearby(self, local: Local, current: Array, f2: Array) -> tuple[Array, Array]:
-        """The same near the reaction `current` that all points have, from the mean of them: all that a first round needs.
+        """The same near the reaction `current` that all points have, from the mean of them: enough for a first round.
 
         Overpotentials lack what is common to all points, which is the level's.
         """
