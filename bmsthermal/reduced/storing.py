@@ -23,6 +23,8 @@ from bmsthermal.reduction import ReducedModel
 
 #: What says that an archive is one of these.
 KIND = "reduced coupled model"
+#: Counts what the kernel asks of the arrays: nodes along a radius, places of D.
+FORMAT = 2
 
 
 def is_reduced_cell(path: str | Path) -> bool:
@@ -38,7 +40,7 @@ def save(model: ReducedCell, path: str | Path) -> None:
     """Write it whole or not at all."""
     buffer = io.BytesIO()
     settings: dict[str, Any] = {
-        "kind": KIND, "step_s": model.step_s, "method": model.thermal.method, "name": model.cell.name,
+        "kind": KIND, "format": FORMAT, "step_s": model.step_s, "method": model.thermal.method, "name": model.cell.name,
         "couplings": list(model.couplings), "digest": model.digest,
         "free": {name: getattr(model, name) for name in FREE},
     }  # fmt: skip
@@ -77,6 +79,8 @@ def _read(path: str | Path) -> tuple[ReducedCell, str]:
     settings, document, certificate = (json.loads(str(arrays.pop(key))) for key in ("settings", "cell", "certificate"))
     if settings.get("kind") != KIND:
         raise ValueError("another kind of model")
+    if settings.get("format") != FORMAT:
+        raise ValueError("made by another version of this package")
     for name, array in arrays.items():
         if array.dtype != np.float64 or not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite numbers")
