@@ -131,7 +131,7 @@ class PlainFactors:
         F
             Transition ``(n, n)``, of any rank.
         G, q
-            Columns of process noise ``(n, g)`` and their variances ``(g,)``.
+            Columns of process noise ``(n, g)`` and their variances ``(g,)``; one that is not above 0 counts as 0.
             The compiled kernel takes at most ``n`` of them.
         """
         n, dtype = len(self.D), self.D.dtype

@@ -1,6 +1,6 @@
 /* ud.h - a covariance kept as P = U D U', U unit upper triangular, D diagonal (rom.ud is its readable twin).
  *
- * No entry of D is ever negative, whatever is rounded, and single precision goes as far as double does with P.
+ * No entry of D is ever negative, whatever is rounded; P itself may lose its sign in single precision.
  * Thornton (1976), time update; Bierman, Factorization Methods for Discrete Sequential Estimation (1977),
  * measurement; Agee and Turner (1972), rank one.
  *
@@ -19,7 +19,8 @@
 #define UD_AT(i, j) ((i) * (2 * UD_N + 1 - (i)) / 2 + (j) - (i)) /* i <= j */
 #define UD_OVER(x) ROM_SELECT((x) > ROM_NUM(0.0), (x), ROM_EACH(ROM_NUM(1.0))) /* safe to divide by */
 
-/* P <- F P F' + G diag(q) G': F[i UD_N + j], G[i UD_G + k]. Modified Gram-Schmidt on the rows of (F U, G). */
+/* P <- F P F' + G diag(q) G': F[i UD_N + j], G[i UD_G + k]. Modified Gram-Schmidt on the rows of (F U, G). A q that
+   is not above 0 counts as 0. */
 ROM_INLINE void ROM_(ud_predict)(real_t ud[UD_P], const real_t *F, const real_t *G, const real_t *q)
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0));
