@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from bmsthermal.coupled import CoupledModel, load_model
     from bmsthermal.dfn.mesh import Mesh
     from bmsthermal.dfn.particle import ParticleGrid
+    from bmsthermal.entropy import EntropicCurve, entropic
     from bmsthermal.errors import InputError, InputWarning
     from bmsthermal.measured import read_measured
     from bmsthermal.noise import Noise
     from bmsthermal.observer import Observer
+    from bmsthermal.potentiometry import read_steps
     from bmsthermal.protocol import Step
     from bmsthermal.reduced.model import ReducedCell
     from bmsthermal.reduced.range import Range
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
     from bmsthermal.simulation import Simulation
 
 __all__ = [
-    "Belief", "Cell", "CoupledModel", "Estimate", "InputError", "InputWarning", "Inputs", "Mesh", "Noise",
-    "Observer", "ParticleGrid", "Range", "ReducedCell",
+    "Belief", "Cell", "CoupledModel", "EntropicCurve", "Estimate", "InputError", "InputWarning", "Inputs", "Mesh",
+    "Noise", "Observer", "ParticleGrid", "Range", "ReducedCell",
     "ReducedModel", "Run", "Simulation", "Step", "calibrate", "cells",
-    "load_cell", "load_model", "read_measured",
+    "entropic", "load_cell", "load_model", "read_measured", "read_steps",
 ]  # fmt: skip
 
 # SciPy alone costs half a second: each name is fetched from its module when it is first used.
@@ -38,6 +40,7 @@ _HOME = {
     "cells": "cell", "load_cell": "cell", "CoupledModel": "coupled", "load_model": "coupled",
     "InputError": "errors", "InputWarning": "errors", "read_measured": "measured", "Noise": "noise",
     "Observer": "observer", "ReducedModel": "reduction", "Run": "run",
+    "EntropicCurve": "entropy", "entropic": "entropy", "read_steps": "potentiometry",
     "Range": "reduced.range", "ReducedCell": "reduced.model",
     "Simulation": "simulation", "Step": "protocol", "Mesh": "dfn.mesh", "ParticleGrid": "dfn.particle",
 }  # fmt: skip
