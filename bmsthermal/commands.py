@@ -180,9 +180,11 @@ def calibrate(
             found.plot(plot)
     for run in runs:
         console.print(run)
-    columns_ = ("parameter", "prior", "sd", "fitted", "sd", "unit", "learnt")
+    columns_ = ("parameter", "prior", "sd", "fitted", "95 %", "unit", "learnt")
     print_table(f"{source.name} fitted on {', '.join(used)}", columns_, found.table())
-    for note in found.notes:
+    known = found.identifiability()
+    console.print(f"the best known combination is known {known.condition:.3g} times better than the least known")
+    for note in (*known.sentences(), *found.notes):
         console.print(f"note: {note}")
     _say_written(out, plot)
 

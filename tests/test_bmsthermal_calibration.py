@@ -10,7 +10,8 @@ from scipy.signal import lfilter
 from scipy.stats import multivariate_normal
 
 from bmsthermal import CoupledModel, InputError, Observer, Run, load_cell
-from bmsthermal.calibration import LEARNT, Parameter, _lessons, calibrate
+from bmsthermal.calibration import Parameter, _lessons, calibrate
+from bmsthermal.identifiability import LEARNT
 from bmsthermal.likelihood import DISCREPANCY_S, SLOW_HEAT_S, BlockModel, HeatError, block_means, laplace
 from bmsthermal.parameters import CONDUCTIVITY, SPECIFIC_HEAT, Family, Values, priors
 from bmsthermal.posterior import Problem
