@@ -17,6 +17,7 @@ import numpy as np
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.identifiability import LEARNT, Identifiability
 from bmsthermal.likelihood import laplace
 from bmsthermal.parameters import DIGITS, PHYSICAL, Prior
 from bmsthermal.posterior import Fit, Problem, Progress, minimum
@@ -25,8 +26,8 @@ from bmsthermal.run import Run
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: A parameter of which less than this share of its prior variance went is called unlearnt.
-LEARNT = 0.25
+#: Standard deviations of a normal distribution on either side that hold 95 % of it.
+NORMAL_95 = 1.96
 #: A parameter that ends further than this from its prior, in prior standard deviations, is named.
 SURPRISE = 2.0
 
@@ -36,7 +37,8 @@ class Parameter:
     """One number before and after; standard deviations are one sigma, linearised, in its unit.
 
     ``z`` and ``z_sd`` are the fit in prior standard deviations from the prior;
-    ``information`` is the share of the prior variance that the data removed.
+    ``information`` is the share of the prior variance that the data removed;
+    ``low`` and ``high`` hold 95 % of the posterior, and are positive where the number is.
     """
 
     name: str
@@ -47,6 +49,13 @@ class Parameter:
     sd: float
     z: float
     z_sd: float
+    low: float
+    high: float
+
+    @property
+    def slope(self) -> float:
+        """Change of the number per prior standard deviation, where the fit is."""
+        return self.sd / self.z_sd
 
     @property
     def information(self) -> float:
@@ -56,8 +65,11 @@ class Parameter:
     @classmethod
     def of(cls, prior: Prior, z: float, z_sd: float) -> Parameter:
         """Express a coordinate and its deviation in the unit of the number."""
-        sd = prior.slope(z) * z_sd
-        return cls(prior.name, prior.unit, prior.value(0.0), prior.slope(0.0), prior.value(z), sd, z, z_sd)
+        sd, reach = prior.slope(z) * z_sd, NORMAL_95 * z_sd
+        return cls(
+            prior.name, prior.unit, prior.value(0.0), prior.slope(0.0), prior.value(z), sd, z, z_sd,
+            prior.value(z - reach), prior.value(z + reach),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,17 +110,21 @@ class Calibration:
         )
 
     def table(self) -> list[tuple[str, ...]]:
-        """Rows of name, prior, its deviation, fitted value, its deviation, unit, share learnt."""
+        """Rows of name, prior, its deviation, fitted value, 95 % interval low:high, unit, share learnt."""
         return [
             (
-                p.name, f"{p.prior:.3g}", f"{p.prior_sd:.3g}", f"{p.value:.3g}", f"{p.sd:.3g}", p.unit,
+                p.name, f"{p.prior:.3g}", f"{p.prior_sd:.3g}", f"{p.value:.3g}", f"{p.low:.3g}:{p.high:.3g}", p.unit,
                 f"{100 * p.information:.0f} %",
             )
             for p in self.parameters
         ]  # fmt: skip
 
+    def identifiability(self) -> Identifiability:
+        """Which of the numbers of the observer the data told apart, whatever the fit thinks of its own errors."""
+        return Identifiability.of(self.parameters[:PHYSICAL], self.covariance[:PHYSICAL, :PHYSICAL])
+
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw measured and fitted surface, their difference, and each number before and after.
+        """Draw measured and fitted surface, their difference, each number before and after, and their correlation.
 
         Returns
         -------
@@ -119,7 +135,9 @@ class Calibration:
         from bmsthermal.plot import AMBIENT, ESTIMATE, SURFACE, figure, save
 
         drawn = figure(9.0, 7.5)
-        top, middle, bottom = drawn.subplots(3, 1, height_ratios=[3, 1.2, 3])
+        grid = drawn.add_gridspec(3, 2, height_ratios=[3, 1.2, 3], width_ratios=[2.2, 1])
+        top, middle, bottom = (drawn.add_subplot(place) for place in (grid[0, :], grid[1, :], grid[2, 0]))
+        map_ = drawn.add_subplot(grid[2, 1])
         for i, fit in enumerate(self.fits):
             minutes, faint = fit.time_s / 60, 1 - 0.5 * i / len(self.fits)
             measured, fitted = fit.measured_K - ZERO_DEGC_K, fit.fitted_K - ZERO_DEGC_K
@@ -136,7 +154,14 @@ class Calibration:
         units = ["" if p.unit == "1" else f" {p.unit}" for p in self.parameters]
         labels = [f"{p.name}  {p.value:.3g}{unit}" for p, unit in zip(self.parameters, units, strict=True)]
         bottom.set_yticks(rows, labels)
+        bottom.set_ylim(-0.5, len(rows) - 0.5)
         bottom.set_xlabel("prior standard deviations from the prior")
+        sigma = np.sqrt(np.diag(self.covariance))
+        correlation = self.covariance / np.outer(sigma, sigma)
+        drawn.colorbar(map_.imshow(correlation, cmap="RdBu", vmin=-1, vmax=1, aspect="auto"), ax=map_)
+        map_.set_xticks([])
+        map_.set_yticks([])
+        map_.set_xlabel("correlation, in the same order")
         for axes, label in ((top, "surface\ndegC"), (middle, "measured\nminus fitted, K")):
             axes.set_ylabel(label)
             axes.margins(x=0)

@@ -150,6 +150,13 @@ def calibrate(
     order: Order = None,
     step_s: Step = None,
     until_s: Annotated[float | None, typer.Option("--until-s", help="Use the data before this time only.")] = None,
+    slow: Annotated[
+        Path | None,
+        typer.Option("--open-circuit", help="A slow run from full, C/20: measures open-circuit voltage and capacity."),
+    ] = None,
+    resistance: Annotated[
+        bool, typer.Option("--resistance", help="Fit the DC resistance over charge and temperature too.")
+    ] = False,
     plot: Plot = None,
 ) -> None:
     """Fit a cell's thermal parameters to measured runs, with the file's own spreads as priors."""
@@ -157,7 +164,7 @@ def calibrate(
     from bmsthermal.cell import load_cell
     from bmsthermal.measured import read_measured
 
-    check_outputs((out, [".json"]), (plot, PICTURES), inputs=[cell, *data])
+    check_outputs((out, [".json"]), (plot, PICTURES), inputs=[cell, *data, *([slow] if slow else [])])
     used = listed(use, "--use")
     sensors = [name for name in used if name != "core"]
     runs = [
@@ -168,7 +175,22 @@ def calibrate(
         for path in data
     ]  # fmt: skip
     runs = [run if until_s is None else run.before(until_s) for run in runs]
-    source = load_cell(cell)
+    source, notes = load_cell(cell), []
+    if slow is not None:
+        from bmsthermal.open_circuit import open_circuit
+
+        whole = read_measured(
+            slow, columns=mapped(columns, "--columns"), current_sign=current_sign, ambient_degC=ambient_degC, sensors=()
+        )
+        curve = open_circuit(source, whole)
+        source, notes = curve.written(source), [*curve.notes]
+        console.print(curve)
+    if resistance:
+        from bmsthermal.resistance import fit_resistance
+
+        drop = fit_resistance(source, runs, initial_soc=initial_soc, sensor=sensors[0] if sensors else "surface")
+        source = drop.written(source)
+        print_table("DC resistance", ("quantity", "fitted", "95 %", "unit"), drop.table())
     settings = {"Order": 4, "Step [s]": 1.0} | dict(source.settings)
     order = settings["Order"] if order is None else order
     step_s = settings["Step [s]"] if step_s is None else step_s
@@ -181,9 +203,11 @@ def calibrate(
             found.plot(plot)
     for run in runs:
         console.print(run)
-    columns_ = ("parameter", "prior", "sd", "fitted", "sd", "unit", "learnt")
+    columns_ = ("parameter", "prior", "sd", "fitted", "95 %", "unit", "learnt")
     print_table(f"{source.name} fitted on {', '.join(used)}", columns_, found.table())
-    for note in found.notes:
+    known = found.identifiability()
+    console.print(f"the best known combination is known {known.condition:.3g} times better than the least known")
+    for note in (*notes, *known.sentences(), *found.notes):
         console.print(f"note: {note}")
     _say_written(out, plot)
 

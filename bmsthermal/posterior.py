@@ -21,6 +21,7 @@ from bmsthermal.noise import Noise
 from bmsthermal.observer import SOC_IDENTIFIED, Observer
 from bmsthermal.parameters import PHYSICAL, Family, Values, priors
 from bmsthermal.run import Run
+from bmsthermal.schema import RESISTANCE
 from rom import PassiveSystem
 from rom.step import ModalStep
 
@@ -32,6 +33,8 @@ FEWEST_BLOCKS, SHORTEST_BLOCK_S = 5, 10.0
 CORE_FLOOR_K = 0.05
 #: Distance from the ambient at which a start is said to be taken as uniform, in K.
 UNIFORM_K = 2.0
+#: Relative uncertainty of a resistance whose file gives none.
+RESISTANCE_SPREAD = 0.4
 #: Farthest that the search may go from the prior, in its standard deviations.
 FARTHEST = 8.0
 _SHARE, _DISCREPANCY = Values._fields.index("ambient_share"), Values._fields.index("discrepancy_K")
@@ -218,12 +221,22 @@ class Problem:
         T = np.interp(rows, rows[seen], T[seen])
         charge = np.clip(soc - used / self.heat.cell.capacity_Ah, 0.0, 1.0)
         heat = self.heat.heat_W(run.current_A, run.voltage_V, charge, T)
-        lost = ~np.isfinite(heat)
+        lost, variance = ~np.isfinite(heat), float(np.nanvar(heat))
         # where the heat was not measured the run's mean stands in, as uncertain as the heat varies
         filled = np.where(lost, np.nanmean(heat), heat)
         share = block_means(lost.astype(float), self.rows)
+        if RESISTANCE in self.heat.cell.thermal and (dry := lost & np.isfinite(run.current_A)).any():
+            # where only the voltage is missing the resistance gives it, as uncertain as the file says
+            modelled = self.heat.heat_W(current, self.heat.voltage_V(current, charge, T), charge, T)
+            filled, lost = np.where(dry, modelled, filled), lost & ~dry
+            spread = self.heat.cell.spread.get(RESISTANCE, RESISTANCE_SPREAD)
+            modelled_W2 = min(spread**2 * float(np.mean(modelled[dry] ** 2)), variance)
+            of_model, share = block_means(dry.astype(float), self.rows), block_means(lost.astype(float), self.rows)
+            doubt = of_model**2 * modelled_W2 + share**2 * variance
+        else:
+            doubt = share**2 * variance
         per_V = np.where(lost, 0.0, current * T / self.family.reference_K)
-        return filled, per_V, share**2 * float(np.nanvar(heat))
+        return filled, per_V, doubt
 
     def _core_blocks(self, run: Run) -> Array:
         """Block means ``(b,)`` of the measured core, thermocouple mismatch at the start removed."""

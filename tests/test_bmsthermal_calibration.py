@@ -10,7 +10,8 @@ from scipy.signal import lfilter
 from scipy.stats import multivariate_normal
 
 from bmsthermal import CoupledModel, InputError, Observer, Run, load_cell
-from bmsthermal.calibration import LEARNT, Parameter, _lessons, calibrate
+from bmsthermal.calibration import Parameter, _lessons, calibrate
+from bmsthermal.identifiability import LEARNT
 from bmsthermal.likelihood import DISCREPANCY_S, SLOW_HEAT_S, BlockModel, HeatError, block_means, laplace
 from bmsthermal.parameters import CONDUCTIVITY, SPECIFIC_HEAT, Family, Values, priors
 from bmsthermal.posterior import Problem
@@ -69,6 +70,12 @@ def told():
 @pytest.fixture(scope="module")
 def found_short(cell, short, told):
     return calibrate(cell, short, initial_soc=SOC, progress=lambda share, doing: told.append((share, doing)))
+
+
+def without(cell, key):
+    document = json.loads(json.dumps(cell.document))
+    del document["Parameterisation"]["User-defined"][key]
+    return replace(cell, document=document)
 
 
 def text(calibration) -> str:
@@ -144,6 +151,24 @@ def test_blank_stretches_do_no_harm(cell, short, found_short):
     gaps = calibrate(cell, blank, initial_soc=SOC)
     h, whole = gaps.parameters[2], found_short.parameters[2]
     assert abs(np.log(h.value / whole.value)) < 2 * whole.sd / whole.value
+
+
+def test_a_missing_voltage_is_the_drop_of_the_resistance(cell, short):
+    gap = slice(305, 500)
+    voltage, current = short.voltage_V.copy(), short.current_A.copy()
+    voltage[300:500] = np.nan  # the last sample is held for some rows
+    current[620:660] = np.nan
+    for dry in (True, False):
+        known = cell if dry else without(cell, "DC resistance [Ohm]")
+        heat, per_V, doubt = Problem(
+            known, [replace(short, voltage_V=voltage, current_A=current)], ("surface",), False, 4, 1.0, SOC
+        )._heat[0]
+        # the truth was made with that very resistance, at the mean temperature and not at the surface
+        whole = Problem(cell, [short], ("surface",), False, 4, 1.0, SOC)._heat[0][0]
+        error = np.sqrt(np.mean((heat - whole)[gap] ** 2))
+        assert (error < 0.4 * whole[gap].std()) == dry
+        assert (np.abs(per_V[gap]).max() > 0) == dry and not per_V[630:650].any()
+        assert (doubt > 0).sum() >= 3 and np.isfinite(doubt).all()
 
 
 @pytest.mark.parametrize(

@@ -265,8 +265,23 @@ def test_calibrate_writes_a_cell_that_the_others_read(run, drive, tmp_path):
                          "-o", "my_cell.json", "--plot", "fit.png")  # fmt: skip
     assert code == 0, err
     assert "Radial" in out or "conductivity" in out
+    assert "times better than the least known" in out
     assert "Observer" in json.loads((tmp_path / "my_cell.json").read_text())
     assert run("estimate", "my_cell.json", "--data", drive, "--initial-soc", 0.9)[0] == 0
+
+
+def test_calibrate_measures_the_open_circuit_and_the_resistance_too(run, drive, tmp_path):
+    rows = [f"{60 * i},{0.115 if i <= 1200 else 0},{3.6 - i / 1200},25" for i in range(1210)]
+    (tmp_path / "slow.csv").write_text("\n".join(["time_s,current_A,voltage_V,ambient_degC", *rows]) + "\n")
+    code, out, err = run("calibrate", "a123_26650", "--data", drive, "--initial-soc", 0.9, "-o", "mine.json",
+                         "--open-circuit", "slow.csv", "--resistance")  # fmt: skip
+    assert code == 0, err
+    assert "OpenCircuit(slow: 2.3" in out and "activation energy" in out
+    sources = json.loads((tmp_path / "mine.json").read_text())["Parameterisation"]["User-defined"]["Sources"]
+    assert sources["Open-circuit voltage [V]"]["description"].startswith("Measured: slow")
+    assert sources["DC resistance [Ohm]"]["description"].startswith("Fitted to")
+    fast = refuses(run, "calibrate", "a123_26650", "--data", drive, "-o", "x.json", "--open-circuit", drive)
+    assert "no slow whole discharge" in fast
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are not sent this way on Windows")
