@@ -246,7 +246,7 @@ def dense(model: BlockModel, heat, lost):
 @pytest.mark.parametrize("walls", [[0], [0, 0]], ids=["one sensor", "two sensors"])
 def test_block_likelihood_is_the_dense_normal_density(cell, walls):
     reduced = CoupledModel(cell, heat="measured").reduce(4)
-    error = HeatError(0.05, 0.2, 0.08)
+    error = HeatError(0.05, 0.2, 0.08, 0.1 if len(walls) > 1 else 0.0)
     model = BlockModel.of(reduced.modal, reduced.conductance_W_K, reduced.modal.E[:, walls], 0.1, error, 70.0)
     random = np.random.default_rng(0)
     heat, lost = random.uniform(0, 4, 14), np.where(np.arange(14) == 5, 0.3, 0.0)
