@@ -24,7 +24,7 @@ cdef extern from "kernels.h":
     const observer_f32_t *observer_avx512_f32(int n, int w) nogil
 
 MAX_STATES = 8
-MAX_WALLS = 2
+MAX_WALLS = 3
 MAX_SENSORS = 8
 TABLE_LAST = 64
 

@@ -1,6 +1,6 @@
 """From a cell file and measured runs to the cell file of that cell: a posterior, not a best guess.
 
-Ten numbers with priors explain the surface (`bmsthermal.parameters`), a block
+Ten numbers with priors (thirteen in r-z) explain the surface (`bmsthermal.parameters`), a block
 likelihood weighs them (`bmsthermal.posterior`), and what is left uncertain
 goes into the file as the one number the observer needs, how far its
 core-to-surface gradient may be off.
@@ -8,9 +8,9 @@ core-to-surface gradient may be off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.identifiability import LEARNT, Identifiability
 from bmsthermal.likelihood import laplace
-from bmsthermal.parameters import DIGITS, PHYSICAL, Prior
+from bmsthermal.parameters import DIGITS, NOISES, Prior
 from bmsthermal.posterior import Fit, Problem, Progress, minimum
 from bmsthermal.run import Run
+from bmsthermal.schema import SENSORS, THERMAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ class Calibration:
     gradient
         Relative uncertainty of core minus surface, as the observer sees it.
     covariance
-        ``(10, 10)``: posterior in prior standard deviations, in the order of `parameters`.
+        ``(p, p)``: posterior in prior standard deviations, in the order of `parameters`.
     initial_soc
         State of charge that each run was taken to start from.
     notes
@@ -179,9 +180,10 @@ def calibrate(
     runs: Run | Sequence[Run],
     *,
     use: Sequence[str] = ("surface",),
-    order: int = 4,
+    order: int | None = None,
     step_s: float = 1.0,
     initial_soc: float | None = None,
+    thermal: Literal["r-z"] | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Fit a cell's thermal parameters to measured runs, with the spreads of its file as priors.
@@ -197,9 +199,12 @@ def calibrate(
         Surface sensors, and ``core`` where its temperature may be used. Where
         it may not, it is taken off the runs before anything else happens.
     order, step_s
-        Of the reduced model, and of the observer that is written.
+        Of the reduced model, and of the observer that is written; 4 states by default, 8 in r-z.
     initial_soc
         State of charge at the first row; by default from the rest voltage.
+    thermal
+        ``r-z`` for a cylinder that loses heat through its ends: with sensors along its side, the conductivity along
+        the axis and the cooling of each end are learnt too. By default what the file's ``Observer`` section says.
     progress
         Told how far it is.
 
@@ -228,8 +233,10 @@ def calibrate(
                 where=cell.name, hint="calibrate the file that it came from",
             )  # fmt: skip
     say = progress or (lambda share, doing: None)
-    problem = Problem(cell, taken, sensors, "core" in use, order, step_s, initial_soc)
-    z = minimum(problem.cost, say)
+    thermal = thermal or cell.settings.get(THERMAL)
+    order = (8 if thermal else 4) if order is None else order
+    problem = Problem(cell, taken, sensors, "core" in use, order, step_s, initial_soc, thermal)
+    z = minimum(problem.cost, len(problem.priors), say)
     say(0.6, "uncertainty")
     covariance = laplace(problem.cost, z)
     say(0.9, "core gradient")
@@ -253,15 +260,18 @@ def _written(problem: Problem, z: Array, gradient: float) -> Cell:
     for key in family.keys:
         before = sources.get(key, {}).get("description", "no source")
         sources[key] = {"description": f"Calibrated on {data} ({used}). Prior: {before}"}
-    noise = replace(problem.noise, gradient=float(f"{gradient:.{DIGITS}g}"))
-    if len(problem.sensors) > 1:  # what one temperature cannot explain, several sensors would otherwise fight over
-        apart = float(np.hypot(noise.sensor_K, values.discrepancy_K))
-        noise = replace(noise, sensor_K=float(f"{apart:.{DIGITS}g}"))
+    noise = problem.deployed_noise(values)
+    gradient, sensor_K = (float(f"{value:.{DIGITS}g}") for value in (gradient, noise.sensor_K))
+    noise = replace(noise, gradient=gradient, sensor_K=sensor_K)
+    places = family.cell.settings.get(SENSORS)
     section = {
         **family.cell.settings,
         "Order": family.base.order,
         "Step [s]": family.base.step_s,
-        "Sensors": list(problem.sensors),
+        SENSORS: {name: places.get(name, {}) for name in problem.sensors}
+        if isinstance(places, Mapping)
+        else list(problem.sensors),
+        **({THERMAL: family.thermal} if family.thermal else {}),
         "Ambient offset [K]": round(values.ambient_K, DIGITS),
         "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **{r.name: r.digest for r in problem.runs}},
         **noise.document(),
@@ -273,7 +283,7 @@ def _lessons(parameters: tuple[Parameter, ...], with_core: bool) -> list[str]:
     """Say what came out unlike what was expected, what was not learnt, and what to do about it."""
     far = [
         f"{p.name.lower()} came out {abs(p.z):.1f} prior deviations from its prior: check what it stands for"
-        for p in parameters[:PHYSICAL]
+        for p in (*parameters[: NOISES.start], *parameters[NOISES.stop :])
         if abs(p.z) > SURPRISE
     ]
     k = parameters[0]

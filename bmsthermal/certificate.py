@@ -43,7 +43,7 @@ def certify_cell(full: CoupledModel, reduced: ReducedModel, methods: tuple[str, 
     seconds = np.arange(len(current), dtype=float)
     drop = len(seconds) // 2
     coolant = np.where(np.arange(len(seconds)) < drop, -10.0, 10.0 * np.sin(2 * np.pi * (seconds - drop) / 300.0))
-    areas = np.array([full.cell.areas_m2[wall] for wall in full.cell.walls])
+    areas = np.array([full.cell.area_m2(wall) for wall in full.system.walls])
     fewest = len(full.system.inputs) + len(full.system.walls)
     orders = sorted({order for order in (*ORDERS, reduced.order) if order >= fewest or order == reduced.order})
     return certify(
@@ -65,7 +65,7 @@ def print_certificate(certificate: Certificate, reduced: ReducedModel) -> None:
         for wall, h in zip(walls, H_W_m2K, strict=True)
     ]
     columns = ["input", "h W/m2K", *(f"{k.order}{'*' if k.order == reduced.order else ''}" for k in kept)]
-    title = f"largest core error in K by number of states ({len(reduced.position_m)} in the full model)"
+    title = f"largest core error in K by number of states ({len(reduced.shapes)} in the full model)"
     print_table(title, columns, rows)
     worst = {name: max(getattr(k, name) for k in kept) for name in ("dc", "energy", "largest_pole")}
     console.print(
@@ -105,5 +105,5 @@ def draw_certificate(certificate: Certificate, reduced: ReducedModel, path: str 
     drawn.axes[0].set_ylabel("largest core error, K")
     drawn.axes[1].text(min(ORDERS), 0.1, "0.1 K", fontsize=7, color=AMBIENT, va="bottom")
     drawn.legend(*drawn.axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right center")
-    drawn.suptitle(f"{reduced.cell.name}: {len(reduced.position_m)} states reduced; h in W/m2K", fontsize=10)
+    drawn.suptitle(f"{reduced.cell.name}: {len(reduced.shapes)} states reduced; h in W/m2K", fontsize=10)
     return save(drawn, path)

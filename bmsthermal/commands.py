@@ -127,7 +127,8 @@ def reduce(
         step("reduce")
         reduced = load_model(cell, order=order, step_s=step_s, method=method)
         step("certify")
-        certificate = certify_cell(CoupledModel(reduced.cell, heat="measured"), reduced)
+        resolution = "r-z" if reduced.resolution == "r-z" else None
+        certificate = certify_cell(CoupledModel(reduced.cell, heat="measured", thermal=resolution), reduced)
         step("write")
         if out is not None:
             reduced.save(out)
@@ -149,6 +150,10 @@ def calibrate(
     ambient_degC: Ambient = None,
     order: Order = None,
     step_s: Step = None,
+    thermal: Annotated[
+        Literal["r-z"] | None,
+        typer.Option(help="For a cylinder that loses heat through its ends: also its axis and each end, r-z."),
+    ] = None,
     until_s: Annotated[float | None, typer.Option("--until-s", help="Use the data before this time only.")] = None,
     slow: Annotated[
         Path | None,
@@ -191,12 +196,14 @@ def calibrate(
         drop = fit_resistance(source, runs, initial_soc=initial_soc, sensor=sensors[0] if sensors else "surface")
         source = drop.written(source)
         print_table("DC resistance", ("quantity", "fitted", "95 %", "unit"), drop.table())
-    settings = {"Order": 4, "Step [s]": 1.0} | dict(source.settings)
-    order = settings["Order"] if order is None else order
-    step_s = settings["Step [s]"] if step_s is None else step_s
+    order = source.settings.get("Order") if order is None else order
+    step_s = source.settings.get("Step [s]", 1.0) if step_s is None else step_s
     with steps(2) as step:
         step("fit")
-        found = fit(source, runs, use=used, order=order, step_s=step_s, initial_soc=initial_soc, progress=step.within)
+        found = fit(
+            source, runs, use=used, order=order, step_s=step_s, initial_soc=initial_soc, thermal=thermal,
+            progress=step.within,
+        )  # fmt: skip
         step("write")
         found.cell.save(out)
         if plot is not None:

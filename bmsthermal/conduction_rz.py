@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,12 @@ from scipy.sparse import csgraph
 from bmsthermal.conduction import Layer, graded
 from bmsthermal.conduction_field import ConductionField
 from bmsthermal.curves import Array
-from bmsthermal.schema import FACES
+from bmsthermal.errors import InputError
+from bmsthermal.schema import AXIAL, FACES
 from rom import PassiveSystem
+
+if TYPE_CHECKING:
+    from bmsthermal.cell import Cell
 
 Numbers = NDArray[np.int64]
 #: Faces of a cylinder.
@@ -172,6 +177,20 @@ def field_rz(
     if symmetric:  # the upper half is the same once more
         capacity, heat, g, areas = 2 * capacity, 2 * heat, 2 * g, areas * [2.0, 1.0, 1.0]
     return _assemble(capacity, heat, (node[i], node[j], g), areas, r, z, node[list(points)])
+
+
+def field_of(cell: Cell) -> ConductionField:
+    """Insulated conduction of a cylindrical cell as its file has it, 12 by 12 intervals.
+
+    Raises
+    ------
+    InputError
+        If the file gives no conductivity along the axis.
+    """
+    if AXIAL not in cell.thermal:
+        raise InputError(f"no {AXIAL!r}", where=f"{cell.name}, User-defined", hint="r-z conduction needs it")
+    axial = [float(cell.thermal[AXIAL]) if layer.heated else layer.conductivity_W_mK for layer in cell.layers]
+    return field_rz(cell.layers, cell.extent, axial_conductivity_W_mK=axial, nodes_r=12, nodes_z=12)
 
 
 def conduct_rz(

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bmsthermal.cell import Cell, load_cell
 from bmsthermal.conduction import conduct
+from bmsthermal.conduction_rz import field_of
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.protocol import Step
 from bmsthermal.reduction import METHODS, ReducedModel
 from bmsthermal.run import Run
-from bmsthermal.schema import ORDER, STEP, check_number
+from bmsthermal.schema import ORDER, STEP, THERMAL, check_number
 from bmsthermal.simulation import Simulation, simulate
 from rom import PassiveSystem, StateSpace
 
@@ -65,8 +66,9 @@ class CoupledModel:
     thermal
         Where the temperature lives in the electrochemical model:
         ``isothermal``, ``lumped``, ``x`` (through the sandwich), ``radial``,
-        ``slab`` or ``r-z``. By default ``x`` if Soret or Dufour are on, else
-        through the cell's geometry, else whatever the file has numbers for.
+        ``slab`` or ``r-z``, the only one to name where heat is measured. By
+        default ``x`` if Soret or Dufour are on, else through the cell's
+        geometry, else whatever the file has numbers for.
     layers
         Sandwiches at their own temperatures, in parallel on one voltage.
     couplings
@@ -112,11 +114,14 @@ class CoupledModel:
             raise InputError(f"heat={heat!r}", expected="one of " + ", ".join(HEATS))
         if heat == "measured":
             given = {
-                "thermal": self.thermal, "couplings": self.couplings, "mesh": self.mesh,
+                "thermal": self.thermal != "r-z" and self.thermal, "couplings": self.couplings, "mesh": self.mesh,
                 "layers": self.layers != 1, "reactions": self.reactions != "none",
             }  # fmt: skip
             if unused := [name for name, value in given.items() if value]:
                 raise InputError(f"{unused[0]} with heat='measured'", where=self.cell.name, expected="heat='dfn'")
+            if self.thermal and (self.cell.form != "cylinder" or self.nodes or self.heat_shape):
+                found = f"r-z conduction of a {self.cell.form}, nodes={self.nodes!r}, heat_shape={self.heat_shape!r}"
+                raise InputError(found, where=self.cell.name, expected="a cylinder, without nodes and heat_shape")
         elif not self.cell.has_electrodes:
             raise InputError(
                 f"heat={heat!r}", where=self.cell.name, expected="a cell file with electrodes",
@@ -145,28 +150,33 @@ class CoupledModel:
         return equations(self)
 
     @cached_property
-    def _conduction(self) -> tuple[PassiveSystem, Array, slice | NDArray[np.intp]]:
+    def _conduction(self) -> tuple[PassiveSystem, Array, Array]:
         cell = self.cell
         with _solving(cell):
-            if self.thermal == "r-z":
-                return self.equations.field.system(), *self.equations.field.middle
-            made = conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes or 200, heat_shape=self.heat_shape)
-            return *made, slice(None)
+            if self.thermal != "r-z":
+                made = conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes or 200, heat_shape=self.heat_shape)
+                return *made, np.zeros(1)
+            field, h = field_of(cell) if self.heat == "measured" else self.equations.field, cell.h_W_m2K
+            # where heat is measured the file's own cooling is exact, along each wall; another one nearly
+            near = [h.get(wall, h["side"]) for wall in field.walls] if self.heat == "measured" else 0.0
+            return field.by_height().system(near), *field.levels
 
     @property
     def system(self) -> PassiveSystem:
-        """The insulated conduction problem, its walls to be closed: in r-z `ConductionField.system`."""
+        """The insulated conduction problem, its walls to be closed: in r-z `ConductionField.system`, by height."""
         return self._conduction[0]
 
     @property
     def position_m(self) -> Array:
-        """Coordinate of each node, ``(n,)``; in r-z, of the nodes at middle height."""
+        """Coordinate of each node, ``(n,)``; in r-z, of the nodes of each height."""
         return self._conduction[1]
 
     @property
     def conductance_W_K(self) -> Array:
         """Heat-transfer coefficient times area of each face, ``(w,)``."""
-        return self.equations.conductance_W_K if self.thermal == "r-z" else self.cell.conductance_W_K
+        h = self.cell.h_W_m2K
+        faces = self.system.walls if self.thermal == "r-z" else self.cell.walls
+        return np.array([h.get(wall, h[faces[0]]) * self.cell.area_m2(wall) for wall in faces])
 
     def simulate(
         self,
@@ -233,6 +243,8 @@ class CoupledModel:
                 self, profile, initial_soc=initial_soc, start_K=start_K, ambient_K=ambient_K, step_s=step_s,
                 rtol=rtol, atol=atol, hottest_K=hottest_K, start=start, fields=fields, progress=progress,
             )  # fmt: skip
+        if self.thermal == "r-z":
+            raise InputError("a run in r-z with heat='measured'", where=self.cell.name, expected="radial or slab")
         if not isinstance(profile, Run):
             raise InputError("steps with heat='measured'", where=self.cell.name, expected="a run")
         with _solving(self.cell):
@@ -336,7 +348,7 @@ class CoupledModel:
         )  # fmt: skip
 
     def reduce_conduction(self, order: int = 4, *, step_s: float = 1.0, method: str = "multipoint") -> ReducedModel:
-        """Reduce the conduction alone to `order` thermal states; see `reduce`. That of r-z drives no observer."""
+        """Reduce the conduction alone to `order` thermal states; see `reduce`."""
         if method not in METHODS:
             raise InputError(f"unknown method {method!r}", expected="one of " + ", ".join(METHODS))
         if not isinstance(order, int | np.integer) or isinstance(order, bool) or not 1 <= order <= self.system.order:
@@ -352,8 +364,8 @@ class CoupledModel:
             modal, shapes = self.system.project(basis).modal()
             if order == 1:  # the constant alone: its rate is rounding, and there is no other to hold it against
                 modal = replace(modal, K=np.zeros((1, 1)))
-            seen = (basis @ shapes)[self._conduction[2]]
-            reduced = ReducedModel(self.cell, modal, seen, self.position_m, float(step_s), method)
+            lift, (_, *nodes) = basis @ shapes, self._conduction
+            reduced = ReducedModel(self.cell, modal, lift, nodes[0], float(step_s), method, nodes[1])
             reduced.verify()
         return reduced
 
@@ -394,7 +406,8 @@ def load_model(
             )  # fmt: skip
         return reduced
     cell = load_cell(name)
-    settings = {ORDER: 4, STEP: 1.0} | dict(cell.settings)
+    thermal = cell.settings.get(THERMAL)
+    settings = {ORDER: 8 if thermal else 4, STEP: 1.0} | dict(cell.settings)
     order = settings[ORDER] if order is None else order
     step_s = settings[STEP] if step_s is None else step_s
-    return CoupledModel(cell, heat="measured").reduce_conduction(order, step_s=step_s, method=method)
+    return CoupledModel(cell, heat="measured", thermal=thermal).reduce_conduction(order, step_s=step_s, method=method)

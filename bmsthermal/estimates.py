@@ -162,9 +162,12 @@ class Estimates:
         """Belief after row `i`, to go on from."""
         return Belief(self.states[i], self.reduced.order)
 
-    def point(self, position_m: float) -> tuple[Array, Array]:
-        """Temperature in K and its standard deviation at a coordinate between core and surface."""
-        return _read(self.reduced, self.noise, self.states, self.reduced.point(position_m))
+    def point(self, position_m: float, height_m: float | None = None) -> tuple[Array, Array]:
+        """Temperature in K and its standard deviation at a coordinate between core and surface.
+
+        In r-z that is a radius, and `height_m` counts from the bottom: by default the middle.
+        """
+        return _read(self.reduced, self.noise, self.states, self.reduced.point(position_m, height_m))
 
     def score(self, start_s: float = -np.inf) -> Score | None:
         """Compare with the measured core from `start_s` on; None where no row has both core and surface.
@@ -260,6 +263,7 @@ def _read(reduced: ReducedModel, noise: Noise, states: NDArray[np.floating], row
     n = reduced.order
     x = states[:, :n].astype(float)
     P = unpack_covariance(states[:, n:-1].astype(float), n)
-    gradient = x @ (row - reduced.outputs[2])
+    side = reduced.outputs[2] if reduced.resolution != "r-z" else reduced.step.wall[:, 0]  # as the kernel has it
+    gradient = x @ (row - side)
     variance = np.einsum("i,kij,j->k", row, P, row) + (noise.gradient * gradient) ** 2 + noise.offset_K**2
     return x @ row + reduced.cell.reference_K, np.sqrt(variance)

@@ -5,17 +5,19 @@ slowest internal time constant, and its covariance is that of a linear system
 
 .. math:: x_{k+1} = A x_k + w_k,\qquad y_k = H x_k + v_k
 
-whose states are the thermal modes, a slow relative error of the heat and a slow
-discrepancy of each sensor. At 1 Hz an innovations likelihood would count noise
-of the sensor as knowledge of the conductivity; blocks and named errors do not.
+whose states are the thermal modes, a slow relative error of the heat, a slow
+discrepancy of each sensor and, where there are several, an offset of each. At
+1 Hz an innovations likelihood would count noise of the sensor as knowledge of
+the conductivity; blocks and named errors do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from bmsthermal.curves import Array
 from rom import PassiveSystem
@@ -39,11 +41,14 @@ class HeatError:
         Density of the white error, relative to the heat, in s^0.5.
     discrepancy_K
         Standard deviation of what the model never explains at a sensor.
+    offset_K
+        Standard deviation of what each sensor reads beside the others, for good.
     """
 
     slow: float
     white_rts: float
     discrepancy_K: float
+    offset_K: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class BlockModel:
         cls,
         modal: PassiveSystem,
         g: Array,
-        walls: Sequence[int],
+        seen: Array,
         share: float,
         error: HeatError,
         seconds: float,
@@ -94,8 +99,8 @@ class BlockModel:
             Thermal modes, insulated; its first mode is the constant.
         g
             Wall conductances ``(w,)`` in W/K.
-        walls
-            Wall of each sensor.
+        seen
+            Temperature at each sensor, of the modes, ``(n, m)``.
         share
             Share of the surroundings in a reading.
         error
@@ -103,10 +108,10 @@ class BlockModel:
         seconds
             Length of a block.
         """
-        n, m = modal.order, len(walls)
+        n, m = seen.shape
         heat, sensors = n, slice(n + 1, n + 1 + m)
         rates, shapes = np.linalg.eigh(modal.K + (modal.E * g) @ modal.E.T)
-        drive, wall = shapes.T @ modal.B[:, 0], shapes.T @ modal.E[:, walls]
+        drive, wall = shapes.T @ modal.B[:, 0], shapes.T @ seen
         faster = rates - 1 / SLOW_HEAT_S
         faster = np.where(faster == 0, 1e-12, faster)
         A = np.diag(np.exp(-seconds * np.r_[rates, 1 / SLOW_HEAT_S, np.full(m, 1 / DISCREPANCY_S)]))
@@ -120,6 +125,10 @@ class BlockModel:
         P[sensors, sensors] = error.discrepancy_K**2 * np.eye(m)
         Q[sensors, sensors] = P[sensors, sensors] * -np.expm1(-2 * seconds / DISCREPANCY_S)
         H = np.hstack([(1 - share) * wall.T, np.zeros((m, 1)), np.eye(m)])
+        if error.offset_K > 0:
+            A, P = block_diag(A, np.eye(m)), block_diag(P, error.offset_K**2 * np.eye(m))
+            Q, Q_heat, Q_lost = (block_diag(each, np.zeros((m, m))) for each in (Q, Q_heat, Q_lost))
+            H = np.hstack([H, np.eye(m)])
         return cls(A, H, P, Q, Q_heat, Q_lost)
 
     def log_density(self, residual: Array, heat_W2: Array, lost_W2: Array) -> float:

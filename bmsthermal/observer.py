@@ -17,7 +17,7 @@ from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
 from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
-from bmsthermal.packing import Packed, pack
+from bmsthermal.packing import Packed, felt, pack
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
@@ -47,8 +47,8 @@ class Observer:
     reduced
         The model.
     measured
-        Surface sensors by column name: ``surface``, ``surface_left``, ...; on
-        a slab a name that ends in ``back`` or ``front`` sits on that face.
+        Surface sensors by column name: ``surface``, ``surface_left``, ...;
+        where each one sits is in `bmsthermal.sensors.place`.
     noise
         Standard deviations; by default what the cell's ``Observer`` section says.
     ambient_offset_K
@@ -98,7 +98,6 @@ class Observer:
                 "a model of one state has no core apart from its surface", where=reduced.cell.name,
                 hint="reduce to at least 2 states",
             )  # fmt: skip
-        reduced.check_one_dimension()
         self.reduced, self.measured = reduced, tuple(measured)
         self.noise = Noise.of(reduced.cell) if noise is None else noise
         self.engine, self.real = engine, real
@@ -125,10 +124,8 @@ class Observer:
     @cached_property
     def packed(self) -> Packed:
         """The observer as the kernel's numbers."""
-        walls = self.reduced.cell.walls
-        on = [next((i for i, wall in enumerate(walls) if name.endswith(wall)), 0) for name in self.measured]
         share = self.reduced.cell.ambient_share
-        return pack(self.reduced, on, self.noise, share, self.ambient_offset_K)
+        return pack(self.reduced, self.measured, self.noise, share, self.ambient_offset_K)
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -152,7 +149,7 @@ class Observer:
         if self.engine == "kernel" and compiled():
             from bmsthermal._observer import Kernel
 
-            n, w = self.reduced.order, len(self.reduced.cell.walls)
+            n, w = self.reduced.order, len(self.reduced.walls)
             return Kernel(self._model_row, n, w, len(self.measured), cells)
         if cells != 1:
             raise InputError(f"{cells} cells", expected="the compiled kernel", hint="see bmsthermal info")
@@ -161,12 +158,12 @@ class Observer:
     @cached_property
     def gradient_shape(self) -> Array:
         """State ``(n,)`` of a cell at steady heat, scaled to one kelvin between core and surface."""
-        rates = np.diag(self.reduced.modal.K)
+        modal, g = self.reduced.modal, self.reduced.conductance_W_K
+        rates = np.diag(modal.K)
         shape = np.zeros(len(rates))
         # steady shape of heat in and wall flow out: the modes beyond the constant, over their rates
-        flow = self.reduced.modal.B[:, 0] - self.reduced.modal.E[:, 0] * (
-            self.reduced.modal.B[0, 0] / self.reduced.modal.E[0, 0]
-        )
+        out = modal.E @ (g / g.sum() if g.any() else np.eye(len(g))[0])
+        flow = modal.B[:, 0] - out * (modal.B[0, 0] / out[0])
         shape[1:] = flow[1:] / rates[1:] * self.reduced.scale[1:]
         inside = (self.reduced.outputs[0] - self.reduced.outputs[2]) @ shape
         return shape / inside if inside else shape
@@ -195,7 +192,7 @@ class Observer:
         x = (surface_K - self.reduced.cell.reference_K - gradient * at_surface) * self.reduced.constant
         x = x + gradient * shape
         P = noise.start_K**2 * np.outer(self.reduced.constant, self.reduced.constant)
-        P += noise.start_gradient_K**2 * np.outer(shape, shape) + 1e-6 * np.eye(n)
+        P += noise.start_gradient_K**2 * np.outer(shape, shape) + np.diag(1e-6 / felt(self.reduced))
         row = np.concatenate([x, P[np.tril_indices(n)], [soc]])
         return Belief(row.astype(self.dtype), n)
 
@@ -272,7 +269,7 @@ class Observer:
             rows = z[np.isfinite(z).any(axis=1)]
             first = np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]
             start = self.start(float(first if start_K is None else start_K), soc)
-        engine, walls = self.kernel(), len(self.reduced.cell.walls)
+        engine, walls = self.kernel(), len(self.reduced.walls)
         self._check_belief(start, engine)
         k = len(run.time_s)
         u = np.full((k, 1, engine.input_size), np.nan, self.dtype)
@@ -307,9 +304,8 @@ class Observer:
         return 0.5, run.current_A**2 * heat.resistance_Ohm(0.5, T)
 
     def _row(self, inputs: Inputs) -> NDArray[np.floating]:
-        cell = self.reduced.cell
-        coolant = _kelvin("coolant_K", inputs.coolant_K, len(cell.walls))
-        areas = np.array([cell.areas_m2[w] for w in cell.walls])
+        areas = self.reduced.areas_m2
+        coolant = _kelvin("coolant_K", inputs.coolant_K, len(areas))
         h = _numbers("h_W_m2K", np.nan if inputs.h_W_m2K is None else inputs.h_W_m2K, len(areas))
         if not (~(np.abs(h) < HUGE) | ((h >= 0) & (h <= LARGEST_H))).all():
             expected = f"0 to {LARGEST_H:g}, or NaN for the model's own"

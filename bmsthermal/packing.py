@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from bmsthermal.curves import Array
 from bmsthermal.noise import Noise
 from bmsthermal.reduction import ReducedModel
+from bmsthermal.sensors import sensor_rows, sensor_walls
 
 #: Rows of sensors that a host kernel reserves; a target reserves what it uses.
 HOST_SENSORS = 8
@@ -61,7 +63,7 @@ class Packed:
 
 
 def pack(
-    reduced: ReducedModel, sensor_walls: list[int], noise: Noise, ambient_share: float, ambient_offset_K: float
+    reduced: ReducedModel, measured: Sequence[str], noise: Noise, ambient_share: float, ambient_offset_K: float
 ) -> Packed:
     """Lay out a reduced model and its noise.
 
@@ -69,8 +71,8 @@ def pack(
     ----------
     reduced
         The model.
-    sensor_walls
-        Which wall each sensor sits on.
+    measured
+        Names of the sensors.
     noise
         Standard deviations.
     ambient_share
@@ -82,8 +84,8 @@ def pack(
     n, walls = step.wall.shape
     lower = np.tril_indices(n)
     seconds = reduced.step_s
-    sense = np.array([(1.0 - ambient_share) * step.wall[:, w] for w in sensor_walls])
-    mixed = np.array([ambient_share * np.eye(walls)[w] for w in sensor_walls])
+    sense = (1.0 - ambient_share) * sensor_rows(reduced, measured)
+    mixed = ambient_share * np.eye(walls)[sensor_walls(reduced, measured)]
     return Packed(
         decay=step.decay,
         drive=step.drive.T,
@@ -91,7 +93,7 @@ def pack(
         sink=step.sink.T,
         decay2=np.outer(step.decay, step.decay)[lower],
         # White heat fills every mode it reaches; a little of its own keeps the others from freezing.
-        noise=np.full(n, seconds * 1e-8),
+        noise=seconds * 1e-8 / felt(reduced),
         heat_variance=noise.heat_W_rts**2 / seconds,
         lost_heat_variance=noise.lost_heat_W**2,
         mean=float(reduced.outputs[1, 0]),
@@ -99,7 +101,7 @@ def pack(
         coolant_reference_K=reduced.cell.reference_K - ambient_offset_K,
         soc_per_A=seconds / (3600.0 * reduced.cell.capacity_Ah),
         table_last=float(len(heat.soc) - 1),
-        sensors=float(len(sensor_walls)),
+        sensors=float(len(measured)),
         uniform=float(not step.drive[1:].any()),
         gradient_variance=noise.gradient**2,
         offset_variance=noise.offset_K**2,
@@ -109,8 +111,13 @@ def pack(
         entropy_V_K=heat.entropy_V_K,
         sense=sense,
         mixed=mixed,
-        sense_variance=np.full(len(sensor_walls), noise.sensor_K**2),
+        sense_variance=np.full(len(measured), noise.sensor_K**2),
     )
+
+
+def felt(reduced: ReducedModel) -> Array:
+    """Square of what a state moves the face that feels it most, ``(n,)``: 1 but where an end feels it more."""
+    return np.asarray((reduced.step.wall**2).max(axis=1))
 
 
 def unpack_covariance(rows: NDArray[np.floating], n: int) -> Array:

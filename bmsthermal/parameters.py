@@ -1,8 +1,10 @@
-"""What calibration may change: ten numbers with their priors, and the reduced models they span."""
+"""What calibration may change: ten numbers with their priors, thirteen in r-z, and the reduced models they span."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +14,8 @@ from bmsthermal.coupled import CoupledModel
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.reduction import ReducedModel
+from bmsthermal.schema import AXIAL
+from bmsthermal.sensors import sensor_walls, sensor_weights
 from rom import PassiveSystem
 
 SPECIFIC_HEAT = "Specific heat capacity [J.K-1.kg-1]"
@@ -31,7 +35,11 @@ DIGITS = 5
 
 
 class Values(NamedTuple):
-    """One setting of the ten numbers; the first six change the observer, the others are noise of the fit."""
+    """One setting of the numbers; the first six change the observer, the next four are noise of the fit.
+
+    In r-z three more change the observer: the conductivity along the axis, and the coefficients of the ends over
+    that of the side.
+    """
 
     conductivity_W_mK: float
     specific_heat_J_kgK: float
@@ -43,6 +51,9 @@ class Values(NamedTuple):
     white_heat_rts: float
     discrepancy_K: float
     lag_s: float
+    axial_W_mK: float = 0.0
+    bottom: float = 1.0
+    top: float = 1.0
 
     @property
     def physical(self) -> Values:
@@ -50,8 +61,8 @@ class Values(NamedTuple):
         return self._replace(slow_heat=0.0, white_heat_rts=0.0, discrepancy_K=0.0, lag_s=0.0)
 
 
-#: How many of `Values` the observer itself has.
-PHYSICAL = 6
+#: Which of the `Values` are noise of the fit: the others the observer itself has.
+NOISES = slice(6, 10)
 
 
 @dataclass(frozen=True)
@@ -92,12 +103,13 @@ class Prior:
         return self.sd * self.value(z) if self.law == "log" else 0.04 * (1.0 + z / float(np.hypot(z, 0.5)))
 
 
-def priors(cell: Cell) -> tuple[Prior, ...]:
+def priors(cell: Cell, thermal: str | None = None) -> tuple[Prior, ...]:
     """Priors in the order of `Values`.
 
     Conductivity and heat capacity are the file's, with its ``Relative standard
     deviation``; the heat-transfer coefficient belongs to the rig, so that its
-    value is the file's and its spread a factor of e.
+    value is the file's and its spread a factor of e. So is what the ends of
+    a cylinder have in r-z, over that of the side: leads and clamps sit there.
 
     Raises
     ------
@@ -105,12 +117,20 @@ def priors(cell: Cell) -> tuple[Prior, ...]:
         If the heat-transfer coefficient is 0, which has no logarithm.
     """
     h = cell.h_W_m2K[cell.walls[0]]
-    if not all(cell.h_W_m2K[wall] > 0 for wall in cell.walls):
+    if not all(value > 0 for value in cell.h_W_m2K.values()):
         where = f"{cell.name}, {COEFFICIENT!r}"
         raise InputError("found 0", where=where, expected="a rough guess of the cooling")
     key = CONDUCTIVITY[cell.form]
     k, k_spread = float(cell.thermal[key]), cell.spread.get(key, CONDUCTIVITY_SPREAD)
     specific_heat = float(np.hypot(cell.spread.get(SPECIFIC_HEAT, SPECIFIC_HEAT_SPREAD), HEAT_SCALE_ERROR))
+    ends: list[Prior] = []
+    if thermal == "r-z":
+        axial, spread = float(cell.thermal[AXIAL]), cell.spread.get(AXIAL, CONDUCTIVITY_SPREAD)
+        ends = [Prior(AXIAL.split(" [")[0], "W/mK", axial, spread, "log")]
+        ends += [
+            Prior(f"{COEFFICIENT.split(' [')[0]} of {end} over side", "1", cell.h_W_m2K.get(end, h) / h, 1.0, "log")
+            for end in ("bottom", "top")
+        ]  # fmt: skip
     return (
         Prior(key.split(" [")[0], "W/mK", k, k_spread, "log"),
         Prior(SPECIFIC_HEAT.split(" [")[0], "J/kgK", float(cell.lumped[SPECIFIC_HEAT]), specific_heat, "log"),
@@ -123,6 +143,7 @@ def priors(cell: Cell) -> tuple[Prior, ...]:
         Prior("White relative heat error", "s^0.5", 0.1, 1.5, "log"),
         Prior("Surface discrepancy", "K", 0.1, 1.5, "log"),
         Prior("Surface sensor lag", "s", 3.0, 0.5, "log"),
+        *ends,
     )
 
 
@@ -131,7 +152,8 @@ class Family:
 
     Both conduction operators are affine in conductivity and heat capacity of
     the roll, can and contact included, so that the full model is assembled
-    three times and never again. The basis is that of the cell as given.
+    three times and never again. The basis is that of the cell as given. In
+    r-z, where the film along a wall is in the operators too, each is reduced.
 
     Parameters
     ----------
@@ -141,43 +163,75 @@ class Family:
         Of the reduced model.
     reference_K
         Mean temperature of the data: a shift of the enthalpy voltage over it is one of the entropic curve.
+    thermal
+        ``r-z``, or None for one dimension.
+    sensors
+        Names of the surface sensors.
     """
 
-    def __init__(self, cell: Cell, order: int, step_s: float, reference_K: float) -> None:
-        full = CoupledModel(cell, heat="measured")
+    def __init__(
+        self,
+        cell: Cell,
+        order: int,
+        step_s: float,
+        reference_K: float,
+        thermal: str | None = None,
+        sensors: Sequence[str] = ("surface",),
+    ) -> None:
+        full = CoupledModel(cell, heat="measured", thermal=thermal)
         self.cell, self.reference_K = cell, reference_K
         self.base = full.reduce_conduction(order, step_s=step_s)
         self.conductivity = CONDUCTIVITY[cell.form]
         k, c = float(cell.thermal[self.conductivity]), float(cell.lumped[SPECIFIC_HEAT])
-        stiffer = CoupledModel(cell.with_values({self.conductivity: 2 * k}), heat="measured").system
-        heavier = CoupledModel(cell.with_values({SPECIFIC_HEAT: 2 * c}), heat="measured").system
         V = self.base.shapes
-        self._dK = V.T @ (stiffer.K - full.system.K) @ V
-        self._dM = V.T @ (heavier.M - full.system.M) @ V
+
+        def twice(key: str, value: float) -> PassiveSystem:
+            return replace(full, cell=cell.with_values({key: 2 * value})).system
+
+        self._dK = V.T @ (twice(self.conductivity, k).K - full.system.K) @ V
+        self._dM = V.T @ (twice(SPECIFIC_HEAT, c).M - full.system.M) @ V
         self._k, self._c, self._h = k, c, cell.h_W_m2K[cell.walls[0]]
+        self.walls, self.thermal = sensor_walls(self.base, sensors), thermal
+        if thermal == "r-z":
+            self._weights = sensor_weights(self.base, sensors)
+            self._made = lru_cache(maxsize=64)(self._reduce)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Keys of the file that change."""
-        return (self.conductivity, SPECIFIC_HEAT, COEFFICIENT, ENTROPY, SHARE)
+        keys = (self.conductivity, SPECIFIC_HEAT, COEFFICIENT, ENTROPY, SHARE)
+        return (*keys, AXIAL) if self.thermal == "r-z" else keys
 
     def modal(self, values: Values) -> tuple[PassiveSystem, Array]:
         """Reduced system at `values` in its own modes, and the shapes ``(n, r)`` that lift it back."""
+        if self.thermal == "r-z":
+            still = dict.fromkeys(("enthalpy_V", "ambient_share", "ambient_K"), 0.0)
+            made = self._made(values.physical._replace(**still))
+            return made.modal, made.shapes
         base = self.base.modal
         K = base.K + (values.conductivity_W_mK / self._k - 1.0) * (self._dK + self._dK.T) / 2
         M = base.M + (values.specific_heat_J_kgK / self._c - 1.0) * (self._dM + self._dM.T) / 2
         modal, shapes = replace(base, M=M, K=K).modal()
         return modal, self.base.shapes @ shapes
 
+    def _reduce(self, values: Values) -> ReducedModel:
+        full = CoupledModel(self.changed(values), heat="measured", thermal=self.thermal)
+        return full.reduce_conduction(self.base.order, step_s=self.base.step_s)
+
+    def seen(self, modal: PassiveSystem, shapes: Array) -> Array:
+        """Temperature at each sensor, of the modes and shapes that `modal` returned, ``(r, m)``."""
+        return modal.E[:, self.walls] if self.thermal != "r-z" else np.asarray((self._weights @ shapes).T)
+
     def conductance_W_K(self, values: Values) -> Array:
-        """Heat-transfer coefficient times area of each face, ``(w,)``: all faces scale together."""
+        """Heat-transfer coefficient times area of each face, ``(w,)``: all faces of one dimension scale together."""
+        if self.thermal == "r-z":
+            return values.h_W_m2K * np.array([1.0, values.bottom, values.top]) * self.base.areas_m2
         return self.base.conductance_W_K * (values.h_W_m2K / self._h)
 
     def reduced(self, values: Values) -> ReducedModel:
         """Return the model that an observer of this setting runs on."""
         modal, shapes = self.modal(values)
-        base = self.base
-        return ReducedModel(self.changed(values), modal, shapes, base.position_m, base.step_s, base.method)
+        return replace(self.base, cell=self.changed(values), modal=modal, shapes=shapes)
 
     def changed(self, values: Values, digits: int | None = None) -> Cell:
         """Return the cell at `values`, rounded to `digits` if it is to be written."""
@@ -186,12 +240,17 @@ class Family:
             return value if digits is None else float(f"{value:.{digits}g}")
 
         scale = values.h_W_m2K / self._h
+        h, more = {wall: short(h * scale) for wall, h in self.cell.h_W_m2K.items()}, {}
+        if self.thermal == "r-z":
+            h = {"side": values.h_W_m2K, "bottom": values.h_W_m2K * values.bottom, "top": values.h_W_m2K * values.top}
+            h, more = {wall: short(value) for wall, value in h.items()}, {AXIAL: short(values.axial_W_mK)}
         return self.cell.with_values({
             self.conductivity: short(values.conductivity_W_mK),
             SPECIFIC_HEAT: short(values.specific_heat_J_kgK),
-            COEFFICIENT: {wall: short(h * scale) for wall, h in self.cell.h_W_m2K.items()},
+            COEFFICIENT: h,
             ENTROPY: self._entropy(values.enthalpy_V, digits),
             SHARE: short(values.ambient_share),
+            **more,
         })  # fmt: skip
 
     def _entropy(self, enthalpy_V: float, digits: int | None) -> Any:

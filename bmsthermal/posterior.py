@@ -1,9 +1,9 @@
-"""How probable ten numbers are, given runs: their surface, and their core where it may count."""
+"""How probable the numbers are, given runs: their surface, and their core where it may count."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,8 +18,8 @@ from bmsthermal.estimates import MISMATCH_SAMPLES
 from bmsthermal.heat import MeasuredHeat, check_soc
 from bmsthermal.likelihood import BlockModel, HeatError, block_means
 from bmsthermal.noise import Noise
-from bmsthermal.observer import SOC_IDENTIFIED, Observer
-from bmsthermal.parameters import PHYSICAL, Family, Values, priors
+from bmsthermal.observer import LARGEST_H, SOC_IDENTIFIED, Observer
+from bmsthermal.parameters import NOISES, Family, Values, priors
 from bmsthermal.run import Run
 from bmsthermal.schema import RESISTANCE
 from rom import PassiveSystem
@@ -40,11 +40,11 @@ FARTHEST = 8.0
 _SHARE, _DISCREPANCY = Values._fields.index("ambient_share"), Values._fields.index("discrepancy_K")
 
 
-def minimum(cost: Callable[[Array], float], say: Progress) -> Array:
-    """Coordinates ``(10,)`` of the lower of two minima, with the model's surface doubted more and less."""
+def minimum(cost: Callable[[Array], float], count: int, say: Progress) -> Array:
+    """Coordinates ``(count,)`` of the lower of two minima, with the model's surface doubted more and less."""
     found = []
     for i, discrepancy in enumerate((0.0, -1.5)):
-        start = np.zeros(len(Values._fields))
+        start = np.zeros(count)
         start[_SHARE], start[_DISCREPANCY] = 0.6, discrepancy
         steps = iter(range(1000))
 
@@ -67,7 +67,7 @@ class Fit:
 
 
 class Problem:
-    """Minus the log posterior of ten coordinates, given runs.
+    """Minus the log posterior of as many coordinates as there are priors, ``(p,)``, given runs.
 
     Parameters
     ----------
@@ -75,6 +75,8 @@ class Problem:
         As in `calibrate`.
     with_core
         Whether the core of the runs counts.
+    thermal
+        ``r-z``, or None for one dimension.
     """
 
     def __init__(
@@ -86,21 +88,23 @@ class Problem:
         order: int,
         step_s: float,
         initial_soc: float | None,
+        thermal: str | None = None,
     ) -> None:
         if not runs:
             raise InputError("no runs", expected="at least one")
         for run in runs:
             _check(run, sensors, with_core, cell)
         self.sensors, self.with_core = sensors, with_core
-        self.priors, self.noise, self.heat = priors(cell), Noise.of(cell), MeasuredHeat(cell)
+        self.priors, self.noise, self.heat = priors(cell, thermal), Noise.of(cell), MeasuredHeat(cell)
         self.notes: list[str] = []
+        # one sensor's offset is the start's and the ambient's; several disagree at rest
+        self._offset_K = self.noise.offset_K if len(sensors) > 1 else 0.0
         self.runs = [run.resample(step_s) for run in runs]
         self.step_s = step_s
         self.soc = [self._start_soc(run, initial_soc) for run in self.runs]
         self.readings = [np.column_stack([run.surfaces_K[name] for name in sensors]) for run in self.runs]
         level = float(np.nanmean(np.concatenate([z.ravel() for z in self.readings])))
-        self.family = Family(cell, order, step_s, level)
-        self.walls = [next((i for i, w in enumerate(cell.walls) if s.endswith(w)), 0) for s in sensors]
+        self.family = Family(cell, order, step_s, level, thermal, sensors)
         rates = np.diag(self.family.base.modal.K)
         slowest_s = float(1 / rates[1]) if order > 1 else 60.0
         self.rows = max(1, round(max(SHORTEST_BLOCK_S, 10 * round(slowest_s / 10)) / step_s))
@@ -121,17 +125,19 @@ class Problem:
         self.deployed = lru_cache(maxsize=64)(self._deployed)
 
     def values(self, z: Array) -> Values:
-        """Return the ten numbers at coordinates `z` ``(10,)``."""
+        """Return the numbers at coordinates `z` ``(p,)``."""
         return Values(*(prior.value(float(at)) for prior, at in zip(self.priors, z, strict=True)))
 
     def cost(self, z: Array) -> float:
-        """Minus the log posterior at `z` ``(10,)``, up to a constant."""
+        """Minus the log posterior at `z` ``(p,)``, up to a constant."""
         if not np.abs(z).max() < FARTHEST:
             return 1e9
         values = self.values(z)
+        if not values.h_W_m2K * max(1.0, values.bottom, values.top) < LARGEST_H:
+            return 1e9
         total = 0.5 * float(z @ z) - sum(self._log_density(values))
         if self.with_core:
-            estimates = self.deployed(values.physical)
+            estimates = self.deployed(self._observed(values))
             error = np.concatenate([
                 block_means(core, self.rows) - reference
                 for core, reference in zip(estimates, self._reference, strict=True)
@@ -141,18 +147,31 @@ class Problem:
             total += len(error) / 4 * float(np.log(np.mean(error**2) + CORE_FLOOR_K**2))
         return total
 
-    def surface(self, values: Values, modal: PassiveSystem, i: int) -> Array:
+    def deployed_noise(self, values: Values) -> Noise:
+        """Return the noise of the observer that would be written.
+
+        What one temperature cannot explain, several sensors would otherwise fight over.
+        """
+        if len(self.sensors) == 1:
+            return self.noise
+        return replace(self.noise, sensor_K=float(np.hypot(self.noise.sensor_K, values.discrepancy_K)))
+
+    def _observed(self, values: Values) -> Values:
+        kept = values.discrepancy_K if len(self.sensors) > 1 else 0.0
+        return values.physical._replace(discrepancy_K=kept)
+
+    def surface(self, values: Values, modal: PassiveSystem, seen: Array, i: int) -> Array:
         """Readings ``(k, m)`` in K of an open-loop simulation of run `i` from one temperature throughout."""
         run, share = self.runs[i], values.ambient_share
         ambient = run.ambient_K + values.ambient_K
-        seen = self.readings[i][:5]
-        first = float(np.nanmean(seen)) if np.isfinite(seen).any() else float(ambient[0])
+        begin = self.readings[i][:5]
+        first = float(np.nanmean(begin)) if np.isfinite(begin).any() else float(ambient[0])
         start = (first - share * float(ambient[:5].mean())) / (1 - share)
         heat = self._heat[i][0] + self._heat[i][1] * values.enthalpy_V
         u = np.column_stack([heat, *[ambient - start] * len(modal.walls)])
         step = ModalStep.of(modal, self.family.base.step_s)
         x = step.run(u[:-1], self.family.conductance_W_K(values))
-        wall = np.vstack([np.zeros(len(modal.walls)), x @ modal.E])[:, self.walls] + start
+        wall = np.vstack([np.zeros(seen.shape[1]), x @ seen]) + start
         reading = (1 - share) * wall + share * ambient[:, None]
         stays = np.exp(-step.step_s / values.lag_s)
         return np.asarray(lfilter([1 - stays], [1, -stays], reading, axis=0, zi=stays * reading[:1])[0])
@@ -160,37 +179,39 @@ class Problem:
     def fits(self, z: Array) -> tuple[Fit, ...]:
         """First sensor of every run, measured and fitted."""
         values = self.values(z)
-        modal, _ = self.family.modal(values)
+        modal, shapes = self.family.modal(values)
+        seen = self.family.seen(modal, shapes)
         return tuple(
-            Fit(run.name, run.time_s, self.readings[i][:, 0], self.surface(values, modal, i)[:, 0])
+            Fit(run.name, run.time_s, self.readings[i][:, 0], self.surface(values, modal, seen, i)[:, 0])
             for i, run in enumerate(self.runs)
         )
 
     def gradient(self, z: Array, covariance: Array) -> float:
         """Posterior of the deployed core over what it claims, both as root sums of squares over the runs."""
         slopes = []
-        for i, half in enumerate(0.5 * np.sqrt(np.diag(covariance)[:PHYSICAL])):
+        physical = np.delete(np.arange(len(z)), NOISES)
+        for i, half in zip(physical, 0.5 * np.sqrt(np.diag(covariance)[physical]), strict=True):
             aside = half * np.eye(len(z))[i]
             slopes.append((self._cores(z + aside) - self._cores(z - aside)) / (2 * half))
         J = np.array(slopes)
-        spread = np.einsum("ik,ij,jk->k", J, covariance[:PHYSICAL, :PHYSICAL], J)
+        spread = np.einsum("ik,ij,jk->k", J, covariance[np.ix_(physical, physical)], J)
         inside = self._cores(z) - np.concatenate([readings[:, 0] for readings in self.readings])
         known = np.isfinite(inside)
         return float(np.sqrt(spread[known].sum() / (inside[known] ** 2).sum()))
 
     def _cores(self, z: Array) -> Array:
-        return np.concatenate(self.deployed(self.values(z).physical))
+        return np.concatenate(self.deployed(self._observed(self.values(z))))
 
     def _deployed(self, values: Values) -> list[Array]:
         """Core ``(k,)`` in K of each run by the observer that would be written: `Observer.run`, core only."""
-        offset = values.ambient_K
-        observer = Observer(self.family.reduced(values), self.sensors, noise=self.noise, ambient_offset_K=offset)
+        offset, noise = values.ambient_K, self.deployed_noise(values)
+        observer = Observer(self.family.reduced(values), self.sensors, noise=noise, ambient_offset_K=offset)
         engine, core, n = observer.kernel(), observer.reduced.outputs[0], observer.reduced.order
         cores = []
         for run, z, soc in zip(self.runs, self.readings, self.soc, strict=True):
             u = np.full((len(z), 1, engine.input_size), np.nan)
             u[:, 0, 0], u[:, 0, 1] = run.current_A, run.voltage_V
-            u[:, 0, 3 : 3 + len(self.family.cell.walls)] = run.ambient_K[:, None]
+            u[:, 0, 3 : 3 + len(observer.reduced.walls)] = run.ambient_K[:, None]
             past = np.empty((len(z), 1, engine.state_size))
             past[0] = observer.start(float(np.nanmean(z[np.isfinite(z).any(axis=1)][0])), soc).row
             engine.write(past[0].copy())
@@ -199,17 +220,18 @@ class Problem:
         return cores
 
     def _log_density(self, values: Values) -> list[float]:
-        modal, _ = self.family.modal(values)
+        modal, shapes = self.family.modal(values)
+        seen = self.family.seen(modal, shapes)
         model = BlockModel.of(
-            modal, self.family.conductance_W_K(values), self.walls, values.ambient_share,
-            HeatError(values.slow_heat, values.white_heat_rts, values.discrepancy_K),
+            modal, self.family.conductance_W_K(values), seen, values.ambient_share,
+            HeatError(values.slow_heat, values.white_heat_rts, values.discrepancy_K, self._offset_K),
             self.rows * self.family.base.step_s,
         )  # fmt: skip
         densities = []
         for i, readings in enumerate(self.readings):
             at_zero, per_V, lost = self._heat[i]
             heat = at_zero + per_V * values.enthalpy_V
-            residual = block_means(readings - self.surface(values, modal, i), self.rows)
+            residual = block_means(readings - self.surface(values, modal, seen, i), self.rows)
             densities.append(model.log_density(residual, block_means(heat**2, self.rows), lost))
         return densities
 

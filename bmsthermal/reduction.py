@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -67,13 +67,15 @@ class ReducedModel:
     modal
         Reduced system in modal form.
     shapes
-        ``(n, r)``: what lifts the modes back to the nodes of the full model.
+        ``(n, r)``: what lifts the modes back to the nodes of the full model; in r-z height by height.
     position_m
-        Coordinates of those nodes, ``(n,)``; in r-z, of the nodes at middle height, along the radius.
+        Coordinates of those nodes; in r-z of the nodes of one height, along the radius.
     step_s
         Length of a step.
     method
         The basis it was made with.
+    height_m
+        Heights of the nodes in r-z, from the bottom.
     """
 
     cell: Cell
@@ -82,6 +84,7 @@ class ReducedModel:
     position_m: Array = field(repr=False)
     step_s: float
     method: str
+    height_m: Array = field(default_factory=lambda: np.zeros(1), repr=False)
 
     def __repr__(self) -> str:
         times = ", ".join(f"{1 / rate:.3g}" for rate in np.diag(self.modal.K)[1:])
@@ -149,13 +152,24 @@ class ReducedModel:
         """Heat from current and voltage."""
         return MeasuredHeat(self.cell)
 
-    def point(self, position_m: float) -> Array:
-        """Row ``(r,)`` that gives the temperature at a coordinate between core and surface."""
+    def point(self, position_m: float, height_m: float | None = None) -> Array:
+        """Row ``(r,)`` that gives the temperature at a coordinate between core and surface.
+
+        In r-z that is a radius, and `height_m` counts from the bottom: by default the middle.
+        """
+        return np.asarray(self.weights(position_m, height_m) @ self.shapes / self.scale)
+
+    def weights(self, position_m: float, height_m: float | None = None) -> Array:
+        """What the temperature at a place is of those of the nodes, ``(n,)``; see `point`."""
         low, high = float(self.position_m[0]), float(self.position_m[-1])
+        bottom, top = float(self.height_m[0]), float(self.height_m[-1])
         if not low <= position_m <= high:
             raise InputError(f"position {position_m:g} m", expected=f"{low:g} to {high:g} m, core to surface")
-        columns = [np.interp(position_m, self.position_m, shape) for shape in self.shapes.T]
-        return np.array(columns) / self.scale
+        if height_m is None:
+            height_m = (bottom + top) / 2
+        if not bottom <= height_m <= top:
+            raise InputError(f"height {height_m:g} m", expected=f"{bottom:g} to {top:g} m, bottom to top")
+        return np.asarray(np.outer(_hats(height_m, self.height_m), _hats(position_m, self.position_m)).ravel())
 
     def simulate(
         self,
@@ -176,10 +190,10 @@ class ReducedModel:
         """Return the same model with other heat-transfer coefficients: nothing is reduced again."""
         h = dict(h_W_m2K) if isinstance(h_W_m2K, Mapping) else dict.fromkeys(self.walls, float(h_W_m2K))
         cell = self.cell.with_values({"Heat transfer coefficient [W.m-2.K-1]": h})
-        return ReducedModel(cell, self.modal, self.shapes, self.position_m, self.step_s, self.method)
+        return replace(self, cell=cell)
 
     def check_one_dimension(self) -> None:
-        """Refuse r-z where heat is measured.
+        """Refuse to run r-z alone.
 
         Raises
         ------
@@ -188,8 +202,8 @@ class ReducedModel:
         """
         if self.resolution == "r-z":
             raise InputError(
-                "r-z conduction with measured heat", where=self.cell.name, expected="radial or slab",
-                hint="the reduced coupled model carries r-z",
+                "a run of r-z conduction alone", where=self.cell.name, expected="radial or slab",
+                hint="an observer runs in r-z, and so does the reduced coupled model",
             )  # fmt: skip
 
     def to_control(self) -> Any:
@@ -207,7 +221,8 @@ class ReducedModel:
         """What `save` writes beside the cell, by name."""
         modal = self.modal
         arrays = {"rates": np.diag(modal.K), "B": modal.B, "E": modal.E, "C": modal.C}
-        return arrays | {"shapes": self.shapes, "position_m": self.position_m}
+        arrays |= {"shapes": self.shapes, "position_m": self.position_m}
+        return arrays | ({"height_m": self.height_m} if self.resolution == "r-z" else {})
 
     @cached_property
     def digest(self) -> str:
@@ -284,8 +299,10 @@ class ReducedModel:
             If an array has another shape or is not finite, or the step is no step.
         """
         walls = cell.walls if arrays["E"].shape[1:] == (len(cell.walls),) else schema.FACES[cell.form]
-        r, n = len(arrays["rates"]), len(arrays["position_m"])
-        wanted = {"shapes": (n, r), "rates": (r,), "position_m": (n,), "B": (r, 1), "E": (r, len(walls))}
+        arrays = {"height_m": np.zeros(1)} | dict(arrays)
+        r, n, z = (len(arrays[name]) for name in ("rates", "position_m", "height_m"))
+        wanted = {"shapes": (n * z, r), "rates": (r,), "position_m": (n,), "height_m": (z,), "B": (r, 1)}
+        wanted |= {"E": (r, len(walls))}
         for name, shape in (wanted | {"C": (2 + len(walls), r)}).items():
             array = arrays[name]
             if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
@@ -295,4 +312,9 @@ class ReducedModel:
             np.eye(r), np.diag(arrays["rates"]), arrays["B"], arrays["E"], arrays["C"],
             ("heat",), walls, ("core", "mean", *(f"surface {w}" for w in walls)),
         )  # fmt: skip
-        return cls(cell, modal, arrays["shapes"], arrays["position_m"], step_s, method)
+        return cls(cell, modal, arrays["shapes"], arrays["position_m"], step_s, method, arrays["height_m"])
+
+
+def _hats(at: float, nodes: Array) -> Array:
+    """What a value between nodes is of the values at them, ``(n,)``, on a line between neighbours."""
+    return np.array([np.interp(at, nodes, one) for one in np.eye(len(nodes))])

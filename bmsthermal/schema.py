@@ -28,6 +28,7 @@ OPEN_CIRCUIT, ENTROPIC = "Open-circuit voltage [V]", "Entropic change coefficien
 RESISTANCE, COOLING = "DC resistance [Ohm]", "Heat transfer coefficient [W.m-2.K-1]"
 #: Curves against the state of charge.
 CURVES = (OPEN_CIRCUIT, ENTROPIC, RESISTANCE)
+AXIAL = "Axial thermal conductivity [W.m-1.K-1]"
 SHARE, SPREAD = "Surface sensor ambient share", "Relative standard deviation"
 #: Sections that the full electrochemical model reads.
 ELECTRODES = ("Negative electrode", "Positive electrode")
@@ -70,7 +71,7 @@ MAY_BE_ZERO = (
 )  # fmt: skip
 OPTIONAL = (
     *MAY_BE_ZERO, *CAN, *CURVES, *ELECTROCHEMISTRY,
-    "Axial thermal conductivity [W.m-1.K-1]", "In-plane thermal conductivity [W.m-1.K-1]",
+    AXIAL, "In-plane thermal conductivity [W.m-1.K-1]",
 )  # fmt: skip
 #: The ``Observer`` section: noise by the name that `bmsthermal.noise.Noise` gives it, and the rest.
 NOISE = {
@@ -83,7 +84,8 @@ NOISE = {
     "lost_heat_W": "Lost heat uncertainty [W]",
 }
 ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
-OBSERVER = (ORDER, STEP, SENSORS, OFFSET, CALIBRATED, *NOISE.values())
+THERMAL = "Thermal"
+OBSERVER = (ORDER, STEP, THERMAL, SENSORS, OFFSET, CALIBRATED, *NOISE.values())
 AREA = "External surface area [m2]"
 REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
 
@@ -179,7 +181,7 @@ def check(name: str, document: Mapping[str, Any]) -> None:
     known = (*named, SPREAD, "Sources", "Form factor", "description")
     _warn_unknown(thermal, known, where)
     observer = document.get("Observer", {})
-    _check_observer(observer, f"{name}, Observer")
+    _check_observer(observer, form, f"{name}, Observer")
     _warn_unknown(observer, OBSERVER, f"{name}, Observer")
 
 
@@ -362,21 +364,42 @@ def _check_there(values: Mapping[str, Any], keys: Iterable[str], where: str) -> 
         raise InputError("no " + ", no ".join(map(repr, missing)), where=where, hint=hint)
 
 
-def _check_observer(section: Mapping[str, Any], where: str) -> None:
+def _check_observer(section: Mapping[str, Any], form: str | None, where: str) -> None:
     for key in (STEP, OFFSET, *NOISE.values()):
         if key in section:
             check_number(section[key], key, f"{where}, {key!r}")
     order, sensors, runs = section.get(ORDER, 4), section.get(SENSORS, ["surface"]), section.get(CALIBRATED, {})
     if not isinstance(order, int) or isinstance(order, bool) or order < 1:
         raise InputError(f"found {order!r:.60}", where=f"{where}, {ORDER!r}", expected="a whole number from 1")
-    named = isinstance(sensors, list | tuple) and all(isinstance(name, str) for name in sensors)
+    named = isinstance(sensors, list | tuple | Mapping) and all(isinstance(name, str) for name in sensors)
     if not named or not sensors or len(set(sensors)) < len(sensors) or not all(map(_is_sensor, sensors)):
         raise InputError(
             f"found {sensors!r:.60}", where=f"{where}, {SENSORS!r}",
-            expected="a list of 'surface' or 'surface_NAME', each once",
+            expected="a list of 'surface' or 'surface_NAME', each once, or each with its place",
         )  # fmt: skip
+    for name, place in sensors.items() if isinstance(sensors, Mapping) else ():
+        if not _is_place(place, form):
+            raise InputError(
+                f"found {place!r:.60} of {name!r}", where=f"{where}, {SENSORS!r}",
+                expected=f"a 'wall', one of {list(FACES.get(form or '', ()))}, and perhaps 0 to 1 as 'height' on the "
+                "side or 'radius' on an end",
+            )  # fmt: skip
+    if section.get(THERMAL, "r-z") != "r-z":
+        raise InputError(f"found {section[THERMAL]!r:.60}", where=f"{where}, {THERMAL!r}", expected="'r-z', or none")
     if not isinstance(runs, Mapping) or not all(isinstance(digest, str) for digest in runs.values()):
         raise InputError(f"found {runs!r:.60}", where=f"{where}, {CALIBRATED!r}", expected="a text per run")
+
+
+def _is_place(place: Any, form: str | None) -> bool:
+    """Whether it is the place of a sensor: a wall, and how far along it; nothing stands for the default."""
+    if not isinstance(place, Mapping) or not place:
+        return isinstance(place, Mapping)
+    wall = place.get("wall")
+    along = "height" if wall == "side" else "radius"
+    share = place.get(along, 0.0)
+    number = isinstance(share, int | float) and not isinstance(share, bool)
+    known = {"wall", along} if form == "cylinder" else {"wall"}
+    return wall in FACES.get(form or "", ()) and {*place} <= known and number and 0 <= share <= 1
 
 
 def _is_sensor(name: str) -> bool:

@@ -99,7 +99,7 @@ def _check_size(observer: Observer) -> None:
         raise InputError(
             "the compiled kernel is missing, and the self-test is its run", hint="install with a C compiler present"
         ) from error
-    asked = observer.reduced.order, len(observer.reduced.cell.walls), len(observer.measured)
+    asked = observer.reduced.order, len(observer.reduced.walls), len(observer.measured)
     largest = limits.MAX_STATES, limits.MAX_WALLS, limits.MAX_SENSORS
     if any(a > b for a, b in zip(asked, largest, strict=True)):
         raise InputError(

@@ -271,8 +271,8 @@ def dense(model: BlockModel, heat, lost):
 @pytest.mark.parametrize("walls", [[0], [0, 0]], ids=["one sensor", "two sensors"])
 def test_block_likelihood_is_the_dense_normal_density(cell, walls):
     reduced = CoupledModel(cell, heat="measured").reduce(4)
-    error = HeatError(0.05, 0.2, 0.08)
-    model = BlockModel.of(reduced.modal, reduced.conductance_W_K, walls, 0.1, error, 70.0)
+    error = HeatError(0.05, 0.2, 0.08, 0.1 if len(walls) > 1 else 0.0)
+    model = BlockModel.of(reduced.modal, reduced.conductance_W_K, reduced.modal.E[:, walls], 0.1, error, 70.0)
     random = np.random.default_rng(0)
     heat, lost = random.uniform(0, 4, 14), np.where(np.arange(14) == 5, 0.3, 0.0)
     S = dense(model, heat, lost)
@@ -286,7 +286,7 @@ def test_block_likelihood_is_the_dense_normal_density(cell, walls):
 def test_block_model_is_the_matrix_exponential_of_its_plant(cell):
     reduced = CoupledModel(cell, heat="measured").reduce(4)
     g, error, seconds = reduced.conductance_W_K, HeatError(0.05, 0.2, 0.08), 70.0
-    model = BlockModel.of(reduced.modal, g, [0], 0.1, error, seconds)
+    model = BlockModel.of(reduced.modal, g, reduced.modal.E, 0.1, error, seconds)
     F = np.zeros((7, 7))
     F[:4, :4] = -reduced.modal.K - (reduced.modal.E * g) @ reduced.modal.E.T
     F[:4, 4] = F[:4, 6] = reduced.modal.B[:, 0]

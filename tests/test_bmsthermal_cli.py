@@ -294,9 +294,9 @@ from bmsthermal.cli import main
 
 fit = calibration.minimum
 
-def struck(cost, say):
+def struck(cost, count, say):
     os.kill(os.getpid(), signal.SIGINT)
-    return fit(cost, say)
+    return fit(cost, count, say)
 
 calibration.minimum = struck
 main()

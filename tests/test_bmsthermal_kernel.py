@@ -161,8 +161,8 @@ def test_wrong_sizes_are_refused(a123, slab):
 
     observer = observer_of("cylinder", a123, slab)
     row = observer.packed.row(np.float64)
-    for states, walls, sensors in ((0, 1, 1), (9, 1, 1), (6, 0, 1), (6, 3, 1), (6, 1, 0), (6, 1, 9)):
-        with pytest.raises(ValueError, match="up to 8 states, 2 walls and 8 sensors"):
+    for states, walls, sensors in ((0, 1, 1), (9, 1, 1), (6, 0, 1), (6, 4, 1), (6, 1, 0), (6, 1, 9)):
+        with pytest.raises(ValueError, match="up to 8 states, 3 walls and 8 sensors"):
             Kernel(row, states, walls, sensors)
     with pytest.raises(ValueError, match="cells must be at least 1"):
         Kernel(row, 6, 1, 3, 0)
@@ -209,4 +209,4 @@ def test_packed_rows_have_the_order_of_the_struct(a123, slab):
     assert len(row) - len(packed.row(np.float64, sensors=3)) == 5 * (n + 2 + 1)
     np.testing.assert_allclose(packed.sense[0] + 0.0, 0.9 * packed.wall[0])
     np.testing.assert_allclose(packed.mixed, [[0.1, 0], [0, 0.1], [0, 0.1]])
-    assert pack(observer.reduced, [0], observer.noise, 0.0, 0.0).mixed.tolist() == [[0.0, 0.0]]
+    assert pack(observer.reduced, ["surface"], observer.noise, 0.0, 0.0).mixed.tolist() == [[0.0, 0.0]]

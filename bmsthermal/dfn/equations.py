@@ -12,7 +12,7 @@ import numpy as np
 from bmsthermal.cell import Cell
 from bmsthermal.conduction import conduct
 from bmsthermal.conduction_field import ConductionField
-from bmsthermal.conduction_rz import field_rz
+from bmsthermal.conduction_rz import field_of
 from bmsthermal.curves import Array
 from bmsthermal.dfn import inputs
 from bmsthermal.dfn import thermal as resolution
@@ -97,11 +97,7 @@ class Equations:
                 expected="radial or r-z for a cylinder, slab for a slab",
             )  # fmt: skip
         if kind == "r-z":
-            key = "Axial thermal conductivity [W.m-1.K-1]"
-            if key not in cell.thermal:
-                raise InputError(f"no {key!r}", where=f"{cell.name}, User-defined", hint="r-z conduction needs it")
-            axial = [float(cell.thermal[key]) if layer.heated else layer.conductivity_W_mK for layer in cell.layers]
-            return field_rz(cell.layers, cell.extent, axial_conductivity_W_mK=axial, nodes_r=12, nodes_z=12)
+            return field_of(cell)
         system, position = conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes)
         return ConductionField.from_passive(system, position, np.array([cell.areas_m2[w] for w in cell.walls]))
 

@@ -110,10 +110,11 @@ ROM_INLINE void ROM_(times)(const real_t P[OBS_P], const num_t v[ROM_N], real_t 
     }
 }
 
-/* P v for the values at a wall. The states count kelvin at the first wall: there v is all ones. */
+/* P v for the values at a wall. The states count kelvin at the first wall: there v is all ones. With three walls
+   some count kelvin at another. */
 ROM_INLINE void ROM_(at_wall)(const real_t P[OBS_P], const ROM_(modal_t) *modal, int w, real_t Pv[ROM_N])
 {
-    if ((ROM_W > 1) && (w > 0)) {
+    if ((ROM_W > 2) || ((ROM_W > 1) && (w > 0))) {
         ROM_(times)(P, modal->wall[w], Pv);
     } else {
         ROM_FOR
