@@ -113,7 +113,7 @@ def test_bad_input_is_said():
         {"u": u[:2]}, {"u": u * np.nan}, {"places": at + 100}, {"places": at[:0]}, {"places": at[:3]},
         {"rows": rows[:, 1:].copy()},
     ):  # fmt: skip
-        with pytest.raises(ValueError, match="must be|has"):
+        with pytest.raises(ValueError, match=r"must be|has"):
             kernel.slopes(**{"u": u, "places": at, "rows": rows} | wrong)
     with pytest.raises(ValueError, match="double precision"):
         reduced.kernel(np.float32).slopes(u, at, rows)
