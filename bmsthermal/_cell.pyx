@@ -16,6 +16,9 @@ cdef extern from "cells.h":
         void (*run)(const void *, const void *, void *, const void *, void *, void *, long) noexcept nogil
     const cell_kernel_t *cell_f64(int negative, int positive, int modes) nogil
     const cell_kernel_t *cell_f32(int negative, int positive, int modes) nogil
+    ctypedef void (*cell_slopes_t)(const void *, const void *, const void *, const void *, const int *, int,
+                                   void *) noexcept nogil
+    cell_slopes_t cell_slopes(int negative, int positive, int modes) nogil
 
 #: Classes of sizes: modes of each electrode, thermal modes, salt shapes, nodes along a radius.
 CLASSES = ((4, 3, 2, 4), (6, 4, 3, 4), (8, 6, 4, 4))
@@ -55,6 +58,7 @@ cdef class Kernel:
     """
 
     cdef const cell_kernel_t *kernel
+    cdef cell_slopes_t slopes_
     cdef void *model
     cdef void *use
     cdef void *state_
@@ -69,6 +73,7 @@ cdef class Kernel:
         if memoryview(model).ndim != 1 or memoryview(use).ndim != 1:
             raise ValueError("model and use must have one dimension")
         self.single = memoryview(model).format == "f"
+        self.slopes_ = cell_slopes(negative, positive, modes)
         self.kernel = cell_f32(negative, positive, modes) if self.single else cell_f64(negative, positive, modes)
         if self.kernel == NULL:
             raise ValueError(f"the kernel is built for points {POINTS} and modes {[c[0] for c in CLASSES]}, "
@@ -171,3 +176,35 @@ cdef class Kernel:
             self.state = before
             return False
         return True
+
+    def slopes(self, u, int[::1] places, double[:, ::1] rows):
+        """Linearise the step that would come next, exactly; the state stays.
+
+        Parameters
+        ----------
+        u
+            Current and coolants of the step ``(1 + walls,)``.
+        places
+            Which states count, ``(n,)``, as places in the state (see `bmsthermal.reduced.twin.places`).
+        rows
+            Filled, ``(2 + n, s + o)``: state after the step, then what it finds, as one row; below it their slopes
+            with each state, and last with the current.
+
+        Raises
+        ------
+        ValueError
+            If the kernel is of single precision or built without slopes, or shapes or numbers do not fit.
+        """
+        cdef const double[::1] given = u
+        cdef int count = len(places), size = self.state_size + self.out_size, place
+        if self.single or self.slopes_ == NULL:
+            raise ValueError("slopes need a kernel of double precision, built by gcc or clang")
+        if len(given) != self.input_size or rows.shape[0] != 2 + count or rows.shape[1] != size or count == 0:
+            raise ValueError(f"u must be ({self.input_size},) and rows ({2 + count}, {size}), for at least one place")
+        for place in places:
+            if not 0 <= place < self.state_size:
+                raise ValueError(f"a state has {self.state_size} places, got {place}")
+        if _first_absurd(&given[0], self.input_size, False, HUGE) < self.input_size:
+            raise ValueError(f"current and coolants must be numbers below {HUGE:g} A or K either way")
+        with nogil:
+            self.slopes_(self.model, self.use, self.state_, &given[0], &places[0], count, &rows[0, 0])

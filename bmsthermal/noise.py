@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from bmsthermal.cell import Cell
 from bmsthermal.schema import NOISE, check_number
@@ -54,7 +54,7 @@ class Noise:
             check_number(getattr(self, name), key, f"Observer, {key!r}")
 
     @classmethod
-    def of(cls, cell: Cell) -> Noise:
+    def of(cls, cell: Cell) -> Self:
         """What the cell's ``Observer`` section says; the spread of its conductivity where that is all there is."""
         given: dict[str, Any] = {name: cell.settings[key] for name, key in NOISE.items() if key in cell.settings}
         if "gradient" not in given:

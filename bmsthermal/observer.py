@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from bmsthermal.packing import Packed, felt, pack
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
+
+if TYPE_CHECKING:
+    from bmsthermal.reduced.model import ReducedCell
 
 #: Half the width of the range of SOC, beyond which a rest voltage does not identify it.
 SOC_IDENTIFIED = 0.05
@@ -45,7 +48,8 @@ class Observer:
     Parameters
     ----------
     reduced
-        The model.
+        The model: of conduction, with heat from current and voltage; or a `ReducedCell`, whose heat is its own: there
+        voltage is a measurement, and charge and resistance are states (`bmsthermal.reduced.observing`).
     measured
         Surface sensors by column name: ``surface``, ``surface_left``, ...;
         where each one sits is in `bmsthermal.sensors.place`.
@@ -76,9 +80,18 @@ class Observer:
     True
     """
 
+    def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
+        """Make the observer that goes with the model; copies come with none."""
+        if cls is Observer and reduced is not None and not isinstance(reduced, ReducedModel):
+            from bmsthermal.reduced.model import ReducedCell
+            from bmsthermal.reduced.observing import CoupledObserver
+
+            return super().__new__(CoupledObserver if isinstance(reduced, ReducedCell) else cls)
+        return super().__new__(cls)
+
     def __init__(
         self,
-        reduced: ReducedModel,
+        reduced: ReducedModel | ReducedCell,
         measured: Sequence[str] = ("surface",),
         *,
         noise: Noise | None = None,
@@ -93,6 +106,8 @@ class Observer:
             raise InputError(
                 f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
             )
+        if not isinstance(reduced, ReducedModel):
+            raise InputError(f"reduced = {reduced!r:.60}", expected="a reduced model")
         if reduced.order < 2:
             raise InputError(
                 "a model of one state has no core apart from its surface", where=reduced.cell.name,

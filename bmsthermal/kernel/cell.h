@@ -50,7 +50,7 @@ ROM_INLINE void ROM_(spread)(const ROM_(cell_t) *m, real_t salt[CELL_S], const r
     /* A k1 = f(y), A k2 = f(y + (1 - g) k1) */
     ROM_FOR
     for (int i = 0; i < CELL_S; i++) {
-        const real_t over = ROM_NUM(1.0) / A[i][i];
+        const real_t over = ROM_OVER(ROM_NUM(1.0), A[i][i]);
         ROM_FOR
         for (int k = i + 1; k < CELL_S; k++) {
             const real_t factor = A[k][i] * over;
@@ -119,7 +119,7 @@ ROM_INLINE void ROM_(cell_step)(const ROM_(cell_t) *m, const ROM_(cell_use_t) *u
         out->temperature[k] = ROM_(dot)(m->read[k], state->thermal) + m->zero_K;
     }
     const real_t T = ROM_(limit)(out->temperature[1], ROM_NUM(150.0), ROM_NUM(1500.0));
-    const real_t colder = ROM_NUM(1.0) / m->reference_K - ROM_NUM(1.0) / T;
+    const real_t colder = ROM_NUM(1.0) / m->reference_K - ROM_OVER(ROM_NUM(1.0), T);
     real_t part, w[4], warm[CELL_WARMED];
     const rom_index_t at = ROM_(place)(&m->warm_grid, T, &part);
     ROM_(weigh)(part, w);

@@ -1,4 +1,7 @@
-/* cell_host.h - the reduced cell for a desk: every size in one table, called with flat rows of numbers. */
+/* cell_host.h - the reduced cell for a desk: every size in one table, called with flat rows of numbers.
+ *
+ * With ROM_DUAL, not its steps but their slopes.
+ */
 #include <stddef.h>
 #include <string.h>
 
@@ -6,7 +9,7 @@
 #define ROM_INLINE static inline __attribute__((always_inline))
 
 /* Compiled for plain and for wider registers, with the same rounding; the loader picks. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && !defined(ROM_DUAL)
 #define CELL_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define CELL_CLONES
@@ -14,6 +17,15 @@
 
 #include "elementary.h"
 #include "cells.h"
+
+#if defined(ROM_DUAL)
+#include "dual.h"
+typedef cell_slopes_t cell_entry_t;
+#define CELL_ENTRY(negative, positive, modes) CELL_PASTE(negative, positive, modes, slopes)
+#else
+typedef const cell_kernel_t *cell_entry_t;
+#define CELL_ENTRY(negative, positive, modes) &CELL_PASTE(negative, positive, modes, kernel)
+#endif
 
 #define ROM_U 1
 #define ROM_W_MAX 3 /* side and both ends of a cylinder; others leave what they do not have insulated */
@@ -35,12 +47,12 @@
 
 #define CELL_KERNEL(negative, positive)                                                                      \
     case 10 * negative + positive:                                                                           \
-        return (modes == 4)   ? &CELL_PASTE(negative, positive, 4, kernel)                                   \
-               : (modes == 6) ? &CELL_PASTE(negative, positive, 6, kernel)                                   \
-               : (modes == 8) ? &CELL_PASTE(negative, positive, 8, kernel)                                   \
+        return (modes == 4)   ? CELL_ENTRY(negative, positive, 4)                                            \
+               : (modes == 6) ? CELL_ENTRY(negative, positive, 6)                                            \
+               : (modes == 8) ? CELL_ENTRY(negative, positive, 8)                                            \
                               : NULL
 
-const cell_kernel_t *CELL_KERNELS(int negative, int positive, int modes)
+cell_entry_t CELL_KERNELS(int negative, int positive, int modes)
 {
     switch (10 * negative + positive) {
         CELL_KERNEL(1, 1);

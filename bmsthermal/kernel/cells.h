@@ -12,4 +12,13 @@ typedef struct {
 const cell_kernel_t *cell_f64(int negative, int positive, int modes);
 const cell_kernel_t *cell_f32(int negative, int positive, int modes);
 
+/* Slopes of a step with the states at so many `places` of their row, and with the current, in double precision.
+ * `rows` has 2 + count rows of the state after the step and what was found: their values, a slope each, that with the
+ * current. */
+typedef void (*cell_slopes_t)(const void *model, const void *use, const void *state, const void *u, const int *places,
+                              int count, void *rows);
+
+/* As above; NULL also where the compiler had no complex numbers. */
+cell_slopes_t cell_slopes(int negative, int positive, int modes);
+
 #endif

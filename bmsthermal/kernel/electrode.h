@@ -25,8 +25,8 @@ typedef struct {
 
 ROM_INLINE real_t ROM_(limit)(real_t x, num_t low, num_t high)
 {
-    const real_t up = ROM_SELECT(x > low, x, low);
-    return ROM_SELECT(up < high, up, high);
+    const real_t up = ROM_SELECT(ROM_PART(x) > low, x, low);
+    return ROM_SELECT(ROM_PART(up) < high, up, high);
 }
 
 /* Where in a table, and how far into the interval; outside it is the end. */
@@ -69,11 +69,11 @@ ROM_INLINE void ROM_(weigh)(real_t s, real_t weight[4])
 /* asinh(x), and 1/sqrt(1 + x^2) in `root`. */
 ROM_INLINE real_t ROM_(asinh)(real_t x, real_t *root)
 {
-    const real_t size = ROM_SELECT(x < ROM_NUM(0.0), -x, x);
+    const real_t size = ROM_SELECT(ROM_PART(x) < ROM_NUM(0.0), -x, x);
     const real_t square = ROM_NUM(1.0) + x * x;
     *root = rom_root(square);
     const real_t sum = rom_log(size + square * *root);
-    return ROM_SELECT(x < ROM_NUM(0.0), -sum, sum);
+    return ROM_SELECT(ROM_PART(x) < ROM_NUM(0.0), -sum, sum);
 }
 
 /* A x = b for two right sides, A as if of full rank: the electrode's is positive definite. Overwrites all. */
@@ -81,7 +81,7 @@ ROM_INLINE void ROM_(eliminate)(real_t A[CELL_Q][CELL_Q], real_t b[CELL_Q], real
 {
     ROM_FOR
     for (int i = 0; i < points; i++) {
-        const real_t over = ROM_NUM(1.0) / A[i][i];
+        const real_t over = ROM_OVER(ROM_NUM(1.0), A[i][i]);
         ROM_FOR
         for (int k = i + 1; k < points; k++) {
             const real_t factor = A[k][i] * over;
@@ -115,11 +115,11 @@ ROM_INLINE real_t ROM_(electrolyte)(const ROM_(cell_t) *m, const num_t shape[CEL
     for (int i = 0; i < CELL_S; i++) {
         c = c + shape[i] * salt[i];
     }
-    c = ROM_SELECT(c > m->grid.low, c, m->grid.low);
+    c = ROM_SELECT(ROM_PART(c) > m->grid.low, c, m->grid.low);
     real_t s;
     const rom_index_t i = ROM_(place)(&m->grid, c, &s);
     *concentration = c;
-    *resistivity = ROM_NUM(1.0) / ROM_(value)(m->table[i], m->table[i + 1], 0, s);
+    *resistivity = ROM_OVER(ROM_NUM(1.0), ROM_(value)(m->table[i], m->table[i + 1], 0, s));
     *junction = ROM_(value)(m->table[i], m->table[i + 1], 4, s);
     *rise = m->grid.per * ROM_(slope)(m->table[i], m->table[i + 1], 4, s);
     return ROM_(value)(m->table[i], m->table[i + 1], 2, s);
@@ -231,8 +231,8 @@ ROM_INLINE void ROM_(nearby)(const ROM_(electrode_t) *e, ROM_(side_t) *side, rea
     for (int q = 0; q < points; q++) {
         const real_t away = (side->turn[q] - mean) * j;
         const real_t bend = root * root * x * away;
-        over[q] = slope * away / (ROM_NUM(1.0) + ROM_NUM(0.5) * bend);
-        side->give[q] = slope * side->turn[q] / (ROM_NUM(1.0) + bend) + e->film;
+        over[q] = ROM_OVER(slope * away, ROM_NUM(1.0) + ROM_NUM(0.5) * bend);
+        side->give[q] = ROM_OVER(slope * side->turn[q], ROM_NUM(1.0) + bend) + e->film;
     }
 }
 
@@ -265,7 +265,7 @@ ROM_INLINE void ROM_(react)(const ROM_(electrode_t) *e, ROM_(side_t) *side, cons
         sum = sum + w * ones[q];
         left = left + w * (miss[q] - side->current[q]);
     }
-    const real_t per = ROM_NUM(1.0) / sum;
+    const real_t per = ROM_OVER(ROM_NUM(1.0), sum);
     side->level = left * per;
     ROM_FOR
     for (int q = 0; q < points; q++) {
@@ -307,7 +307,7 @@ ROM_INLINE void ROM_(hold)(const ROM_(electrode_t) *e, ROM_(side_t) *side, const
     for (int q = 0; q < points; q++) {
         const num_t w = e->reach[q];
         /* where filling helps the reaction on, as at the ends of the filling, it is held as it is: A stays definite */
-        const real_t slope = ROM_SELECT(side->slope[q] < ROM_NUM(0.0), side->slope[q], ROM_EACH(ROM_NUM(0.0)));
+        const real_t slope = ROM_SELECT(ROM_PART(side->slope[q]) < ROM_NUM(0.0), side->slope[q], ROM_EACH(ROM_NUM(0.0)));
         real_t moved = -(e->fill * mean);
         ROM_FOR
         for (int i = 0; i < CELL_M; i++) {
@@ -338,7 +338,7 @@ ROM_INLINE void ROM_(hold)(const ROM_(electrode_t) *e, ROM_(side_t) *side, const
         sum = sum + w * ones[q];
         left = left + w * miss[q];
     }
-    const real_t level = left / sum;
+    const real_t level = ROM_OVER(left, sum);
     ROM_FOR
     for (int q = 0; q < points; q++) {
         side->held[q] = side->current[q] + level * ones[q] - miss[q];

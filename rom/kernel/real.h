@@ -1,7 +1,7 @@
 /* real.h - what a number is.
  *
  * num_t   a constant of the model
- * real_t  a value of one cell; with ROM_LANES, of that many cells side by side
+ * real_t  a value of one cell; with ROM_LANES, of that many cells side by side; with ROM_DUAL, a value and its slope
  *
  * The kernel text is written in + - * / and the macros below, so that the same
  * text steps one cell on a target and several at once on a desk, with the same
@@ -30,6 +30,17 @@ typedef num_t real_t __attribute__((vector_size(ROM_LANES * sizeof(num_t)), alig
 #define ROM_INDEX(x) __builtin_convertvector((x), rom_index_t)
 #define ROM_REAL(i) __builtin_convertvector((i), real_t)
 #define ROM_AT(table, i) rom_at((table), (i))
+#elif defined(ROM_DUAL)
+typedef double _Complex real_t; /* the slope is the imaginary part, so small that its square is nothing */
+typedef int rom_test_t;
+typedef int rom_index_t;
+#define ROM_EACH(x) (x)
+#define ROM_SELECT(test, a, b) ((test) ? (a) : (b))
+#define ROM_PART(x) (__real__(x))
+#define ROM_OVER(a, b) rom_over((a), (b))
+#define ROM_INDEX(x) ((rom_index_t)ROM_PART(x))
+#define ROM_REAL(i) ((num_t)(i))
+#define ROM_AT(table, i) ((table)[i])
 #else
 typedef num_t real_t;
 typedef int rom_test_t;  /* of a comparison */
@@ -39,6 +50,12 @@ typedef int rom_index_t; /* into a table */
 #define ROM_INDEX(x) ((rom_index_t)(x))
 #define ROM_REAL(i) ((real_t)(i))
 #define ROM_AT(table, i) ((table)[i])
+#endif
+
+/* What a comparison sees of a value, and a quotient of values. */
+#if !defined(ROM_DUAL)
+#define ROM_PART(x) (x)
+#define ROM_OVER(a, b) ((a) / (b))
 #endif
 
 /* Neither NaN nor infinite nor absurd: what a comparison with NaN fails. */

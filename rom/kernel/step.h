@@ -47,7 +47,7 @@ ROM_INLINE void ROM_(open)(const ROM_(modal_t) *m, const real_t g[ROM_W_MAX], RO
                 v[i] = v[i] - walls->answer[p][i] * through;
             }
         }
-        walls->gain[w] = g[w] / (ROM_NUM(1.0) + g[w] * ROM_(dot)(m->wall[w], v));
+        walls->gain[w] = ROM_OVER(g[w], ROM_NUM(1.0) + g[w] * ROM_(dot)(m->wall[w], v));
     }
 }
 

@@ -1,0 +1,263 @@
+"""The observer on the reduced coupled model: the thermal one's questions, and charge and resistance as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from bmsthermal.belief import Belief, Estimate, Inputs
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.estimates import Estimates
+from bmsthermal.heat import check_soc
+from bmsthermal.noise import Noise
+from bmsthermal.observer import MOST_REST_STEPS, Observer, _kelvin
+from bmsthermal.packing import HOST_SENSORS, Packed
+from bmsthermal.reduced.filter import CoupledNoise, Filter
+from bmsthermal.reduced.model import ReducedCell
+from bmsthermal.reduced.slopes import Slopes
+from bmsthermal.reference import HUGE
+from bmsthermal.run import Run
+
+#: States of charge that a first voltage is looked up among.
+GUESSES = np.linspace(0.0, 1.0, 201)
+
+
+@dataclass(frozen=True)
+class CoupledEstimates(Estimates):
+    """Estimates of temperatures, charge and resistance; arrays ``(k,)``.
+
+    ``nis`` and ``sensors`` count the voltage as one sensor more. ``states`` are those of the thermal part, ``rows``
+    the beliefs.
+    """
+
+    soc_std: Array = field(kw_only=True)
+    resistance_Ohm: Array = field(kw_only=True)
+    resistance_std_Ohm: Array = field(kw_only=True)
+    voltage_innovation_V: Array = field(kw_only=True)
+    rows: Array = field(kw_only=True, repr=False)
+
+    def belief(self, i: int = -1) -> Belief:
+        """Belief after row `i`, to go on from."""
+        return Belief(self.rows[i], _order(self.rows.shape[1]))
+
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together in the run: nothing here changes the estimates."""
+        known = self.run and replace(self.run, voltage_V=np.zeros(len(self.time_s)))  # heat is known without it
+        return Estimates.doubts(
+            Estimates(**{each.name: getattr(self, each.name) for each in fields(Estimates)} | {"run": known})
+        )
+
+
+class CoupledObserver(Observer):
+    """What `bmsthermal.Observer` is on a `ReducedCell`: voltage is a measurement, and charge and resistance are states.
+
+    Parameters
+    ----------
+    reduced
+        The cell.
+    measured, ambient_offset_K
+        As for a thermal model.
+    noise
+        A `CoupledNoise`; by default what the cell's ``Observer`` section says of temperatures, its own defaults of the
+        rest, and the certificate's error of the voltage where that is more.
+    engine, real
+        The step and its slopes are compiled, the covariance is NumPy's: ``kernel`` and ``double``.
+
+    Raises
+    ------
+    InputError
+        If the sensors cannot be, the cell is r-z, or it is asked for another engine.
+    """
+
+    def __init__(
+        self, reduced: ReducedCell, measured: Sequence[str] = ("surface",), *, noise: Noise | None = None,
+        ambient_offset_K: float | None = None, engine: str = "kernel", real: str = "double",
+    ) -> None:  # fmt: skip
+        where = reduced.cell.name
+        if engine != "kernel" or real != "double":
+            expected = "'kernel' and 'double' on a reduced coupled model"
+            raise InputError(f"engine={engine!r}, real={real!r}", where=where, expected=expected)
+        if not isinstance(noise, CoupledNoise | None):
+            raise InputError(f"noise={noise!r:.60}", where=where, expected="a CoupledNoise")
+        sure = noise or _noise(reduced)
+        super().__init__(reduced.thermal, measured, noise=sure, ambient_offset_K=ambient_offset_K)
+        if len(self.measured) >= HOST_SENSORS:
+            raise InputError(f"{len(self.measured)} sensors", where=where, expected=f"at most {HOST_SENSORS - 1}")
+        self.coupled = reduced
+        walls = reduced.thermal.walls
+        on = [next((i for i, wall in enumerate(walls) if name.endswith(wall)), 0) for name in self.measured]
+        self.filter = Filter(reduced, on, sure)
+
+    def __repr__(self) -> str:
+        return f"Observer({self.coupled!r}, measures {', '.join(self.measured)} and the voltage)"
+
+    @property
+    def packed(self) -> Packed:
+        """Not there: it cannot be exported yet."""
+        raise InputError(
+            "the observer on a coupled model cannot be exported yet", where=self.coupled.cell.name,
+            hint='reduce CoupledModel(cell, heat="measured") and observe that',
+        )  # fmt: skip
+
+    def kernel(self, cells: int = 1) -> Any:
+        """Not there: this observer steps one cell, through `step` and `run`."""
+        raise InputError("the observer on a coupled model has no kernel of its own", hint="use step() or run()")
+
+    def start(self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None) -> Belief:
+        """Belief about a cell whose charge has come to rest; its temperatures as for a thermal model.
+
+        Parameters
+        ----------
+        surface_K, core_K, soc
+            Temperatures, and state of charge from 0 to 1.
+        noise
+            Its ``start_K`` and ``start_gradient_K`` say how sure the temperatures are; the charge is as sure as the
+            observer's noise says.
+        """
+        thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
+        return self._belief(*self.filter.start(Slopes(self.coupled), np.asarray(thermal.x, float), thermal.P, soc))
+
+    def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
+        """One step: the voltage is that at its begin, under its current; `measurements` in K are those at its end.
+
+        Raises
+        ------
+        InputError
+            If a number does not fit, or heat or heat-transfer coefficient is given: the model has its own.
+        """
+        if inputs.heat_W is not None or inputs.h_W_m2K is not None:
+            found = f"heat_W={inputs.heat_W!r}, h_W_m2K={inputs.h_W_m2K!r}"
+            raise InputError(found, where=repr(self), expected="None", hint="with_h() sets the model's cooling")
+        self._check(belief)
+        walls = len(self.coupled.thermal.walls)
+        row = np.asarray(self._row(inputs), float)
+        coolant = row[3 : 3 + walls]
+        seen = _kelvin(f"measurements of {', '.join(self.measured)}", measurements, len(self.measured))
+        rows, out = self._march(belief, row[None, 0], row[None, 1], coolant[None], seen[None])
+        return self._belief_of(rows[1]), self._estimates(np.zeros(1), rows[1:], out).at(0)
+
+    def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
+        """Let the cell rest for whole steps without current and without measurements."""
+        longest = MOST_REST_STEPS * self.reduced.step_s
+        if not isinstance(seconds, int | float | np.number) or not 0 <= seconds <= longest:
+            raise InputError(f"seconds = {seconds!r}", expected=f"0 to {longest:g}")
+        self._check(belief)
+        row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K)), float)
+        coolant = row[3 : 3 + len(self.coupled.thermal.walls)] + self.ambient_offset_K
+        cell, x, P = Slopes(self.coupled), np.asarray(belief.x, float), belief.P
+        for _ in range(round(seconds / self.reduced.step_s)):
+            x, P, _, _ = self.filter.step(cell, x, P, 0.0, np.nan, coolant, np.full(len(self.measured), np.nan))
+        return self._belief(x, P)
+
+    def run(
+        self, run: Run, *, initial_soc: float | None = None, start: Belief | None = None, start_K: float | None = None
+    ) -> CoupledEstimates:
+        """Estimate along a measured run, resampled to whole steps.
+
+        Parameters
+        ----------
+        run
+            The measurements. A core temperature in it is kept for comparison and never used; a voltage counts in the
+            step in which it and its current were sampled.
+        initial_soc
+            State of charge that it starts from; by default the one at which the rested model shows the first voltage
+            under the first current.
+        start, start_K
+            Belief, or uniform temperature, at the first row; by default the mean of the first readings.
+        """
+        missing = [name for name in self.measured if name not in run.surfaces_K]
+        if missing:
+            expected = f"one of {', '.join(run.surfaces_K) or 'none'}"
+            raise InputError(f"no sensor {missing[0]!r}", where=run.name, expected=expected)
+        sampled = run.resample(self.reduced.step_s, self.reduced.step_s)
+        # current is held where samples are rare; a voltage says something under its own current only
+        voltage = np.where(np.isnan(sampled.current_A), np.nan, sampled.voltage_V)
+        run = replace(run.resample(self.reduced.step_s), voltage_V=voltage)
+        z = np.column_stack([run.surfaces_K[name] for name in self.measured])
+        notes: list[str] = []
+        if start is None:
+            rows = z[np.isfinite(z).any(axis=1)]
+            first = np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]
+            kelvin = float(first if start_K is None else start_K)
+            soc = self._first_soc(run, kelvin, notes) if initial_soc is None else check_soc(initial_soc)
+            start = self.start(kelvin, soc)
+        self._check(start)
+        around = np.repeat(run.ambient_K[:, None], len(self.coupled.thermal.walls), axis=1)
+        found, out = self._march(start, run.current_A[:-1], run.voltage_V[:-1], around[:-1], z[1:])
+        # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
+        result = self._estimates(run.time_s, found, np.vstack([np.zeros_like(out[:1]), out]), run)
+        return replace(result, notes=(*notes, *result.doubts()))
+
+    def _first_soc(self, run: Run, kelvin: float, notes: list[str]) -> float:
+        volts, amperes = float(run.voltage_V[0]), float(run.current_A[0])
+        if not np.isfinite(volts + amperes):
+            raise InputError(
+                "the first row has no voltage or current", where=run.name, hint="give initial_soc, or cut the row off"
+            )
+        cell, thermal, shown = Slopes(self.coupled), self.coupled.thermal, []
+        state = np.zeros(self.filter.n)
+        state[self.filter.first] = (kelvin - self.filter.reference_K) / thermal.outputs[1, 0]
+        for guess in GUESSES:
+            state[0] = self.filter.empty + guess * self.filter.window
+            shown.append(cell.at(state, amperes, kelvin).voltage_V)
+        soc = float(GUESSES[np.argmin(np.abs(np.array(shown) - volts))])
+        notes.append(f"initial SOC {soc:.2f} from {volts:.3f} V under {amperes:.3g} A, had the cell rested before")
+        return soc
+
+    def _march(self, start: Belief, current: Array, voltage: Array, around: Array, z: Array) -> tuple[Array, Array]:
+        """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
+        cell, x, P, rows = Slopes(self.coupled), start.x.astype(float), start.P, [np.asarray(start.row)]
+        out = np.zeros((len(current), 1 + 2 * HOST_SENSORS))
+        # what is absurd is absent, as the thermal observer has it
+        given = [np.where(np.abs(a) < HUGE, a, np.nan) for a in (current, voltage, around + self.ambient_offset_K, z)]
+        for k, inputs in enumerate(zip(*given, strict=True)):
+            x, P, out[k, 0], seen = self.filter.step(cell, x, P, *inputs)
+            for i, said in enumerate(seen):
+                out[k, 1 + i], out[k, 1 + HOST_SENSORS + i] = said.innovation, said.variance
+            if not np.isfinite(x).all():
+                raise InputError(f"row {k} drives the model away", where=repr(self), hint="check current and voltage")
+            rows.append(self._belief(x, P).row)
+        return np.array(rows), out
+
+    def _estimates(self, time_s: Array, rows: Array, out: Array, run: Run | None = None) -> CoupledEstimates:
+        first, n = self.filter.first, self.filter.n
+        i, j = np.tril_indices(n + 2)
+        inside = (j >= first) & (i < n)
+        packed, last = rows[:, n + 2 : -1], rows[:, -1:]
+        thermal = np.hstack([rows[:, first:n], packed[:, inside], last])
+        found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
+        std = np.sqrt(packed[:, i == j])
+        volts, variance = out[:, 1 + len(self.measured)], out[:, 1 + HOST_SENSORS + len(self.measured)]
+        return CoupledEstimates(
+            **{each.name: getattr(found, each.name) for each in fields(Estimates)},
+            soc_std=std[:, 0] / self.filter.window, resistance_Ohm=rows[:, n], resistance_std_Ohm=std[:, n],
+            voltage_innovation_V=np.where(variance > 0, volts, np.nan), rows=rows,
+        )  # fmt: skip
+
+    def _belief(self, x: Array, P: Array) -> Belief:
+        return self._belief_of(np.concatenate([x, P[np.tril_indices(len(x))], [self.filter.soc(x)]]))
+
+    def _belief_of(self, row: Array) -> Belief:
+        return Belief(row, self.filter.n + 2)
+
+    def _check(self, belief: Belief) -> None:
+        row, states = getattr(belief, "row", np.empty(0)), self.filter.n + 2
+        if row.shape != (states + states * (states + 1) // 2 + 1,) or not np.isfinite(row).all():
+            found = "the belief is not finite, or of another observer"
+            raise InputError(found, where=repr(self), hint="make one with start()")
+
+
+def _noise(reduced: ReducedCell) -> CoupledNoise:
+    noise, certificate = CoupledNoise.of(reduced.cell), reduced.certificate
+    errors = [case.voltage_rms_V for case in certificate.cases if case.scored] if certificate else []
+    found = float(np.sqrt(np.mean(np.square(errors)))) if errors else 0.0
+    return replace(noise, model_V=found) if noise.model_V < found < np.inf else noise
+
+
+def _order(size: int) -> int:
+    """States of a belief's row of so many numbers: n + n (n + 1) / 2 + 1."""
+    return int((np.sqrt(8 * size + 1) - 3) / 2)
