@@ -22,7 +22,7 @@ from bmsthermal.likelihood import laplace
 from bmsthermal.parameters import DIGITS, NOISES, Prior
 from bmsthermal.posterior import Fit, Problem, Progress, minimum
 from bmsthermal.run import Run
-from bmsthermal.schema import SENSORS, THERMAL
+from bmsthermal.schema import LAG, SENSORS, THERMAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +122,8 @@ class Calibration:
 
     def identifiability(self) -> Identifiability:
         """Which of the numbers of the observer the data told apart, whatever the fit thinks of its own errors."""
-        return Identifiability.of(self.parameters[:PHYSICAL], self.covariance[:PHYSICAL, :PHYSICAL])
+        physical = np.delete(np.arange(len(self.parameters)), NOISES)
+        return Identifiability.of([self.parameters[i] for i in physical], self.covariance[np.ix_(physical, physical)])
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw measured and fitted surface, their difference, each number before and after, and their correlation.
@@ -273,6 +274,7 @@ def _written(problem: Problem, z: Array, gradient: float) -> Cell:
         else list(problem.sensors),
         **({THERMAL: family.thermal} if family.thermal else {}),
         "Ambient offset [K]": round(values.ambient_K, DIGITS),
+        LAG: float(f"{values.lag_s:.{DIGITS}g}"),
         "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **{r.name: r.digest for r in problem.runs}},
         **noise.document(),
     }

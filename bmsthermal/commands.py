@@ -235,6 +235,9 @@ def estimate(
     score_from_s: Annotated[float | None, typer.Option("--score-from-s", help="Compare from this time on.")] = None,
     engine: Annotated[Literal["kernel", "filterpy"], typer.Option(help="Which filter runs.")] = "kernel",
     real: Annotated[Literal["double", "float"], typer.Option(help="Number type, as on the target.")] = "double",
+    beside: Annotated[
+        str | None, typer.Option("--estimate", help="Estimated too: h (cooling), heat, bias (of sensors): h,heat.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the estimates (.csv).")] = None,
     plot: Plot = None,
 ) -> None:
@@ -253,7 +256,8 @@ def estimate(
     )
     with steps(2) as step:
         step("estimate")
-        observer = Observer(reduced, wanted, engine=engine, real=real)
+        kinds = () if beside is None else tuple(listed(beside, "--estimate"))
+        observer = Observer(reduced, wanted, engine=engine, real=real, estimate=kinds)
         start_K = None if start_degC is None else start_degC + ZERO_DEGC_K
         found = observer.run(run, initial_soc=initial_soc, start_K=start_K)
         score = found.score(-math.inf if score_from_s is None else score_from_s)
@@ -275,6 +279,7 @@ def estimate(
         ("counted state of charge", f"{found.soc.min():.2f} to {found.soc.max():.2f}"),
         ("mean NIS per sensor (1: as the noise says)", f"{np.nansum(found.nis[1:]) / seen:.2f}"),
     ]
+    rows += found.beside()
     sigma = [("median sigma of the core", f"{np.median(found.core_std_K):.2f} K")]
     print_table("estimate", ("quantity", "value"), rows + (score.rows() if score else sigma))
     _say_written(out, plot)

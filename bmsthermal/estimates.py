@@ -158,6 +158,10 @@ class Estimates:
             doubts.append(f"{int(lost.sum())} of {len(lost)} steps have no current or voltage: no heat known there")
         return doubts
 
+    def beside(self) -> list[tuple[str, str]]:
+        """Name and value with unit of what was estimated beside temperatures, for a table: nothing here."""
+        return []
+
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
         return Belief(self.states[i], self.reduced.order)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,6 +63,9 @@ class Observer:
         same filter written to be read.
     real
         Precision of the kernel: ``double``, or ``float`` as on a target.
+    estimate
+        What is estimated beside the temperatures, ``h``, ``heat``, ``bias``:
+        then it is a `bmsthermal.jointly.JointObserver`.
 
     Raises
     ------
@@ -81,7 +84,11 @@ class Observer:
     """
 
     def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
-        """Make the observer that goes with the model; copies come with none."""
+        """Make the observer that goes with the model and with what it estimates; copies come with none."""
+        if cls is Observer and kwargs.get("estimate"):
+            from bmsthermal.jointly import JointObserver
+
+            return super().__new__(JointObserver)
         if cls is Observer and reduced is not None and not isinstance(reduced, ReducedModel):
             from bmsthermal.reduced.model import ReducedCell
             from bmsthermal.reduced.observing import CoupledObserver
@@ -98,6 +105,7 @@ class Observer:
         ambient_offset_K: float | None = None,
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
+        estimate: Collection[str] = (),
     ) -> None:
         named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
         if not named or isinstance(measured, str) or not measured or len(set(measured)) != len(measured):

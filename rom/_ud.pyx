@@ -47,7 +47,7 @@ cdef class Factors:
     Parameters
     ----------
     packed : array_like
-        Packed factors of 1 to 12 states, such as those of `rom.ud.factored`.
+        Packed factors of 1 to 24 states, such as those of `rom.ud.factored`.
     dtype : dtype
         ``float64``, or ``float32`` as on most targets.
 

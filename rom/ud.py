@@ -226,7 +226,8 @@ def _shaped(values: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Row:
 
 
 try:
-    from rom._ud import Factors, increment
+    from rom._ud import Factors as Factors
+    from rom._ud import increment as increment
 except ImportError:  # installed without a compiler
     Factors, increment = PlainFactors, plain_increment  # type: ignore[misc, assignment]
 

@@ -6,7 +6,10 @@ import pytest
 from bmsthermal import load_cell
 from bmsthermal.calibration import Parameter
 from bmsthermal.identifiability import Identifiability
-from bmsthermal.parameters import PHYSICAL, priors
+from bmsthermal.parameters import NOISES, priors
+
+#: Numbers that the observer itself has, in one dimension.
+PHYSICAL = NOISES.start
 
 
 def weigh(jacobian):

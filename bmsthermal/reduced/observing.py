@@ -81,6 +81,11 @@ class CoupledObserver(Observer):
         if engine != "kernel" or real != "double":
             expected = "'kernel' and 'double' on a reduced coupled model"
             raise InputError(f"engine={engine!r}, real={real!r}", where=where, expected=expected)
+        if reduced.thermal.resolution == "r-z":
+            raise InputError(
+                "r-z conduction under a coupled observer", where=where, expected="radial or slab",
+                hint='CoupledModel(cell, heat="measured", thermal="r-z") is observed in r-z',
+            )  # fmt: skip
         if not isinstance(noise, CoupledNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a CoupledNoise")
         sure = noise or _noise(reduced)

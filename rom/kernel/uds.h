@@ -3,7 +3,7 @@
 #define ROM_UDS_H
 
 /* The largest size that is built, as many columns of noise, and the numbers of its factors. */
-enum { UDS_N = 12, UDS_P = UDS_N * (UDS_N + 1) / 2 };
+enum { UDS_N = 24, UDS_P = UDS_N * (UDS_N + 1) / 2 };
 
 typedef struct {
     void (*predict)(void *ud, const void *F, const void *G, const void *q);

@@ -25,8 +25,8 @@ from bmsthermal.estimates import Score
 from bmsthermal.open_circuit import open_circuit
 from bmsthermal.posterior import Fit
 from bmsthermal.prediction import predict
-from bmsthermal.surroundings import fit_surroundings
 from bmsthermal.schema import COOLING, SHARE, SPREAD
+from bmsthermal.surroundings import fit_surroundings
 
 #: Cell and file of each run.
 RUNS = {

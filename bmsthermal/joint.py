@@ -1,0 +1,274 @@
+r"""Filter that estimates, beside the temperatures, what nobody knows in a car: cooling, heat, and faults of a sensor.
+
+The state is that of the reduced model, then
+
+log h
+    Of each wall, over the model's own: a random walk from a physical prior. With the wall flow solved at the end of a
+    step, :math:`q_w = g_w (E_w' x^+ - c_w)`, its slope is
+    :math:`\partial q / \partial \ln g_w = (1 + g E' S)^{-1} e_w q_w`, as the flow itself drives the rest.
+slow heat
+    What the heat is off by for minutes, W: first-order noise whose size goes with the mean heat.
+reading
+    Of each sensor: the surface's mix, through its lag. A lag left out reads as less heat: it must be a state.
+discrepancy
+    Of each sensor: what the model never explains there, first-order noise over minutes.
+bias
+    Of each sensor: first-order noise over hours.
+
+Covariances are kept as U D U' factors (`rom.ud`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bmsthermal.cell import Cell
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.likelihood import DISCREPANCY_S
+from bmsthermal.noise import Noise
+from bmsthermal.packing import Packed
+from bmsthermal.reference import HUGE
+from bmsthermal.schema import LAG
+from rom.ud import Factors
+
+#: What may be estimated beside the temperatures.
+KINDS = ("h", "heat", "bias")
+#: How long a slow error of the heat lasts, and a bias, in s; and the mean that the former is relative to.
+SLOW_S, BIAS_S, MEAN_S = 600.0, 7200.0, 300.0
+
+
+@dataclass(frozen=True)
+class JointNoise(Noise):
+    """Standard deviations of the thermal observer, and of what is estimated beside.
+
+    Parameters
+    ----------
+    heat
+        White error of the heat relative to it, in s^0.5, beside ``heat_W_rts``, which is less here: a filter that
+        takes the surface's word for the heat cannot learn the cooling from it.
+    slow_heat, slow_heat_W
+        Slow error of the heat, relative to its mean over minutes, and in W.
+    log_h, log_h_rth
+        Of ln h at the start (0.7: a factor of two), and density of its walk in 1/h^0.5.
+    lag_s
+        Time constant of a surface sensor.
+    discrepancy_K, bias_K
+        Of what a sensor is off by, for minutes and for hours.
+
+    Notes
+    -----
+    ``sensor_K`` is 0.1 K here: errors of the model from second to second count as noise of the sensor, or they would
+    be taken for knowledge of the cooling. ``start_gradient_K`` is 3 K: a key may be turned on mid-drive.
+    """
+
+    heat_W_rts: float = 0.3
+    sensor_K: float = 0.1
+    start_gradient_K: float = 3.0
+    heat: float = 0.2
+    slow_heat: float = 0.05
+    slow_heat_W: float = 0.1
+    log_h: float = 0.7
+    log_h_rth: float = 0.1
+    lag_s: float = 8.0
+    discrepancy_K: float = 0.05
+    bias_K: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = ("heat", "slow_heat", "slow_heat_W", "log_h", "log_h_rth", "lag_s", "discrepancy_K", "bias_K")
+        for name in own:
+            value = getattr(self, name)
+            if not isinstance(value, int | float | np.number) or not 0 < value < HUGE:
+                raise InputError(f"{name} = {value!r}", where="JointNoise", expected="a positive number")
+
+    @classmethod
+    def told(cls, cell: Cell) -> JointNoise:
+        """Its defaults, with what calibration found that no filter learns: gradient, offset, and lag of the sensor."""
+        usual, lag = Noise.of(cell), cell.settings.get(LAG)
+        known = {} if lag is None else {"lag_s": float(lag)}
+        return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
+
+
+@dataclass(frozen=True)
+class Instant:
+    """What a step found: heat in W, innovations in K and their variances ``(m,)``, 0 where a sensor was absent."""
+
+    heat_W: float
+    innovation_K: Array
+    variance_K2: Array
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each kind of state is, after ``n`` thermal ones; a kind that is not estimated has none.
+
+    Parameters
+    ----------
+    n, walls, sensors
+        Thermal states, walls, sensors.
+    kinds
+        Some of `KINDS`.
+    """
+
+    n: int
+    walls: int
+    sensors: int
+    kinds: frozenset[str]
+
+    @cached_property
+    def places(self) -> dict[str, slice]:
+        """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
+        sizes = {
+            "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
+            "reading": self.sensors, "discrepancy": self.sensors, "bias": self.sensors * ("bias" in self.kinds),
+        }  # fmt: skip
+        ends = np.cumsum([0, *sizes.values()]).tolist()
+        return {name: slice(a, b) for name, a, b in zip(sizes, ends[:-1], ends[1:], strict=True)}
+
+    @property
+    def states(self) -> int:
+        """All of them."""
+        return int(self.places["bias"].stop)
+
+    def of(self, name: str, i: int = 0) -> int:
+        """Place of the `i`-th state of a kind."""
+        return int(self.places[name].start) + i
+
+
+class JointFilter:
+    """One cell's filter: it holds its state, as `bmsthermal.reference.Reference` does.
+
+    Parameters
+    ----------
+    model
+        The thermal observer as its kernel has it.
+    kinds
+        What is estimated beside the temperatures, of `KINDS`.
+    noise
+        Standard deviations.
+    step_s
+        Length of a step.
+
+    Raises
+    ------
+    InputError
+        If a kind is not one of `KINDS`.
+    """
+
+    def __init__(self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float) -> None:
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
+        self.model, self.noise, self.step_s = model, noise, step_s
+        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds))
+        self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
+        self.soc, self.mean_W = 0.5, 0.0
+
+    def start(self, x: Array, P: Array, soc: float, coolant_K: Array) -> None:
+        """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
+        from rom.ud import factored
+
+        at, m, noise = self.layout.places, self.model, self.noise
+        whole = np.zeros((self.layout.states,) * 2)
+        whole[at["thermal"], at["thermal"]] = P
+        read = np.eye(self.layout.states)
+        read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
+        for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
+                         ("bias", noise.bias_K)):  # fmt: skip
+            whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
+        self.x[:] = 0.0
+        self.x[at["thermal"]] = x
+        self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
+        self.factors = Factors(factored(read @ whole @ read.T))
+        self.soc, self.mean_W = soc, 0.0
+
+    def step(self, u: Array, z: Array) -> Instant:
+        """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
+        m, at, noise, x = self.model, self.layout.places, self.noise, self.x
+        heat, slope, lost = self._heat(u)
+        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
+        F, G, q = self._predict(u, heat, slope, lost)
+        self.factors.predict(F, G, q)
+
+        innovation, variance = np.zeros(len(z)), np.zeros(len(z))
+        for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
+            if not abs(reading) < HUGE:
+                continue
+            row = np.zeros(len(x))
+            row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+            if "bias" in self.layout.kinds:
+                row[self.layout.of("bias", k)] = 1.0
+            off = reading - row @ x
+            gain, S = self.factors.measure(row, noise.sensor_K**2)
+            x += gain * off
+            innovation[k], variance[k] = off, S
+        slow = float(x[at["heat"]].sum())
+        return Instant(heat + slow, innovation, variance)
+
+    def _heat(self, u: Array) -> tuple[float, float, float]:
+        """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""
+        m = self.model
+        current, voltage, given = (float(value) for value in u[:3])
+        known = abs(current) < HUGE
+        current = current if known else 0.0
+        grid = np.linspace(0.0, 1.0, len(m.open_circuit_V))
+        E, dE = np.interp(self.soc, grid, m.open_circuit_V), np.interp(self.soc, grid, m.entropy_V_K)
+        heat = current * (E - voltage) - current * (m.reference_K + m.mean * self.x[0]) * dE
+        counted = self.soc - m.soc_per_A * current
+        self.soc = min(max(counted, 0.0), 1.0)
+        if abs(given) < HUGE:
+            return given, 0.0, 0.0
+        if known and abs(heat) < HUGE and 0.0 <= counted <= 1.0:
+            return float(heat), float(-current * dE), 0.0
+        return 0.0, 0.0, m.lost_heat_variance
+
+    def _predict(self, u: Array, heat: float, slope: float, lost: float) -> tuple[Array, Array, Array]:
+        """Move the state; return its slopes ``(N, N)`` and the columns and variances of the noise of the step."""
+        m, at, noise, x, s = self.model, self.layout.places, self.noise, self.x, self.step_s
+        n, walls, N = self.layout.n, self.layout.walls, self.layout.states
+        coolant = np.array(u[3 : 3 + walls]) - m.coolant_reference_K
+        given = np.array(u[3 + walls :])
+        g = np.where((np.abs(given) < HUGE) & (given >= 0), given, m.conductance_W_K)
+        if "h" in self.layout.kinds:
+            g = g * np.exp(x[at["h"]])
+        open_ = np.abs(coolant) < HUGE
+        g = np.where(open_, g, 0.0)
+        E, S, d = m.wall.T, m.sink.T, m.drive[0]
+        insulated = m.decay * x[:n] + d * (heat + x[at["heat"]].sum())
+        coolant = np.where(open_, coolant, E.T @ insulated)
+        flow = np.linalg.inv(np.eye(walls) + g[:, None] * (E.T @ S))
+        W = np.eye(n) - S @ flow @ (g[:, None] * E.T)
+        out_W = flow @ (g * (E.T @ insulated - coolant))
+
+        F, G, q = np.zeros((N, N)), np.zeros((N, N)), np.zeros(N)
+        F[:n, :n] = W * m.decay
+        F[:n, 0] += W @ d * (slope * m.mean)
+        F[:n, at["h"]] = -S @ flow * out_W if "h" in self.layout.kinds else 0.0
+        F[at["h"], at["h"]] = np.eye(len(x[at["h"]]))
+        F[:n, at["heat"]] = (W @ d)[:, None]
+        # thermal states freeze without noise of their own
+        G[:n, :n], q[:n] = np.eye(n), m.noise
+        for name, sd, lasts in (
+            ("heat", np.hypot(noise.slow_heat_W, noise.slow_heat * self.mean_W), SLOW_S),
+            ("discrepancy", noise.discrepancy_K, DISCREPANCY_S), ("bias", noise.bias_K, BIAS_S),
+        ):  # fmt: skip
+            size, keep = len(x[at[name]]), np.exp(-s / lasts)
+            F[at[name], at[name]], G[at[name], at[name]] = keep * np.eye(size), np.eye(size)
+            q[at[name]] = sd**2 * (1 - keep**2)
+            x[at[name]] *= keep
+        G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
+        # the readings have no noise of their own: their first column is that of the heat
+        G[:n, at["reading"].start] = W @ d
+        q[at["reading"].start] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+
+        x[:n] = W @ insulated + S @ flow @ (g * coolant)
+        late = np.exp(-s / noise.lag_s)
+        x[at["reading"]] = late * x[at["reading"]] + (1 - late) * (m.sense @ x[:n] + m.mixed @ coolant)
+        F[at["reading"]] = (1 - late) * m.sense @ F[:n]
+        F[at["reading"], at["reading"]] = late * np.eye(len(m.sense))
+        G[at["reading"]] = (1 - late) * m.sense @ G[:n]
+        return F, G, q

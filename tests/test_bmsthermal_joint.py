@@ -1,0 +1,192 @@
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from bmsthermal import CoupledModel, Inputs, Observer, Run, load_cell
+from bmsthermal.errors import InputError
+from bmsthermal.joint import JointFilter, JointNoise
+from bmsthermal.jointly import JointObserver
+from bmsthermal.noise import Noise
+from rom.ud import covariance
+
+CELL = "a123_26650"
+AMBIENT_K = 283.15
+
+
+@cache
+def reduced(h_W_m2K=None, walls=1):
+    cell = load_cell(CELL if walls == 1 else "lco_marquis")
+    made = CoupledModel(cell, heat="measured").reduce(order=4)
+    return made if h_W_m2K is None else made.with_h(h_W_m2K)
+
+
+def own_h(model):
+    return float(model.conductance_W_K[0] / model.areas_m2[0])
+
+
+def drive(model, seconds=2400, lag_s=8.0, seed=3, share=1.0):
+    """A run of the model itself under pulses of current: surface through a lag with noise, and core; and its heat."""
+    rng = np.random.default_rng(seed)
+    current = np.repeat(rng.choice([-12.0, 0.0, 15.0, 20.0], seconds // 20 + 1), 20)[:seconds]
+    heat = share * 0.012 * current**2
+    n, walls = model.order, len(model.walls)
+    x, reading, read, core = np.zeros(n), 0.0, [], []
+    A, B = model.step.matrices(model.conductance_W_K)
+    coolant = np.full(walls, AMBIENT_K - model.cell.reference_K)
+    x = (AMBIENT_K - model.cell.reference_K) * model.constant
+    reading = float(model.outputs[2] @ x)
+    for k in range(seconds):
+        surface = (1 - model.cell.ambient_share) * (model.outputs[2] @ x) + model.cell.ambient_share * coolant[0]
+        reading += (surface - reading) * (1 - np.exp(-1.0 / lag_s)) if k else 0.0
+        read.append(reading + model.cell.reference_K + 0.02 * rng.standard_normal())
+        core.append(model.outputs[0] @ x + model.cell.reference_K)
+        x = A @ x + B @ np.concatenate([[heat[k]], coolant])
+    time = np.arange(float(seconds))
+    voltage = model.heat.open_circuit_V[32] - 0.012 * current  # heat of a resistance of 12 mOhm at half charge
+    run = Run(
+        time, current, voltage, np.full(seconds, AMBIENT_K), {"surface": np.array(read)}, np.array(core), name="made"
+    )
+    return run, heat
+
+
+def observed(model, run, heat, **given):
+    """Feed the heat itself: what is tested here is not the open-circuit table."""
+    observer = Observer(model, **given)
+    belief = observer.start(surface_K=float(run.surfaces_K["surface"][0]), soc=0.5)
+    u = np.column_stack([
+        run.current_A, np.full(len(heat), np.nan), heat, np.repeat(run.ambient_K[:, None], len(model.walls), 1),
+        np.full((len(heat), len(model.walls)), np.nan),
+    ])  # fmt: skip
+    rows, out = observer._march(belief, u[:-1], run.surfaces_K["surface"][1:, None])
+    return observer._estimates(run.time_s, rows, np.vstack([np.zeros_like(out[:1]), out]), run)
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5])
+def test_cooling_that_is_off_by_two_is_found(factor):
+    true = reduced()
+    run, heat = drive(true)
+    found = observed(true.with_h(factor * own_h(true)), run, heat, estimate=("h", "heat"))
+    assert abs(found.h_W_m2K[1200:, 0] / own_h(true) - 1).max() < 0.06  # 5 % from 20 minutes on, and noise
+    error = found.core_K - run.core_K
+    assert np.sqrt(np.mean(error[600:] ** 2)) < 0.1
+    # the sigma knows: within it most of the time
+    assert np.mean(np.abs(np.log(found.h_W_m2K[1200:, 0] / own_h(true))) < 2 * found.h_sd[1200:, 0]) > 0.9
+
+
+def test_without_estimate_wrong_cooling_costs_what_estimating_it_saves():
+    true = reduced()
+    run, heat = drive(true)
+    wrong = true.with_h(2 * own_h(true))
+    noise = JointNoise(lag_s=8.0)
+    left, found = (observed(wrong, run, heat, estimate=kinds, noise=noise) for kinds in (("heat",), ("h", "heat")))
+    rms = [np.sqrt(np.mean((each.core_K - run.core_K)[600:] ** 2)) for each in (left, found)]
+    assert rms[1] < 0.25 * rms[0]
+
+
+def test_heat_that_nobody_accounts_for_is_found_in_watts():
+    true = reduced()
+    run, heat = drive(true)
+    found = observed(true, run, heat - 1.0, estimate=("heat",), noise=JointNoise(lag_s=8.0, slow_heat_W=1.0))
+    assert abs(found.slow_heat_W[1200:].mean() - 1.0) < 0.1
+    assert abs(found.core_K - run.core_K)[600:].max() < 0.2
+
+
+def test_biases_of_sensors_that_differ_are_told_apart():
+    true = reduced()
+    run, _ = drive(true)
+    surface = run.surfaces_K["surface"]
+    off = np.array([0.0, 0.0, 1.0])
+    run = replace(run, surfaces_K={f"surface_{i}": surface + off[i] for i in range(3)})
+    observer = Observer(true, [*run.surfaces_K], estimate=("bias",), noise=JointNoise(lag_s=8.0, bias_K=0.5))
+    found = observer.run(run, initial_soc=0.5)
+    bias = found.bias_K[-1]
+    np.testing.assert_allclose(bias - bias[0], off, atol=0.1)
+    assert found.bias_sd_K[-1].max() > 0.1  # what all have in common stays unsure
+
+
+def test_slopes_of_a_step_are_those_of_differences():
+    model = reduced(walls=2)
+    filter_ = JointFilter(Observer(model).packed, ("h", "heat", "bias"), JointNoise(), 1.0)
+    around = np.array([290.0, 300.0])
+    u = np.array([10.0, np.nan, 7.0, *around, np.nan, np.nan])
+    rng = np.random.default_rng(1)
+    base = rng.normal(0, 0.3, filter_.layout.states)
+    base[:4] += 10.0
+
+    def moved(x):
+        filter_.x = x.copy()
+        F, _, _ = filter_._predict(u, 7.0, 0.0, 0.0)
+        return filter_.x.copy(), F
+
+    F = moved(base)[1]
+    for k in range(len(base)):
+        ends = [moved(base + sign * 1e-5 * np.eye(len(base))[k])[0] for sign in (1, -1)]
+        np.testing.assert_allclose(F[:, k], (ends[0] - ends[1]) / 2e-5, atol=1e-7)  # central: 1e-10 and rounding
+
+
+def test_what_is_absent_changes_nothing_and_covariances_stay_positive():
+    model = reduced()
+    run, heat = drive(model, 300)
+    gaps = run.surfaces_K["surface"].copy()
+    gaps[100:200] = np.nan
+    run = replace(run, surfaces_K={"surface": gaps}, ambient_K=np.where(np.arange(300) < 50, np.nan, AMBIENT_K))
+    found = observed(model, run, np.where(np.arange(300) % 50 == 0, np.nan, heat), estimate=("h", "heat"))
+    N = found.belief().states
+    for row in found.rows[::20]:
+        assert np.linalg.eigvalsh(covariance(row[N:-2]))[0] > -1e-12
+    assert np.isfinite(found.core_K).all() and np.isnan(found.nis[150])
+    std = found.surface_std_K
+    assert std[199] > 1.5 * std[99] and std[199] > 1.5 * std[299]
+
+
+def test_step_after_step_is_the_run_and_goes_on():
+    model = reduced()
+    run, heat = drive(model, 60)
+    observer = Observer(model, estimate=("h", "heat"))
+    belief = observer.start(surface_K=float(run.surfaces_K["surface"][0]), soc=0.5)
+    for k in range(59):
+        inputs = Inputs(run.current_A[k], np.nan, AMBIENT_K, heat_W=float(heat[k]))
+        belief, estimate = observer.step(belief, inputs, [run.surfaces_K["surface"][k + 1]])
+    whole = observed(model, run, heat, estimate=("h", "heat"))
+    assert np.array_equal(belief.row, whole.belief().row) and estimate.core_K == whole.core_K[-1]
+    rested = observer.rest(belief, 36000.0, AMBIENT_K)
+    assert abs(observer._estimates(np.zeros(1), rested.row[None], np.zeros((1, 17))).core_K[0] - AMBIENT_K) < 0.05
+
+
+def test_the_whole_row_of_questions_is_answered():
+    model = reduced()
+    observer = Observer(model, estimate=["heat", "h"])
+    assert isinstance(observer, JointObserver) and "estimates h, heat" in repr(observer)
+    assert not isinstance(Observer(model), JointObserver)
+    run, _ = drive(model, 120)
+    found = observer.run(run, initial_soc=0.5)
+    assert [name for name, _ in found.beside()] == ["heat-transfer coefficient, side", "heat not accounted for"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"estimate": ("cooling",)}, "cooling"),
+        ({"estimate": "h"}, "in a list"),
+        ({"estimate": ("bias",)}, "one sensor"),
+        ({"estimate": ("h",), "engine": "filterpy"}, "filterpy"),
+        ({"estimate": ("h",), "noise": Noise()}, "JointNoise"),
+    ],
+)
+def test_wrong_requests_are_refused_with_a_sentence(given, said):
+    with pytest.raises(InputError, match=said):
+        Observer(reduced(), **given)
+
+
+def test_wrong_noise_and_beliefs_and_rows_are_refused():
+    observer = Observer(reduced(), estimate=("h",))
+    with pytest.raises(InputError, match="log_h"):
+        JointNoise(log_h=float("nan"))
+    with pytest.raises(InputError, match="belief"):
+        observer.step(Observer(reduced()).start(298.15, 0.5), Inputs(1.0, 3.3, 298.15), [298.15])
+    with pytest.raises(InputError, match="2 measurements"):
+        observer.step(observer.start(298.15, 0.5), Inputs(1.0, 3.3, 298.15), [298.15, 298.15])
+    with pytest.raises(InputError, match="r-z"):
+        Observer(CoupledModel(load_cell(CELL), heat="measured", thermal="r-z").reduce(8), estimate=("h",))
