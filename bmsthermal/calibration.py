@@ -167,8 +167,8 @@ class Calibration:
         for axes, label in ((top, "surface\ndegC"), (middle, "measured\nminus fitted, K")):
             axes.set_ylabel(label)
             axes.margins(x=0)
-        for axes in (top, bottom):
-            axes.legend(fontsize=8, frameon=False, loc="best")
+        top.legend(fontsize=8, frameon=False, loc="best")
+        bottom.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
         for axes in drawn.axes:
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=8)
