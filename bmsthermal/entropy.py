@@ -301,7 +301,8 @@ def _weighted(slopes: Array, covariance: Array, away_K: Array, order: int) -> tu
     def solve(cov: Array) -> tuple[Array, Array, Array]:
         weight = np.linalg.inv(cov)
         inverse = np.linalg.inv(powers.T @ weight @ powers)
-        return inverse @ powers.T @ weight @ slopes, inverse, weight
+        found = inverse @ powers.T @ weight @ slopes
+        return np.asarray(found, float), np.asarray(inverse, float), np.asarray(weight, float)
 
     found, alone, weight = solve(covariance)
     spare = len(slopes) - order
