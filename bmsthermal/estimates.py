@@ -205,7 +205,16 @@ class Estimates:
 
     def to_csv(self, path: str | Path) -> None:
         """Write ``time_s,core_degC,core_std_K,...``: temperatures in degC, blank where there is nothing."""
-        columns = {
+        columns = self.columns()
+        text = io.StringIO()
+        text.write(",".join(columns) + "\n")
+        for row in zip(*columns.values(), strict=True):
+            text.write(",".join("" if np.isnan(v) else f"{v:.6g}" for v in row) + "\n")
+        write_whole(path, text.getvalue())
+
+    def columns(self) -> dict[str, Array]:
+        """What `to_csv` writes, by name with unit, ``(k,)`` each."""
+        return {
             "time_s": self.time_s,
             "core_degC": self.core_K - ZERO_DEGC_K,
             "core_std_K": self.core_std_K,
@@ -216,11 +225,6 @@ class Estimates:
             "innovation_K": self.innovation_K,
             "nis": self.nis,
         }
-        text = io.StringIO()
-        text.write(",".join(columns) + "\n")
-        for row in zip(*columns.values(), strict=True):
-            text.write(",".join("" if np.isnan(v) else f"{v:.6g}" for v in row) + "\n")
-        write_whole(path, text.getvalue())
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw core with its 2-sigma band, measured core if there is one, surface and ambient; current below.

@@ -49,6 +49,17 @@ class JointEstimates(Estimates):
             columns.append(("heat not accounted for", self.slow_heat_W[-1], self.slow_heat_sd_W[-1], "W"))
         return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
 
+    def columns(self) -> dict[str, Array]:
+        """What `to_csv` writes: of temperatures, and of what was estimated beside."""
+        found = super().columns()
+        for wall, h, sd in zip(self.reduced.walls, self.h_W_m2K.T, self.h_sd.T, strict=False):
+            found |= {f"h_{wall}_W_m2K": h, f"h_{wall}_std_W_m2K": h * sd}
+        for i, (bias, sd) in enumerate(zip(self.bias_K.T, self.bias_sd_K.T, strict=True)):
+            found |= {f"bias_{i + 1}_K": bias, f"bias_{i + 1}_std_K": sd}
+        if self.slow_heat_sd_W.any():
+            found |= {"slow_heat_W": self.slow_heat_W, "slow_heat_std_W": self.slow_heat_sd_W}
+        return found
+
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
         return Belief(self.rows[i], _states(self.rows.shape[1]))

@@ -155,7 +155,7 @@ def test_step_after_step_is_the_run_and_goes_on():
     assert abs(observer._estimates(np.zeros(1), rested.row[None], np.zeros((1, 17))).core_K[0] - AMBIENT_K) < 0.05
 
 
-def test_the_whole_row_of_questions_is_answered():
+def test_the_whole_row_of_questions_is_answered(tmp_path):
     model = reduced()
     observer = Observer(model, estimate=["heat", "h"])
     assert isinstance(observer, JointObserver) and "estimates h, heat" in repr(observer)
@@ -163,6 +163,10 @@ def test_the_whole_row_of_questions_is_answered():
     run, _ = drive(model, 120)
     found = observer.run(run, initial_soc=0.5)
     assert [name for name, _ in found.beside()] == ["heat-transfer coefficient, side", "heat not accounted for"]
+    found.to_csv(tmp_path / "found.csv")
+    rows = np.genfromtxt(tmp_path / "found.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(rows["h_side_W_m2K"], found.h_W_m2K[:, 0], rtol=1e-5)  # six digits
+    np.testing.assert_allclose(rows["slow_heat_std_W"], found.slow_heat_sd_W, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

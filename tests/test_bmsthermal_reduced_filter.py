@@ -149,6 +149,15 @@ def test_without_a_current_it_waits_and_is_less_sure():
     assert np.isnan(found.voltage_innovation_V[301:331]).all()
 
 
+def test_charge_and_resistance_are_written(tmp_path):
+    run, _ = truth(CELLS[0], 60)
+    found = observer().run(noisy(run), initial_soc=0.6, start_K=290.0)
+    found.to_csv(tmp_path / "found.csv")
+    rows = np.genfromtxt(tmp_path / "found.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(rows["soc"], found.soc, rtol=1e-5)  # six digits
+    np.testing.assert_allclose(rows["resistance_std_Ohm"], found.resistance_std_Ohm, rtol=1e-5)
+
+
 def test_the_same_run_gives_the_same_bytes_and_step_is_run():
     run, _ = truth(CELLS[0], 60)
     one, two = (observer().run(noisy(run), initial_soc=0.6, start_K=290.0) for _ in range(2))

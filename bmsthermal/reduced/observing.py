@@ -40,6 +40,13 @@ class CoupledEstimates(Estimates):
     voltage_innovation_V: Array = field(kw_only=True)
     rows: Array = field(kw_only=True, repr=False)
 
+    def columns(self) -> dict[str, Array]:
+        """What `to_csv` writes: of temperatures, charge and resistance."""
+        return super().columns() | {
+            "soc": self.soc, "soc_std": self.soc_std, "resistance_Ohm": self.resistance_Ohm,
+            "resistance_std_Ohm": self.resistance_std_Ohm, "voltage_innovation_V": self.voltage_innovation_V,
+        }  # fmt: skip
+
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
         return Belief(self.rows[i], _order(self.rows.shape[1]))
