@@ -132,25 +132,25 @@ class JointObserver(Observer):
 
     def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
         """One step: `inputs` held over it, `measurements` in K at its end, NaN where absent."""
-        found, out = self._march(belief, np.asarray(self._row(inputs))[None], np.asarray([measurements], float))
+        found, out = self._march(belief, np.asarray(self._row(inputs))[None], self._seen(measurements)[None])
         result = self._estimates(np.zeros(1), found[1:], out)
         return result.belief(0), result.at(0)
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
         """Let the cell rest for whole steps without heat and without measurements."""
-        steps = round(seconds / self.reduced.step_s)
+        steps, filter_ = self._rest_steps(seconds), self._resumed(belief)
         row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0)))
-        found, _ = self._march(belief, np.tile(row, (steps, 1)), np.full((steps, len(self.measured)), np.nan))
-        return Belief(found[-1], belief.states)
+        absent = np.full(len(self.measured), np.nan)
+        for _ in range(steps):
+            filter_.step(row, absent)
+        return Belief(_row(filter_), belief.states)
 
     def run(
         self, run: Run, *, initial_soc: float | None = None, start: Belief | None = None, start_K: float | None = None
     ) -> JointEstimates:
         """Estimate along a measured run, resampled to whole steps, as `Observer.run` does."""
         notes: list[str] = []
-        if missing := [name for name in self.measured if name not in run.surfaces_K]:
-            expected = f"one of {', '.join(run.surfaces_K) or 'none'}"
-            raise InputError(f"no sensor {missing[0]!r}", where=run.name, expected=expected)
+        self._check_sensors(run)
         run = run.resample(self.reduced.step_s)
         soc, heat_W = self._heat_source(run, initial_soc, notes)
         z = np.column_stack([run.surfaces_K[name] for name in self.measured])
@@ -160,8 +160,8 @@ class JointObserver(Observer):
             first = float(np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]) if start_K is None else start_K
             known = np.where(np.isfinite(around[0]), around[0], first)
             start = self._begin(first, soc, None, None, known)
-        open_ = np.full_like(around, np.nan)
-        u = np.column_stack([run.current_A, run.voltage_V, heat_W, around, open_])
+        own = np.full_like(around, np.nan)  # conductances of the model, not of the input
+        u = np.column_stack([run.current_A, run.voltage_V, heat_W, around, own])
         found, out = self._march(start, u[:-1], z[1:])
         # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
         result = self._estimates(run.time_s, found, np.vstack([np.zeros_like(out[:1]), out]), run)
@@ -175,19 +175,22 @@ class JointObserver(Observer):
         filter_.start(np.asarray(thermal.x, float), thermal.P, soc, coolant_K)
         return Belief(_row(filter_), filter_.layout.states)
 
-    def _march(self, start: Belief, u: Array, z: Array) -> tuple[Array, Array]:
-        """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
+    def _resumed(self, belief: Belief) -> JointFilter:
+        """A filter that goes on from a belief."""
         filter_ = self.filter()
         n = filter_.layout.states
-        row = np.asarray(getattr(start, "row", np.empty(0)), float)
+        row = np.asarray(getattr(belief, "row", np.empty(0)), float)
         if row.shape != (n + n * (n + 1) // 2 + 2,) or not np.isfinite(row).all():
             found = "the belief is not finite, or of another observer"
             raise InputError(found, where=repr(self), hint="make one with start()")
-        if z.shape != (len(u), len(self.measured)):
-            raise InputError(f"{z.shape[-1]} measurements", where=repr(self), expected=str(len(self.measured)))
         filter_.x, filter_.factors, (filter_.soc, filter_.mean_W) = row[:n].copy(), Factors(row[n:-2]), row[-2:]
-        rows, out = np.empty((len(u) + 1, len(row))), np.zeros((len(u), 1 + 2 * HOST_SENSORS))
-        rows[0], m = row, len(self.measured)
+        return filter_
+
+    def _march(self, start: Belief, u: Array, z: Array) -> tuple[Array, Array]:
+        """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
+        filter_, m = self._resumed(start), len(self.measured)
+        rows, out = np.empty((len(u) + 1, len(start.row))), np.zeros((len(u), 1 + 2 * HOST_SENSORS))
+        rows[0] = start.row
         for k in range(len(u)):
             said = filter_.step(u[k], z[k])
             rows[k + 1], out[k, 0] = _row(filter_), said.heat_W

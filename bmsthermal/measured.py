@@ -81,10 +81,7 @@ def read_measured(
     wanted = [sensors] if isinstance(sensors, str) else list(sensors)
     ours = dict(columns or {})
     _check_options(ours, wanted, current_sign, ambient_degC)
-    lines = list(io.StringIO(_text(path), newline=None))
-    start = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
-    if start is None:
-        raise InputError("the file is empty", where=where, expected="a header line and rows of numbers")
+    lines, start = _lines(path)
     try:
         header = _header(lines[start], where)
         theirs = _choose(header, ours, wanted, ambient_degC is None, where)
@@ -109,6 +106,15 @@ def read_measured(
         None if core is None or np.isnan(core).all() else core + ZERO_DEGC_K,
         path.name.removesuffix(".gz").removesuffix(".csv"),
     )
+
+
+def _lines(path: Path) -> tuple[list[str], int]:
+    """Lines of a table, and which of them is its header."""
+    lines = list(io.StringIO(_text(path), newline=None))
+    start = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
+    if start is None:
+        raise InputError("the file is empty", where=str(path), expected="a header line and rows of numbers")
+    return lines, start
 
 
 def _check_options(columns: dict[str, str], wanted: list[str], current_sign: str, ambient_degC: float | None) -> None:

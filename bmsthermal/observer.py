@@ -229,8 +229,7 @@ class Observer:
             temperature is not in kelvin, or the belief is of another order or
             precision.
         """
-        seen = _kelvin(f"measurements of {', '.join(self.measured)}", measurements, len(self.measured))
-        u, z = self._row(inputs), seen.astype(self.dtype)[None, None, :]
+        u, z = self._row(inputs), self._seen(measurements).astype(self.dtype)[None, None, :]
         engine = self.kernel()
         self._check_belief(belief, engine)
         past = np.empty((1, 1, engine.state_size), self.dtype)
@@ -242,12 +241,9 @@ class Observer:
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
         """Let the cell rest for whole steps without heat and without measurements, as between key-off and key-on."""
-        longest = MOST_REST_STEPS * self.reduced.step_s
-        if not isinstance(seconds, int | float | np.number) or not 0 <= seconds <= longest:
-            raise InputError(f"seconds = {seconds!r}", expected=f"0 to {longest:g}")
+        steps = self._rest_steps(seconds)
         engine = self.kernel()
         self._check_belief(belief, engine)
-        steps = round(seconds / self.reduced.step_s)
         row = self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0))
         u = np.broadcast_to(row, (steps, 1, engine.input_size))
         z = np.full((steps, 1, len(self.measured)), np.nan, self.dtype)
@@ -280,11 +276,7 @@ class Observer:
             mean of the first readings.
         """
         notes: list[str] = []
-        missing = [name for name in self.measured if name not in run.surfaces_K]
-        if missing:
-            raise InputError(
-                f"no sensor {missing[0]!r}", where=run.name, expected=f"one of {', '.join(run.surfaces_K) or 'none'}"
-            )
+        self._check_sensors(run)
         run = run.resample(self.reduced.step_s)
         soc, heat_W = self._heat_source(run, initial_soc, notes)
         z = np.column_stack([run.surfaces_K[name] for name in self.measured])
@@ -325,6 +317,22 @@ class Observer:
         sensor = run.surfaces_K[self.measured[0]]
         T = np.where(np.isfinite(sensor), sensor, run.ambient_K)
         return 0.5, run.current_A**2 * heat.resistance_Ohm(0.5, T)
+
+    def _rest_steps(self, seconds: float) -> int:
+        """Whole steps of a rest."""
+        longest = MOST_REST_STEPS * self.reduced.step_s
+        if not isinstance(seconds, int | float | np.number) or not 0 <= seconds <= longest:
+            raise InputError(f"seconds = {seconds!r}", expected=f"0 to {longest:g}")
+        return round(seconds / self.reduced.step_s)
+
+    def _seen(self, measurements: Any) -> Array:
+        """Measurements of one step in K ``(m,)``, NaN where absent."""
+        return _kelvin(f"measurements of {', '.join(self.measured)}", measurements, len(self.measured))
+
+    def _check_sensors(self, run: Run) -> None:
+        if missing := [name for name in self.measured if name not in run.surfaces_K]:
+            expected = f"one of {', '.join(run.surfaces_K) or 'none'}"
+            raise InputError(f"no sensor {missing[0]!r}", where=run.name, expected=expected)
 
     def _row(self, inputs: Inputs) -> NDArray[np.floating]:
         areas = self.reduced.areas_m2

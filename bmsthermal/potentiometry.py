@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
-from bmsthermal.measured import HIGH_V, HOT_DEGC, LIMITS, _header, _numbers, _text
+from bmsthermal.measured import HIGH_V, HOT_DEGC, LIMITS, _header, _lines, _numbers, _text
 from bmsthermal.run import _binned, _snap
 
 #: Names that a column may have; every column whose name begins with ``surface`` is averaged.
@@ -96,10 +95,7 @@ def read_steps(path: str | Path, columns: Mapping[str, str] | None = None) -> Re
         If the file is no such table; the sentence says where.
     """
     path, where = Path(path), str(path)
-    lines = list(io.StringIO(_text(path), newline=None))
-    start = next((i for i, line in enumerate(lines) if line.strip() and line[0] != "#"), None)
-    if start is None:
-        raise InputError("the file is empty", where=where, expected="a header line and rows of numbers")
+    lines, start = _lines(path)
     try:
         header = _header(lines[start], where)
         theirs = _choose(header, dict(columns or {}), where)

@@ -190,7 +190,12 @@ def test_wrong_noise_and_beliefs_and_rows_are_refused():
         JointNoise(log_h=float("nan"))
     with pytest.raises(InputError, match="belief"):
         observer.step(Observer(reduced()).start(298.15, 0.5), Inputs(1.0, 3.3, 298.15), [298.15])
-    with pytest.raises(InputError, match="2 measurements"):
-        observer.step(observer.start(298.15, 0.5), Inputs(1.0, 3.3, 298.15), [298.15, 298.15])
+    belief = observer.start(298.15, 0.5)
+    with pytest.raises(InputError, match="measurements of surface: .*expected 1 number"):
+        observer.step(belief, Inputs(1.0, 3.3, 298.15), [298.15, 298.15])
+    with pytest.raises(InputError, match="kelvin"):
+        observer.step(belief, Inputs(1.0, 3.3, 298.15), [25.0])
+    with pytest.raises(InputError, match="seconds"):
+        observer.rest(belief, float("nan"), 298.15)
     with pytest.raises(InputError, match="r-z"):
         Observer(CoupledModel(load_cell(CELL), heat="measured", thermal="r-z").reduce(8), estimate=("h",))

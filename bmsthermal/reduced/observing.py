@@ -14,13 +14,14 @@ from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
 from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
-from bmsthermal.observer import MOST_REST_STEPS, Observer, _kelvin
+from bmsthermal.observer import Observer
 from bmsthermal.packing import HOST_SENSORS, Packed
 from bmsthermal.reduced.filter import CoupledNoise, Filter
 from bmsthermal.reduced.model import ReducedCell
 from bmsthermal.reduced.slopes import Slopes
 from bmsthermal.reference import HUGE
 from bmsthermal.run import Run
+from bmsthermal.sensors import sensor_walls
 
 #: States of charge that a first voltage is looked up among.
 GUESSES = np.linspace(0.0, 1.0, 201)
@@ -100,9 +101,7 @@ class CoupledObserver(Observer):
         if len(self.measured) >= HOST_SENSORS:
             raise InputError(f"{len(self.measured)} sensors", where=where, expected=f"at most {HOST_SENSORS - 1}")
         self.coupled = reduced
-        walls = reduced.thermal.walls
-        on = [next((i for i, wall in enumerate(walls) if name.endswith(wall)), 0) for name in self.measured]
-        self.filter = Filter(reduced, on, sure)
+        self.filter = Filter(reduced, sensor_walls(reduced.thermal, self.measured), sure)
 
     def __repr__(self) -> str:
         return f"Observer({self.coupled!r}, measures {', '.join(self.measured)} and the voltage)"
@@ -148,20 +147,18 @@ class CoupledObserver(Observer):
         walls = len(self.coupled.thermal.walls)
         row = np.asarray(self._row(inputs), float)
         coolant = row[3 : 3 + walls]
-        seen = _kelvin(f"measurements of {', '.join(self.measured)}", measurements, len(self.measured))
+        seen = self._seen(measurements)
         rows, out = self._march(belief, row[None, 0], row[None, 1], coolant[None], seen[None])
         return self._belief_of(rows[1]), self._estimates(np.zeros(1), rows[1:], out).at(0)
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
         """Let the cell rest for whole steps without current and without measurements."""
-        longest = MOST_REST_STEPS * self.reduced.step_s
-        if not isinstance(seconds, int | float | np.number) or not 0 <= seconds <= longest:
-            raise InputError(f"seconds = {seconds!r}", expected=f"0 to {longest:g}")
+        steps = self._rest_steps(seconds)
         self._check(belief)
         row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K)), float)
         coolant = row[3 : 3 + len(self.coupled.thermal.walls)] + self.ambient_offset_K
         cell, x, P = Slopes(self.coupled), np.asarray(belief.x, float), belief.P
-        for _ in range(round(seconds / self.reduced.step_s)):
+        for _ in range(steps):
             x, P, _, _ = self.filter.step(cell, x, P, 0.0, np.nan, coolant, np.full(len(self.measured), np.nan))
         return self._belief(x, P)
 
@@ -181,10 +178,7 @@ class CoupledObserver(Observer):
         start, start_K
             Belief, or uniform temperature, at the first row; by default the mean of the first readings.
         """
-        missing = [name for name in self.measured if name not in run.surfaces_K]
-        if missing:
-            expected = f"one of {', '.join(run.surfaces_K) or 'none'}"
-            raise InputError(f"no sensor {missing[0]!r}", where=run.name, expected=expected)
+        self._check_sensors(run)
         sampled = run.resample(self.reduced.step_s, self.reduced.step_s)
         # current is held where samples are rare; a voltage says something under its own current only
         voltage = np.where(np.isnan(sampled.current_A), np.nan, sampled.voltage_V)
