@@ -191,7 +191,7 @@ def test_wrong_noise_and_beliefs_and_rows_are_refused():
     with pytest.raises(InputError, match="belief"):
         observer.step(Observer(reduced()).start(298.15, 0.5), Inputs(1.0, 3.3, 298.15), [298.15])
     belief = observer.start(298.15, 0.5)
-    with pytest.raises(InputError, match="measurements of surface: .*expected 1 number"):
+    with pytest.raises(InputError, match=r"measurements of surface: .*expected 1 number"):
         observer.step(belief, Inputs(1.0, 3.3, 298.15), [298.15, 298.15])
     with pytest.raises(InputError, match="kelvin"):
         observer.step(belief, Inputs(1.0, 3.3, 298.15), [25.0])
