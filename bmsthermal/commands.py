@@ -236,7 +236,15 @@ def estimate(
     engine: Annotated[Literal["kernel", "filterpy"], typer.Option(help="Which filter runs.")] = "kernel",
     real: Annotated[Literal["double", "float"], typer.Option(help="Number type, as on the target.")] = "double",
     beside: Annotated[
-        str | None, typer.Option("--estimate", help="Estimated too: h (cooling), heat, bias (of sensors): h,heat.")
+        str | None,
+        typer.Option("--estimate", help="Estimated too: h (cooling), heat, bias (of sensors), soc, resistance."),
+    ] = None,
+    heat: Annotated[
+        Literal["measured", "model", "fused"] | None,
+        typer.Option(
+            help="Heat from the measured voltage, the resistance of the cell file, or both (fused: the default with "
+            "--estimate soc or resistance). With any of them the voltage is a measurement, which may be missing."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the estimates (.csv).")] = None,
     plot: Plot = None,
@@ -257,7 +265,7 @@ def estimate(
     with steps(2) as step:
         step("estimate")
         kinds = () if beside is None else tuple(listed(beside, "--estimate"))
-        observer = Observer(reduced, wanted, engine=engine, real=real, estimate=kinds)
+        observer = Observer(reduced, wanted, engine=engine, real=real, estimate=kinds, heat=heat)
         start_K = None if start_degC is None else start_degC + ZERO_DEGC_K
         found = observer.run(run, initial_soc=initial_soc, start_K=start_K)
         score = found.score(-math.inf if score_from_s is None else score_from_s)

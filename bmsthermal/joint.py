@@ -14,6 +14,8 @@ discrepancy
     Of each sensor: what the model never explains there, first-order noise over minutes.
 bias
     Of each sensor: first-order noise over hours.
+soc, resistance, curve, slow
+    Where the voltage is a measurement: see `bmsthermal.voltage`.
 
 Covariances are kept as U D U' factors (`rom.ud`).
 """
@@ -21,7 +23,7 @@ Covariances are kept as U D U' factors (`rom.ud`).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -34,10 +36,12 @@ from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
 from bmsthermal.reference import HUGE
 from bmsthermal.schema import LAG
+from bmsthermal.voltage import KINDS as ELECTRIC
+from bmsthermal.voltage import Voltage, VoltageNoise
 from rom.ud import Factors
 
 #: What may be estimated beside the temperatures.
-KINDS = ("h", "heat", "bias")
+KINDS = ("h", "heat", "bias", *ELECTRIC)
 #: How long a slow error of the heat lasts, and a bias, in s; and the mean that the former is relative to.
 SLOW_S, BIAS_S, MEAN_S = 600.0, 7200.0, 300.0
 
@@ -59,6 +63,8 @@ class JointNoise(Noise):
         Time constant of a surface sensor.
     discrepancy_K, bias_K
         Of what a sensor is off by, for minutes and for hours.
+    voltage
+        What is unsure of the voltage, where it is a measurement.
 
     Notes
     -----
@@ -77,6 +83,7 @@ class JointNoise(Noise):
     lag_s: float = 8.0
     discrepancy_K: float = 0.05
     bias_K: float = 1.0
+    voltage: VoltageNoise = field(default_factory=VoltageNoise)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,7 +98,7 @@ class JointNoise(Noise):
         """Its defaults, with what calibration found that no filter learns: gradient, offset, and lag of the sensor."""
         usual, lag = Noise.of(cell), cell.settings.get(LAG)
         known = {} if lag is None else {"lag_s": float(lag)}
-        return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
+        return cls(gradient=usual.gradient, offset_K=usual.offset_K, voltage=VoltageNoise.told(cell), **known)
 
 
 @dataclass(frozen=True)
@@ -113,19 +120,24 @@ class Layout:
         Thermal states, walls, sensors.
     kinds
         Some of `KINDS`.
+    voltage
+        Whether the voltage is a measurement.
     """
 
     n: int
     walls: int
     sensors: int
     kinds: frozenset[str]
+    voltage: bool = False
 
     @cached_property
     def places(self) -> dict[str, slice]:
-        """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
+        """Slices by name: thermal, h, heat, reading, discrepancy, bias, soc, resistance, curve, slow."""
         sizes = {
             "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
             "reading": self.sensors, "discrepancy": self.sensors, "bias": self.sensors * ("bias" in self.kinds),
+            **{kind: int(kind in self.kinds) for kind in ELECTRIC},
+            **dict.fromkeys(("curve", "slow", "share"), int(self.voltage)),
         }  # fmt: skip
         ends = np.cumsum([0, *sizes.values()]).tolist()
         return {name: slice(a, b) for name, a, b in zip(sizes, ends[:-1], ends[1:], strict=True)}
@@ -133,7 +145,7 @@ class Layout:
     @property
     def states(self) -> int:
         """All of them."""
-        return int(self.places["bias"].stop)
+        return int(self.places["share"].stop)
 
     def of(self, name: str, i: int = 0) -> int:
         """Place of the `i`-th state of a kind."""
@@ -153,22 +165,30 @@ class JointFilter:
         Standard deviations.
     step_s
         Length of a step.
+    voltage
+        Where it is a measurement.
 
     Raises
     ------
     InputError
-        If a kind is not one of `KINDS`.
+        If a kind is not one of `KINDS`, or needs the voltage.
     """
 
-    def __init__(self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float) -> None:
+    def __init__(
+        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, voltage: Voltage | None = None
+    ) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
-        self.model, self.noise, self.step_s = model, noise, step_s
-        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds))
+        if voltage is None and {*kinds} & {*ELECTRIC}:
+            raise InputError(f"estimate {', '.join(ELECTRIC)} without the voltage", hint="give it to the filter")
+        self.model, self.noise, self.step_s, self.voltage = model, noise, step_s, voltage
+        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), voltage is not None)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
         self.soc, self.mean_W = 0.5, 0.0
+        #: Innovation of the voltage in V and its variance, of the last step; 0 where it was absent.
+        self.seen = 0.0, 0.0
 
-    def start(self, x: Array, P: Array, soc: float, coolant_K: Array) -> None:
+    def start(self, x: Array, P: Array, soc: float, coolant_K: Array, soc_sd: float | None = None) -> None:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
         from rom.ud import factored
 
@@ -177,11 +197,13 @@ class JointFilter:
         whole[at["thermal"], at["thermal"]] = P
         read = np.eye(self.layout.states)
         read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
+        mean_K = m.reference_K + m.mean * float(x[0])
+        electric = self.voltage.start(soc, mean_K, soc_sd) if self.voltage else {}
         for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
-                         ("bias", noise.bias_K)):  # fmt: skip
+                         ("bias", noise.bias_K), *electric.items()):  # fmt: skip
             whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
         self.x[:] = 0.0
-        self.x[at["thermal"]] = x
+        self.x[at["thermal"]], self.x[at["soc"]] = x, soc
         self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
         self.factors = Factors(factored(read @ whole @ read.T))
         self.soc, self.mean_W = soc, 0.0
@@ -189,9 +211,18 @@ class JointFilter:
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
         m, at, noise, x = self.model, self.layout.places, self.noise, self.x
+        before = self.soc
         heat, slope, lost = self._heat(u)
+        if self.voltage:
+            counted = "soc" in self.layout.kinds or 0.0 < self.soc < 1.0
+            said = self.voltage.correct(x, self.factors, at, m.mean, u, before, counted)
+            heat, slope, lost = said.heat_W, 0.0, said.variance_W2 + said.lost * m.lost_heat_variance
         self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
         F, G, q = self._predict(u, heat, slope, lost)
+        if self.voltage:
+            self.voltage.move(said, x, F, G, q, at, G[:, at["reading"].start].copy())
+            self.seen = said.innovation_V, said.variance_V2
+            self.soc = float(x[at["soc"]].item()) if "soc" in self.layout.kinds else self.soc
         self.factors.predict(F, G, q)
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))

@@ -18,6 +18,8 @@ from bmsthermal.observer import Observer
 from bmsthermal.packing import HOST_SENSORS
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
+from bmsthermal.voltage import KINDS as ELECTRIC
+from bmsthermal.voltage import Tables, Voltage
 from rom.ud import Factors, unpacked
 
 
@@ -26,7 +28,9 @@ class JointEstimates(Estimates):
     """Estimates of temperatures and of what was estimated beside; arrays ``(k,)`` unless said.
 
     ``h_W_m2K`` ``(k, walls)`` and ``h_sd`` of its logarithm; ``slow_heat_W`` and ``slow_heat_sd_W``; ``bias_K``
-    ``(k, sensors)`` and ``bias_sd_K``. What was not estimated has no columns, or is 0.
+    ``(k, sensors)`` and ``bias_sd_K``; ``soc_std`` of the state of charge; ``growth`` of the resistance over the cell
+    file's, 0.2 for 20 % more, and ``growth_sd``; of the voltage ``voltage_innovation_V`` and what was expected of it,
+    ``voltage_std_V``. What was not estimated has no columns, or is 0.
     """
 
     h_W_m2K: Array = field(kw_only=True)
@@ -35,6 +39,11 @@ class JointEstimates(Estimates):
     slow_heat_sd_W: Array = field(kw_only=True)
     bias_K: Array = field(kw_only=True)
     bias_sd_K: Array = field(kw_only=True)
+    soc_std: Array = field(kw_only=True)
+    growth: Array = field(kw_only=True)
+    growth_sd: Array = field(kw_only=True)
+    voltage_innovation_V: Array = field(kw_only=True)
+    voltage_std_V: Array = field(kw_only=True)
     rows: Array = field(kw_only=True, repr=False)
 
     def beside(self) -> list[tuple[str, str]]:
@@ -47,6 +56,10 @@ class JointEstimates(Estimates):
         ]  # fmt: skip
         if self.slow_heat_sd_W[-1] > 0:
             columns.append(("heat not accounted for", self.slow_heat_W[-1], self.slow_heat_sd_W[-1], "W"))
+        if self.soc_std[-1] > 0:
+            columns.append(("state of charge", 100 * self.soc[-1], 100 * self.soc_std[-1], "%"))
+        if self.growth_sd[-1] > 0:
+            columns.append(("resistance over the file's", 100 * self.growth[-1], 100 * self.growth_sd[-1], "%"))
         return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
 
     def columns(self) -> dict[str, Array]:
@@ -58,7 +71,22 @@ class JointEstimates(Estimates):
             found |= {f"bias_{i + 1}_K": bias, f"bias_{i + 1}_std_K": sd}
         if self.slow_heat_sd_W.any():
             found |= {"slow_heat_W": self.slow_heat_W, "slow_heat_std_W": self.slow_heat_sd_W}
+        if self.soc_std.any():
+            found |= {"soc": self.soc, "soc_std": self.soc_std}
+        if self.growth_sd.any():
+            found |= {"resistance_growth": self.growth, "resistance_growth_std": self.growth_sd}
+        if self.voltage_std_V.any():
+            found["voltage_innovation_V"] = self.voltage_innovation_V
         return found
+
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together in the run: nothing here changes the estimates."""
+        known = self.run
+        if known is not None and self.voltage_std_V.any():  # heat is known without the voltage
+            known = replace(known, voltage_V=np.zeros(len(known.time_s)))
+        return Estimates.doubts(
+            Estimates(**{each.name: getattr(self, each.name) for each in fields(Estimates)} | {"run": known})
+        )
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
@@ -74,7 +102,11 @@ class JointObserver(Observer):
         As for any observer.
     estimate
         Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest.
+        by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest; ``soc``
+        and ``resistance``, the state of charge and what the resistance has grown by, from the voltage.
+    heat
+        Where the heat comes from, of `bmsthermal.voltage.HEATS`: the voltage then is a measurement. By default
+        ``fused`` if charge or resistance is estimated, else from the voltage, which then is an input.
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
     engine, real
@@ -89,7 +121,7 @@ class JointObserver(Observer):
     def __init__(
         self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = ("h",),
         noise: Noise | None = None, ambient_offset_K: float | None = None, engine: str = "kernel",
-        real: str = "double",
+        real: str = "double", heat: str | None = None,
     ) -> None:  # fmt: skip
         where = reduced.cell.name
         if engine != "kernel" or real != "double":
@@ -113,14 +145,22 @@ class JointObserver(Observer):
         sure = noise or JointNoise.told(reduced.cell)
         super().__init__(reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K)
         self.estimate, self._sure = tuple(kind for kind in KINDS if kind in estimate), sure
+        self.heat = heat or ("fused" if {*estimate} & {*ELECTRIC} else None)
+        self._voltage: Voltage | None = None
+        if self.heat is not None:
+            self._voltage = Voltage(Tables.of(reduced.cell), sure.voltage, self.heat, reduced.step_s)
+            if len(self.measured) >= HOST_SENSORS:
+                found, expected = f"{len(self.measured)} sensors and the voltage", f"at most {HOST_SENSORS - 1} sensors"
+                raise InputError(found, where=where, expected=expected)
 
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
+        beside += f", heat {self.heat}" if self.heat else ""
         return f"{super().__repr__()[:-1]}{beside})"
 
     def filter(self) -> JointFilter:
         """Return a filter with a state of its own."""
-        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s)
+        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s, self._voltage)
 
     def kernel(self, cells: int = 1) -> Any:
         """Not there: this observer steps one cell, through `step` and `run`, or through `filter`."""
@@ -151,15 +191,18 @@ class JointObserver(Observer):
         """Estimate along a measured run, resampled to whole steps, as `Observer.run` does."""
         notes: list[str] = []
         self._check_sensors(run)
-        run = run.resample(self.reduced.step_s)
-        soc, heat_W = self._heat_source(run, initial_soc, notes)
+        sampled, run = run, run.resample(self.reduced.step_s)
+        soc, soc_sd, heat_W = self._first_charge(run, initial_soc, notes)
+        if self._voltage:  # a voltage says something in the step in which it and its current were sampled
+            seen = sampled.resample(self.reduced.step_s, self.reduced.step_s)
+            run = replace(run, voltage_V=np.where(np.isnan(seen.current_A), np.nan, seen.voltage_V))
         z = np.column_stack([run.surfaces_K[name] for name in self.measured])
         around = np.repeat(run.ambient_K[:, None], len(self.reduced.walls), axis=1)
         if start is None:
             rows = z[np.isfinite(z).any(axis=1)]
             first = float(np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]) if start_K is None else start_K
             known = np.where(np.isfinite(around[0]), around[0], first)
-            start = self._begin(first, soc, None, None, known)
+            start = self._begin(first, soc, None, None, known, soc_sd)
         own = np.full_like(around, np.nan)  # conductances of the model, not of the input
         u = np.column_stack([run.current_A, run.voltage_V, heat_W, around, own])
         found, out = self._march(start, u[:-1], z[1:])
@@ -167,12 +210,22 @@ class JointObserver(Observer):
         result = self._estimates(run.time_s, found, np.vstack([np.zeros_like(out[:1]), out]), run)
         return replace(result, notes=(*notes, *result.doubts()))
 
+    def _first_charge(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, float | None, Array]:
+        """State of charge to start from, its standard deviation if it is not the noise's, and heat of every row."""
+        if initial_soc is not None or "soc" not in self.estimate:
+            soc, heat_W = self._heat_source(run, initial_soc, notes)
+            return soc, None, heat_W
+        soc, blur = self.reduced.heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
+        notes.append(f"initial SOC {soc:.2f} +- {blur:.2f} from the first row")
+        return soc, blur, np.full(run.time_s.shape, np.nan)
+
     def _begin(
-        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: Array
-    ) -> Belief:
+        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: Array,
+        soc_sd: float | None = None,
+    ) -> Belief:  # fmt: skip
         thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
         filter_ = self.filter()
-        filter_.start(np.asarray(thermal.x, float), thermal.P, soc, coolant_K)
+        filter_.start(np.asarray(thermal.x, float), thermal.P, soc, coolant_K, soc_sd)
         return Belief(_row(filter_), filter_.layout.states)
 
     def _resumed(self, belief: Belief) -> JointFilter:
@@ -195,10 +248,15 @@ class JointObserver(Observer):
             said = filter_.step(u[k], z[k])
             rows[k + 1], out[k, 0] = _row(filter_), said.heat_W
             out[k, 1 : 1 + m], out[k, 1 + HOST_SENSORS : 1 + HOST_SENSORS + m] = said.innovation_K, said.variance_K2
+            if self._voltage:  # as one sensor more
+                out[k, 1 + m], out[k, 1 + HOST_SENSORS + m] = filter_.seen
         return rows, out
 
     def _estimates(self, time_s: Array, rows: Array, out: Array, run: Run | None = None) -> JointEstimates:
-        layout = self.filter().layout
+        layout, volts, m = self.filter().layout, np.zeros((2, len(rows))), len(self.measured)
+        if self._voltage:
+            out, volts = out.copy(), out[:, [1 + m, 1 + HOST_SENSORS + m]].T
+            out[:, [1 + m, 1 + HOST_SENSORS + m]] = 0.0  # the consistency of temperatures is theirs
         at, n, N = layout.places, layout.n, layout.states
         P = np.array([U * D @ U.T for U, D in map(unpacked, rows[:, N:-2])])
         x, sd = rows[:, :N], np.sqrt(np.diagonal(P, axis1=1, axis2=2))
@@ -210,7 +268,10 @@ class JointObserver(Observer):
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
             h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
-            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=rows,
+            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=rows, soc_std=sd[:, at["soc"]].sum(axis=1),
+            growth=np.expm1(x[:, at["resistance"]].sum(axis=1)),
+            growth_sd=(np.exp(x[:, at["resistance"]]) * sd[:, at["resistance"]]).sum(axis=1),
+            voltage_innovation_V=np.where(volts[1] > 0, volts[0], np.nan), voltage_std_V=np.sqrt(volts[1]),
         )  # fmt: skip
 
 

@@ -64,8 +64,10 @@ class Observer:
     real
         Precision of the kernel: ``double``, or ``float`` as on a target.
     estimate
-        What is estimated beside the temperatures, ``h``, ``heat``, ``bias``:
+        What is estimated beside the temperatures, ``h``, ``heat``, ``bias``, ``soc``, ``resistance``:
         then it is a `bmsthermal.jointly.JointObserver`.
+    heat
+        ``measured``, ``model`` or ``fused``: it is one too, and the voltage a measurement (`bmsthermal.voltage`).
 
     Raises
     ------
@@ -85,7 +87,7 @@ class Observer:
 
     def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
         """Make the observer that goes with the model and with what it estimates; copies come with none."""
-        if cls is Observer and kwargs.get("estimate"):
+        if cls is Observer and (kwargs.get("estimate") or kwargs.get("heat") is not None):
             from bmsthermal.jointly import JointObserver
 
             return super().__new__(JointObserver)
@@ -106,6 +108,7 @@ class Observer:
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
         estimate: Collection[str] = (),
+        heat: Literal["measured", "model", "fused"] | None = None,
     ) -> None:
         named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
         if not named or isinstance(measured, str) or not measured or len(set(measured)) != len(measured):

@@ -1,0 +1,365 @@
+r"""The voltage as a measurement: what it says of charge and resistance, and the heat that it and the model agree on.
+
+.. math:: V = E(z) + (T - T_0) S(z) + c - \eta + \text{noise}, \qquad \eta = (1 - a)\,e^{\rho} D + s v, \qquad
+          D = I R(z)\, e^{A (1/T - 1/T_0)}
+
+The tables E, S = dE/dT and R are those of the cell file. States, some of them asked for and three always:
+
+soc
+    z: it counts the charge. A gain of the current (and a capacity that is off) lasts for hours.
+resistance
+    rho, the logarithm of what the fast part of the resistance has grown by: a slow walk.
+curve
+    c, what the open circuit under load is off by: noise of first order in the *charge* that flows, for hysteresis and
+    errors of the table stay for as long as a cell rests. However long the voltage is watched, the charge is no surer
+    than c over the slope of the curve: where that is flat, as of LFP, the filter knows that it does not know.
+slow, share
+    v, the drop D a minute late, and s, what of it counts: `a` give or take, for hours.
+
+The heat is :math:`I \theta - I T S` with :math:`\theta = w (E + c - V) + (1 - w) \eta`, at the states that the
+voltage has corrected already: ``measured`` has w = 1, ``model`` w = 0. ``fused``: what the corrected states do not
+explain of the voltage is noise of the sensor, which is no heat, or an overpotential that came and went within the step,
+which is; the best guess splits it by their variances, :math:`w = \sigma_D^2 / (\sigma_D^2 + \sigma_V^2)`. Without a
+voltage w = 0.
+
+E, S and R count by their slope over `curve_soc` to each side, and what E bends by within counts as noise of the
+voltage. A slope that goes with each stretch of the table, or with the sigma, differs from step to step: that tells a
+filter z and c apart, which nothing in the cell does.
+How R changes with charge and temperature moves the heat, but teaches neither: no file knows it well enough. (With these
+slopes in the measurement the charge of measured runs was off by three times its sigma.) Nor have temperatures and these
+states any covariance in common: what they are unsure of widens the heat's, but a surface that is cooled otherwise than
+thought must not move the charge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from bmsthermal.cell import Cell
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from bmsthermal.heat import REST_BLUR_V, GAS_CONSTANT_J_molK, MeasuredHeat
+from bmsthermal.reference import HUGE
+from bmsthermal.schema import RESISTANCE, SPREAD
+from rom.ud import Factors
+
+#: Where the heat comes from, and what of it is estimated.
+HEATS, KINDS = ("measured", "model", "fused"), ("soc", "resistance")
+#: How long an error of the current lasts, in s; rate in C that may flow unseen while it is missing.
+CURRENT_S, LOST_C = 3600.0, 0.5
+#: Bounds of logarithms of factors of R, and of temperatures in K.
+MOST_LOG, KELVIN = 5.0, (150.0, 1000.0)
+
+
+@dataclass(frozen=True)
+class VoltageNoise:
+    """Standard deviations of what the voltage measures, and how slow it is.
+
+    Parameters
+    ----------
+    start_soc
+        Of the state of charge at the start, where a run does not say it.
+    current, offset
+        Of the counted current: relative, the capacity's error in it, and as a share of 1C; both last for an hour.
+    growth, growth_rth
+        Of the logarithm of the resistance over the file's at the start, and density of its walk in 1/h^0.5.
+    sensor_V, drop
+        White noise of the voltage: of the sensor, and of the drop relative to it.
+    curve_V, load, curve_soc
+        Of what the open-circuit voltage is off by (half of `bmsthermal.heat.REST_BLUR_V`, which is two standard
+        deviations), beside it a share of the drop at C/2, and the charge over which both change.
+    share, share_sd, share_s
+        Slow share of the drop, its standard deviation, and how long an error of it lasts. Pulses of an 18650 reach 0.6
+        of the mean drop of a drive within a second.
+    slow_s, slow, slow_V
+        Time constant of the slow drop, and what it is off by: relative to the drop, and in V.
+
+    Raises
+    ------
+    InputError
+        If one is not a positive number, or the share is not below 1.
+    """
+
+    start_soc: float = 0.1
+    current: float = 0.02
+    offset: float = 0.002
+    growth: float = 0.3
+    growth_rth: float = 0.1
+    sensor_V: float = 0.005
+    drop: float = 0.1
+    curve_V: float = REST_BLUR_V / 2
+    load: float = 0.25
+    curve_soc: float = 0.1
+    share: float = 0.4
+    share_sd: float = 0.15
+    share_s: float = 7200.0
+    slow_s: float = 60.0
+    slow: float = 0.1
+    slow_V: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int | float | np.number) or not 0 < value < (1 if name == "share" else HUGE):
+                raise InputError(f"{name} = {value!r:.60}", where="VoltageNoise", expected="a positive number")
+
+    @classmethod
+    def told(cls, cell: Cell) -> Self:
+        """Its defaults, with the spread of the resistance that the cell file has."""
+        spread = cell.thermal.get(SPREAD, {}).get(RESISTANCE)
+        return cls() if spread is None else cls(growth=float(spread))
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The cell as numbers: tables against state of charge 0 to 1 at even steps ``(m,)``, in V, V/K and Ohm."""
+
+    open_circuit_V: Array
+    entropy_V_K: Array
+    resistance_Ohm: Array
+    activation_K: float
+    reference_K: float
+    capacity_Ah: float
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Tables of a cell.
+
+        Raises
+        ------
+        InputError
+            If it has no resistance.
+        """
+        if RESISTANCE not in cell.thermal:
+            raise InputError(
+                f"no {RESISTANCE!r}", where=f"{cell.name}, User-defined", expected="it, to compare voltages with",
+                hint="bmsthermal calibrate --resistance fits it",
+            )  # fmt: skip
+        heat = MeasuredHeat(cell)
+        return cls(
+            heat.open_circuit_V, heat.entropy_V_K, heat.resistance_Ohm(heat.soc, cell.reference_K),
+            cell.resistance_activation_J_mol / GAS_CONSTANT_J_molK, cell.reference_K, cell.capacity_Ah,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """Open circuit, its dE/dT and drop in V at a state of charge and a temperature, with slopes over both.
+
+    ``drop_V`` is D, ``ohm`` D over the current; ``grown`` is e^rho, and ``free`` 0 where that is at its bound;
+    ``bend_V`` is what the open circuit is off its own slope.
+    """
+
+    open_circuit_V: float
+    entropy_V_K: float
+    drop_V: float
+    open_circuit_soc: float
+    entropy_soc: float
+    drop_soc: float
+    drop_K: float
+    ohm: float
+    grown: float
+    free: float
+    bend_V: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a step begins with.
+
+    Heat in W, its slopes over all states ``(N,)`` and its white variance in W2; innovation and variance of the voltage,
+    0 where absent; the point of the cell, the current and whether it is known. ``lost``: nothing is known of the heat.
+    """
+
+    heat_W: float
+    slopes: Array
+    variance_W2: float
+    innovation_V: float
+    variance_V2: float
+    point: Point
+    current_A: float
+    known: bool
+    lost: bool = False
+
+
+class Voltage:
+    """The voltage's part of a filter: it corrects states and says the heat before a step, and moves its own after it.
+
+    Parameters
+    ----------
+    tables
+        The cell.
+    noise
+        Standard deviations.
+    heat
+        One of `HEATS`.
+    step_s
+        Length of a step.
+
+    Raises
+    ------
+    InputError
+        If there is no such heat.
+    """
+
+    def __init__(self, tables: Tables, noise: VoltageNoise, heat: str, step_s: float) -> None:
+        if heat not in HEATS:
+            raise InputError(f"heat = {heat!r:.60}", expected=f"one of {', '.join(HEATS)}")
+        self.tables, self.noise, self.heat, self.step_s = tables, noise, heat, step_s
+        self.soc_per_A = step_s / (3600.0 * tables.capacity_Ah)
+        self.keep_share = float(np.exp(-step_s / noise.share_s))
+        self.keep = float(np.exp(-step_s / noise.slow_s))
+        #: A voltage outside is a broken wire.
+        self.range_V = 0.5 * tables.open_circuit_V.min(), 1.5 * tables.open_circuit_V.max()
+
+    def start(self, soc: float, T_K: float, soc_sd: float | None = None) -> dict[str, float]:
+        """Standard deviations of its states at the start, where nobody knows what has flowed before."""
+        noise, usual_V = self.noise, abs(self.at(soc, 0.0, T_K, LOST_C * self.tables.capacity_Ah).drop_V)
+        return {
+            "soc": noise.start_soc if soc_sd is None else soc_sd, "resistance": noise.growth,
+            "curve": float(np.hypot(noise.curve_V, noise.load * usual_V)),
+            "slow": noise.share * usual_V, "share": noise.share_sd,
+        }  # fmt: skip
+
+    def at(self, soc: float, growth: float, T_K: float, current_A: float) -> Point:
+        """The cell at a charge, rho, a temperature and a current."""
+        t = self.tables
+        soc, half = min(max(soc, 0.0), 1.0), self.noise.curve_soc
+        ends = max(soc - half, 0.0), min(soc + half, 1.0)
+        grid = np.linspace(0.0, 1.0, len(t.open_circuit_V))
+        (E, dE, bend), (S, dS, _), (R, dR, _) = (
+            _chord(grid, table, soc, *ends) for table in (t.open_circuit_V, t.entropy_V_K, t.resistance_Ohm)
+        )
+        T = min(max(T_K, KELVIN[0]), KELVIN[1])
+        above, warm = T_K - t.reference_K, _exp(t.activation_K * (1 / T - 1 / t.reference_K))
+        ohm, drop_V = R * warm, current_A * R * warm
+        return Point(
+            E + above * S, S, drop_V, dE + above * dS, dS, current_A * dR * warm,
+            -float(T == T_K) * t.activation_K / T**2 * drop_V, ohm, _exp(growth), float(abs(growth) < MOST_LOG), bend,
+        )  # fmt: skip
+
+    def correct(
+        self, x: Array, factors: Factors, at: Mapping[str, slice], mean: float, u: Array, soc: float, counted: bool
+    ) -> Said:
+        """Correct `x` and its factors by the voltage of the step that begins; its heat.
+
+        Parameters
+        ----------
+        x, factors
+            State ``(N,)`` and covariance, which are changed.
+        at
+            Where each kind of state is.
+        mean
+            Mean temperature of state 0.
+        u
+            Inputs as the kernel has them: current in A, voltage in V, heat in W, NaN where absent.
+        soc, counted
+            State of charge where it is no state, and whether the count has stayed within 0 to 1.
+        """
+        noise, N = self.noise, len(x)
+        current, voltage, given = (float(value) for value in u[:3])
+        known = abs(current) < HUGE
+        current = current if known else 0.0
+        seen = known and self.range_V[0] < voltage < self.range_V[1]
+
+        point = self._point(x, at, mean, soc, current)
+        off = S = 0.0
+        sensor, white = noise.sensor_V**2, (noise.drop * point.grown * point.drop_V) ** 2
+        if seen:
+            over, by = self._over(point, x, at, mean)
+            row = -by
+            # how R changes with charge and temperature teaches neither, and the voltage no temperature
+            row[0], row[at["soc"]] = 0.0, point.open_circuit_soc
+            row[at["curve"]] = 1.0
+            off = voltage - (point.open_circuit_V + x[at["curve"]].item() - over)
+            gain, S = factors.measure(row, sensor + white + point.bend_V**2)
+            x += gain * off
+            x[at["soc"]] = np.clip(x[at["soc"]], 0.0, 1.0)
+            point = self._point(x, at, mean, soc, current)
+            white = (noise.drop * point.grown * point.drop_V) ** 2
+
+        if abs(given) < HUGE or not known:
+            lost = not abs(given) < HUGE
+            return Said(0.0 if lost else given, np.zeros(N), 0.0, off, S, point, current, known, lost)
+        w = {"measured": 1.0, "model": 0.0, "fused": white / (white + sensor)}[self.heat] if seen and counted else 0.0
+        T = self.tables.reference_K + mean * x[0]
+        over, by = self._over(point, x, at, mean)
+        over, slopes = (1 - w) * over, (1 - w) * by
+        if w:  # a voltage that is not there must not be multiplied by 0: it is no number
+            over += w * (point.open_circuit_V + x[at["curve"]].item() - voltage)
+        slopes[0] += (w - 1) * point.entropy_V_K * mean
+        slopes[at["soc"]] += w * point.open_circuit_soc - T * point.entropy_soc
+        slopes[at["curve"]] += w
+        slopes *= current
+        variance = current**2 * ((1 - w) ** 2 * white + w**2 * sensor)
+        # what its states are unsure of lasts about a minute in a drive: so many steps err alike
+        variance += max(factors.spread(slopes * (np.arange(N) > 0)), 0.0) * max(2 * noise.slow_s / self.step_s, 1.0)
+        return Said(current * (over - T * point.entropy_V_K), slopes, variance, off, S, point, current, known)
+
+    def move(self, said: Said, x: Array, F: Array, G: Array, q: Array, at: Mapping[str, slice], heated: Array) -> None:
+        """Move its states over a step and fill in their slopes and noise.
+
+        Parameters
+        ----------
+        said
+            What `correct` said before the step.
+        x, F, G, q
+            State, its slopes ``(N, N)``, columns of noise and their variances, which are changed.
+        at
+            As for `correct`.
+        heated
+            What a watt over the step does to each state, ``(N,)``.
+        """
+        noise, point, keep, current = self.noise, said.point, self.keep, said.current_A
+        F[:, 0] += heated * said.slopes[0]
+        amperes = (noise.current * current) ** 2 + (noise.offset * self.tables.capacity_Ah) ** 2
+        # what flows unseen changes within minutes, an error of the sensor within an hour
+        unseen = 0.0 if said.known else (LOST_C * self.tables.capacity_Ah) ** 2
+        passed = min(self.soc_per_A * abs(current) / noise.curve_soc, 1.0)
+        usual_V2 = (LOST_C * self.tables.capacity_Ah * point.ohm) ** 2
+        drop_V2 = max(point.drop_V**2, usual_V2 if not said.known else 0.0)
+        own = {
+            "soc": (1.0, self.soc_per_A**2 * (amperes * CURRENT_S + unseen * noise.slow_s) / self.step_s),
+            "resistance": (1.0, noise.growth_rth**2 * self.step_s / 3600.0),
+            "curve": (1 - passed, (noise.curve_V**2 + noise.load**2 * usual_V2) * passed * (2 - passed)),
+            "share": (self.keep_share, noise.share_sd**2 * (1 - self.keep_share**2)),
+            "slow": (keep, (noise.slow_V**2 + noise.slow**2 * drop_V2) * (1 - keep**2)),
+        }  # fmt: skip
+        for name, (stays, variance) in own.items():
+            for i in range(at[name].start, at[name].stop):
+                F[i, i], G[i, i], q[i] = stays, 1.0, variance
+                x[i] *= stays
+        slow, driven = at["slow"], 1 - keep
+        x[slow] += driven * point.drop_V
+        F[slow, at["soc"]] += driven * point.drop_soc
+        x[at["soc"]] = np.clip(x[at["soc"]] - self.soc_per_A * current, 0.0, 1.0)
+
+    def _over(self, point: Point, x: Array, at: Mapping[str, slice], mean: float) -> tuple[float, Array]:
+        """Overpotential in V, and its slopes over all states ``(N,)``."""
+        slopes, fast = np.zeros(len(x)), (1 - self.noise.share) * point.grown
+        share, slow = self.noise.share + x[at["share"]].item(), x[at["slow"]].item()
+        slopes[0], slopes[at["soc"]] = fast * point.drop_K * mean, fast * point.drop_soc
+        slopes[at["resistance"]] = point.free * fast * point.drop_V
+        slopes[at["slow"]], slopes[at["share"]] = share, slow
+        return fast * point.drop_V + share * slow, slopes
+
+    def _point(self, x: Array, at: Mapping[str, slice], mean: float, soc: float, current: float) -> Point:
+        """The cell where the states are."""
+        place = at["soc"].start
+        soc = float(x[place]) if at["soc"].stop > place else soc
+        return self.at(soc, float(x[at["resistance"]].sum()), self.tables.reference_K + mean * float(x[0]), current)
+
+
+def _chord(grid: Array, table: Array, at: float, low: float, high: float) -> tuple[float, float, float]:
+    """A table's value, its slope between two ends, and how far the value is off the straight line between them."""
+    value, left, right = (float(v) for v in np.interp((at, low, high), grid, table))
+    slope = (right - left) / (high - low)
+    return value, slope, value - (left + slope * (at - low))
+
+
+def _exp(x: float) -> float:
+    """e^x, x within its bounds."""
+    return float(np.exp(min(max(x, -MOST_LOG), MOST_LOG)))
