@@ -40,6 +40,8 @@ from rom.ud import Factors
 KINDS = ("h", "heat", "bias")
 #: How long a slow error of the heat lasts, and a bias, in s; and the mean that the former is relative to.
 SLOW_S, BIAS_S, MEAN_S = 600.0, 7200.0, 300.0
+#: How far ln h may be from the model's own where it is used: a factor of 150.
+MOST_LOG_H = 5.0
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ class JointFilter:
         self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds))
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
         self.soc, self.mean_W = 0.5, 0.0
+        self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
+        self.state_size = self.layout.states * (self.layout.states + 5) // 2 + 3
 
     def start(self, x: Array, P: Array, soc: float, coolant_K: Array) -> None:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
@@ -209,6 +213,27 @@ class JointFilter:
         slow = float(x[at["heat"]].sum())
         return Instant(heat + slow, innovation, variance)
 
+    def run(self, u: Array, z: Array, out: Array | None = None, past: Array | None = None) -> None:
+        """Step through arrays; see `Kernel.run`."""
+        for k in range(len(u)):
+            said = self.step(u[k, 0], z[k, 0])
+            if out is not None:
+                m = self.sensors
+                out[k, 0, 0], out[k, 0, 1 : 1 + m], out[k, 0, 9 : 9 + m] = vars(said).values()
+            if past is not None:
+                self.read(past[k])
+
+    def read(self, rows: Array) -> None:
+        """Copy the state into `rows` ``(1, state_size)``: x, what rounding took (nothing), factors, and a tally."""
+        n = self.layout.states
+        rows[0] = [*self.x, *np.zeros(n), *self.factors.packed, self.soc, 0.0, self.mean_W]
+
+    def write(self, rows: Array) -> None:
+        """Set the state from `rows`."""
+        n, row = self.layout.states, np.asarray(rows[0], float)
+        self.x, self.factors = row[:n] - row[n : 2 * n], Factors(row[2 * n : -3])
+        self.soc, self.mean_W = row[-3] - row[-2], row[-1]
+
     def _heat(self, u: Array) -> tuple[float, float, float]:
         """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""
         m = self.model
@@ -217,7 +242,8 @@ class JointFilter:
         current = current if known else 0.0
         grid = np.linspace(0.0, 1.0, len(m.open_circuit_V))
         E, dE = np.interp(self.soc, grid, m.open_circuit_V), np.interp(self.soc, grid, m.entropy_V_K)
-        heat = current * (E - voltage) - current * (m.reference_K + m.mean * self.x[0]) * dE
+        with np.errstate(invalid="ignore"):  # an infinite voltage and no current
+            heat = current * (E - voltage) - current * (m.reference_K + m.mean * self.x[0]) * dE
         counted = self.soc - m.soc_per_A * current
         self.soc = min(max(counted, 0.0), 1.0)
         if abs(given) < HUGE:
@@ -234,7 +260,7 @@ class JointFilter:
         given = np.array(u[3 + walls :])
         g = np.where((np.abs(given) < HUGE) & (given >= 0), given, m.conductance_W_K)
         if "h" in self.layout.kinds:
-            g = g * np.exp(x[at["h"]])
+            g = g * np.exp(np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H))
         open_ = np.abs(coolant) < HUGE
         g = np.where(open_, g, 0.0)
         E, S, d = m.wall.T, m.sink.T, m.drive[0]

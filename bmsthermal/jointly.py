@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bmsthermal.belief import Belief, Estimate, Inputs
+from bmsthermal.belief import Belief
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
-from bmsthermal.joint import KINDS, JointFilter, JointNoise
+from bmsthermal.joint import KINDS, JointFilter, JointNoise, Layout
+from bmsthermal.joint_packing import PackedJoint, pack_joint
 from bmsthermal.noise import Noise
-from bmsthermal.observer import Observer
-from bmsthermal.packing import HOST_SENSORS
+from bmsthermal.observer import Observer, compiled
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
-from rom.ud import Factors, unpacked
+from rom.ud import covariance
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class JointEstimates(Estimates):
     slow_heat_sd_W: Array = field(kw_only=True)
     bias_K: Array = field(kw_only=True)
     bias_sd_K: Array = field(kw_only=True)
-    rows: Array = field(kw_only=True, repr=False)
+    rows: NDArray[np.floating] = field(kw_only=True, repr=False)
+    joint_states: int = field(kw_only=True, repr=False)
 
     def beside(self) -> list[tuple[str, str]]:
         """Name and value with unit of what was estimated beside temperatures, at the end of the run."""
@@ -62,7 +65,7 @@ class JointEstimates(Estimates):
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
-        return Belief(self.rows[i], _states(self.rows.shape[1]))
+        return Belief(self.rows[i], self.joint_states)
 
 
 class JointObserver(Observer):
@@ -78,24 +81,20 @@ class JointObserver(Observer):
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
     engine, real
-        Covariances are compiled, the rest is NumPy: ``kernel`` and ``double``.
+        As for any observer; ``filterpy`` is the readable twin, `bmsthermal.joint.JointFilter`.
 
     Raises
     ------
     InputError
-        If something cannot be estimated, or it is asked for another engine.
+        If something cannot be estimated.
     """
 
     def __init__(
         self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = ("h",),
-        noise: Noise | None = None, ambient_offset_K: float | None = None, engine: str = "kernel",
-        real: str = "double",
+        noise: Noise | None = None, ambient_offset_K: float | None = None,
+        engine: Literal["kernel", "filterpy"] = "kernel", real: Literal["double", "float"] = "double",
     ) -> None:  # fmt: skip
         where = reduced.cell.name
-        if engine != "kernel" or real != "double":
-            raise InputError(
-                f"engine={engine!r}, real={real!r}", where=where, expected="'kernel' and 'double' with estimate"
-            )
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
             raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
         if reduced.resolution == "r-z":
@@ -111,7 +110,9 @@ class JointObserver(Observer):
         if not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
         sure = noise or JointNoise.told(reduced.cell)
-        super().__init__(reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K)
+        super().__init__(
+            reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K, engine=engine, real=real
+        )  # fmt: skip
         self.estimate, self._sure = tuple(kind for kind in KINDS if kind in estimate), sure
 
     def __repr__(self) -> str:
@@ -119,106 +120,73 @@ class JointObserver(Observer):
         return f"{super().__repr__()[:-1]}{beside})"
 
     def filter(self) -> JointFilter:
-        """Return a filter with a state of its own."""
+        """Return the readable twin, with a state of its own."""
         return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s)
 
+    @cached_property
+    def packed_joint(self) -> PackedJoint:
+        """The observer as the numbers of the kernel that estimates more than temperatures."""
+        return pack_joint(self.packed, self.layout, self._sure, self.reduced.step_s)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each kind of state is."""
+        return self.filter().layout
+
+    @cached_property
+    def _model_row(self) -> NDArray[np.floating]:
+        return self.packed_joint.row(self.dtype)
+
     def kernel(self, cells: int = 1) -> Any:
-        """Not there: this observer steps one cell, through `step` and `run`, or through `filter`."""
-        raise InputError("an observer with estimate has no kernel of its own yet", hint="use step(), run() or filter()")
+        """Return an engine with a state of its own, for `cells` cells, as `Observer.kernel`.
+
+        A state is a row of x, what rounding took from it, packed U D U' factors (see `rom.ud`), and a tally: charge,
+        what rounding took from it, and the running mean of the heat in W.
+        """
+        if self.engine == "kernel" and compiled():
+            from bmsthermal._observer import Kernel
+
+            n, w = self.reduced.order, len(self.reduced.walls)
+            return Kernel(self._model_row, n, w, len(self.measured), cells, joint=True)
+        if cells != 1:
+            raise InputError(f"{cells} cells on {self.engine}", expected="one", hint="use the compiled kernel")
+        return self.filter()
 
     def start(self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None) -> Belief:
         """Belief about a cell, as `Observer.start`; its sensors read what its surface is."""
-        return self._begin(surface_K, soc, core_K, noise, np.full(len(self.reduced.walls), float(surface_K)))
+        return self._start(surface_K, soc, core_K, noise, surface_K)
 
-    def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
-        """One step: `inputs` held over it, `measurements` in K at its end, NaN where absent."""
-        found, out = self._march(belief, np.asarray(self._row(inputs))[None], self._seen(measurements)[None])
-        result = self._estimates(np.zeros(1), found[1:], out)
-        return result.belief(0), result.at(0)
+    def _begin(self, surface_K: float, soc: float, ambient_K: float) -> Belief:
+        return self._start(surface_K, soc, None, None, ambient_K if np.isfinite(ambient_K) else surface_K)
 
-    def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
-        """Let the cell rest for whole steps without heat and without measurements."""
-        steps, filter_ = self._rest_steps(seconds), self._resumed(belief)
-        row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0)))
-        absent = np.full(len(self.measured), np.nan)
-        for _ in range(steps):
-            filter_.step(row, absent)
-        return Belief(_row(filter_), belief.states)
-
-    def run(
-        self, run: Run, *, initial_soc: float | None = None, start: Belief | None = None, start_K: float | None = None
-    ) -> JointEstimates:
-        """Estimate along a measured run, resampled to whole steps, as `Observer.run` does."""
-        notes: list[str] = []
-        self._check_sensors(run)
-        run = run.resample(self.reduced.step_s)
-        soc, heat_W = self._heat_source(run, initial_soc, notes)
-        z = np.column_stack([run.surfaces_K[name] for name in self.measured])
-        around = np.repeat(run.ambient_K[:, None], len(self.reduced.walls), axis=1)
-        if start is None:
-            rows = z[np.isfinite(z).any(axis=1)]
-            first = float(np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]) if start_K is None else start_K
-            known = np.where(np.isfinite(around[0]), around[0], first)
-            start = self._begin(first, soc, None, None, known)
-        own = np.full_like(around, np.nan)  # conductances of the model, not of the input
-        u = np.column_stack([run.current_A, run.voltage_V, heat_W, around, own])
-        found, out = self._march(start, u[:-1], z[1:])
-        # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
-        result = self._estimates(run.time_s, found, np.vstack([np.zeros_like(out[:1]), out]), run)
-        return replace(result, notes=(*notes, *result.doubts()))
-
-    def _begin(
-        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: Array
+    def _start(
+        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: float
     ) -> Belief:
-        thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
+        thermal = self._thermal.start(surface_K, soc, core_K=core_K, noise=noise or self.noise)
         filter_ = self.filter()
-        filter_.start(np.asarray(thermal.x, float), thermal.P, soc, coolant_K)
-        return Belief(_row(filter_), filter_.layout.states)
+        filter_.start(np.asarray(thermal.x), thermal.P, soc, np.full(len(self.reduced.walls), float(coolant_K)))
+        row = np.empty((1, filter_.state_size))
+        filter_.read(row)
+        return Belief(row[0].astype(self.dtype), self.layout.states)
 
-    def _resumed(self, belief: Belief) -> JointFilter:
-        """A filter that goes on from a belief."""
-        filter_ = self.filter()
-        n = filter_.layout.states
-        row = np.asarray(getattr(belief, "row", np.empty(0)), float)
-        if row.shape != (n + n * (n + 1) // 2 + 2,) or not np.isfinite(row).all():
-            found = "the belief is not finite, or of another observer"
-            raise InputError(found, where=repr(self), hint="make one with start()")
-        filter_.x, filter_.factors, (filter_.soc, filter_.mean_W) = row[:n].copy(), Factors(row[n:-2]), row[-2:]
-        return filter_
+    @cached_property
+    def _thermal(self) -> Observer:
+        """The observer of the temperatures alone."""
+        return Observer(self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K)
 
-    def _march(self, start: Belief, u: Array, z: Array) -> tuple[Array, Array]:
-        """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
-        filter_, m = self._resumed(start), len(self.measured)
-        rows, out = np.empty((len(u) + 1, len(start.row))), np.zeros((len(u), 1 + 2 * HOST_SENSORS))
-        rows[0] = start.row
-        for k in range(len(u)):
-            said = filter_.step(u[k], z[k])
-            rows[k + 1], out[k, 0] = _row(filter_), said.heat_W
-            out[k, 1 : 1 + m], out[k, 1 + HOST_SENSORS : 1 + HOST_SENSORS + m] = said.innovation_K, said.variance_K2
-        return rows, out
-
-    def _estimates(self, time_s: Array, rows: Array, out: Array, run: Run | None = None) -> JointEstimates:
-        layout = self.filter().layout
-        at, n, N = layout.places, layout.n, layout.states
-        P = np.array([U * D @ U.T for U, D in map(unpacked, rows[:, N:-2])])
-        x, sd = rows[:, :N], np.sqrt(np.diagonal(P, axis1=1, axis2=2))
+    def _found(
+        self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None
+    ) -> JointEstimates:
+        at, n, N = self.layout.places, self.layout.n, self.layout.states
+        P = np.array([covariance(row) for row in states[:, 2 * N : -3]])
+        x, sd = states[:, :N].astype(float), np.sqrt(np.maximum(np.diagonal(P, axis1=1, axis2=2), 0.0))
         i, j = np.tril_indices(n)
-        thermal = np.hstack([x[:, :n], P[:, i, j], rows[:, -2:-1]])
+        thermal = np.hstack([x[:, :n], P[:, i, j], states[:, -3:-2]])
         found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
         own = self.reduced.conductance_W_K / self.reduced.areas_m2
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
             h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
-            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=rows,
+            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N,
         )  # fmt: skip
-
-
-def _row(filter_: JointFilter) -> Array:
-    """State, factors, charge and mean heat of a filter."""
-    return np.concatenate([filter_.x, filter_.factors.packed, [filter_.soc, filter_.mean_W]])
-
-
-def _states(size: int) -> int:
-    """States of a belief's row of so many numbers: n + n (n + 1) / 2 + 2."""
-    return int((np.sqrt(8 * size - 7) - 3) / 2)

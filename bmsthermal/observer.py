@@ -236,8 +236,8 @@ class Observer:
         out = np.zeros((1, 1, engine.output_size), self.dtype)
         engine.write(belief.row[None, :].copy())
         engine.run(u[None, None, :], z, out, past)
-        result = Estimates.of(self.reduced, self.noise, np.array([0.0]), past[:, 0], out[:, 0])
-        return Belief(past[0, 0], self.reduced.order), result.at(0)
+        result = self._found(np.array([0.0]), past[:, 0], out[:, 0])
+        return result.belief(0), result.at(0)
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
         """Let the cell rest for whole steps without heat and without measurements, as between key-off and key-on."""
@@ -251,7 +251,7 @@ class Observer:
         engine.write(state)
         engine.run(np.ascontiguousarray(u), z)
         engine.read(state)
-        return Belief(state[0], self.reduced.order)
+        return Belief(state[0], belief.states)
 
     def run(
         self,
@@ -283,7 +283,7 @@ class Observer:
         if start is None:
             rows = z[np.isfinite(z).any(axis=1)]
             first = np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]
-            start = self.start(float(first if start_K is None else start_K), soc)
+            start = self._begin(float(first if start_K is None else start_K), soc, float(run.ambient_K[0]))
         engine, walls = self.kernel(), len(self.reduced.walls)
         self._check_belief(start, engine)
         k = len(run.time_s)
@@ -296,8 +296,18 @@ class Observer:
         engine.write(start.row[None, :].copy())
         # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
         engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :], self.dtype), out[1:], past[1:])
-        found = Estimates.of(self.reduced, self.noise, run.time_s, past[:, 0], out[:, 0], run=run)
+        found = self._found(run.time_s, past[:, 0], out[:, 0], run)
         return replace(found, notes=(*notes, *found.doubts()))
+
+    def _begin(self, surface_K: float, soc: float, ambient_K: float) -> Belief:
+        """Belief at the first row of a run."""
+        return self.start(surface_K, soc)
+
+    def _found(
+        self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None
+    ) -> Estimates:
+        """Estimates that the kernel's states and outputs are."""
+        return Estimates.of(self.reduced, self.noise, time_s, states, out, run=run)
 
     def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array]:
         """State of charge to start from, and heat (NaN: from current and voltage) for every row."""
