@@ -123,10 +123,10 @@ cdef class Kernel:
         cdef size_t width = 4 if self.single else 8
         cdef size_t blocks = (cells + self.lanes - 1) // self.lanes
         if joint:  # what is beside bounds loops, too
-            beside = [float(number) for number in model[:3]]
-            if beside[0] not in (0, 1, walls) or beside[1] not in (0, 1) or beside[2] not in (0, 1):
+            beside = [float(number) for number in model[:4]]
+            if beside[0] not in (0, 1, walls) or not set(beside[1:]) <= {0, 1}:
                 raise ValueError(f"the model row has {beside} states beside: expected 0, 1 or a coefficient of each "
-                                 "wall, and 0 or 1 for heat and for biases")
+                                 "wall, and 0 or 1 for heat, lags and biases")
         self.model = calloc(size, width)
         if self.model == NULL:
             raise MemoryError("no memory for the observer's model")

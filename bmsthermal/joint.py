@@ -65,7 +65,8 @@ class JointNoise(Noise):
     Notes
     -----
     ``sensor_K`` is 0.1 K here: errors of the model from second to second count as noise of the sensor, or they would
-    be taken for knowledge of the cooling. ``start_gradient_K`` is 3 K: a key may be turned on mid-drive.
+    be taken for knowledge of the cooling; within a second they are one error, however many steps it has.
+    ``start_gradient_K`` is 3 K: a key may be turned on mid-drive.
     """
 
     heat_W_rts: float = 0.3
@@ -82,11 +83,11 @@ class JointNoise(Noise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        own = ("heat", "slow_heat", "slow_heat_W", "log_h", "log_h_rth", "lag_s", "discrepancy_K", "bias_K")
-        for name in own:
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 < value < HUGE:
-                raise InputError(f"{name} = {value!r}", where="JointNoise", expected="a positive number")
+        for name in ("heat", "slow_heat", "slow_heat_W", "log_h_rth", "discrepancy_K", "log_h", "lag_s", "bias_K"):
+            value, least = getattr(self, name), name in ("log_h", "lag_s", "bias_K")
+            if not isinstance(value, int | float | np.number) or not 0 <= value < HUGE or (least and not value):
+                expected = "a positive number" if least else "0 or a positive number"
+                raise InputError(f"{name} = {value!r}", where="JointNoise", expected=expected)
 
     @classmethod
     def told(cls, cell: Cell) -> JointNoise:
@@ -94,6 +95,10 @@ class JointNoise(Noise):
         usual, lag = Noise.of(cell), cell.settings.get(LAG)
         known = {} if lag is None else {"lag_s": float(lag)}
         return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
+
+    def sensor_variance(self, step_s: float) -> float:
+        """Variance of a reading in K2, with steps of that length."""
+        return self.sensor_K**2 * max(1.0 / step_s, 1.0)
 
 
 @dataclass(frozen=True)
@@ -115,19 +120,23 @@ class Layout:
         Thermal states, walls, sensors.
     kinds
         Some of `KINDS`.
+    lagged
+        Whether each sensor has a lag and a discrepancy.
     """
 
     n: int
     walls: int
     sensors: int
     kinds: frozenset[str]
+    lagged: bool = True
 
     @cached_property
     def places(self) -> dict[str, slice]:
         """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
         sizes = {
             "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
-            "reading": self.sensors, "discrepancy": self.sensors, "bias": self.sensors * ("bias" in self.kinds),
+            "reading": self.sensors * self.lagged, "discrepancy": self.sensors * self.lagged,
+            "bias": self.sensors * ("bias" in self.kinds),
         }  # fmt: skip
         ends = np.cumsum([0, *sizes.values()]).tolist()
         return {name: slice(a, b) for name, a, b in zip(sizes, ends[:-1], ends[1:], strict=True)}
@@ -155,6 +164,8 @@ class JointFilter:
         Standard deviations.
     step_s
         Length of a step.
+    lagged
+        Whether the sensors have lags and discrepancies: without, and without kinds, it is the thermal observer.
 
     Raises
     ------
@@ -162,11 +173,13 @@ class JointFilter:
         If a kind is not one of `KINDS`.
     """
 
-    def __init__(self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float) -> None:
+    def __init__(
+        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, lagged: bool = True
+    ) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
         self.model, self.noise, self.step_s = model, noise, step_s
-        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds))
+        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), lagged)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
         self.soc, self.mean_W = 0.5, 0.0
         self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
@@ -180,34 +193,39 @@ class JointFilter:
         whole = np.zeros((self.layout.states,) * 2)
         whole[at["thermal"], at["thermal"]] = P
         read = np.eye(self.layout.states)
-        read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
+        if self.layout.lagged:
+            read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
         for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
                          ("bias", noise.bias_K)):  # fmt: skip
             whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
         self.x[:] = 0.0
         self.x[at["thermal"]] = x
-        self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
+        if self.layout.lagged:
+            self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
         self.factors = Factors(factored(read @ whole @ read.T))
         self.soc, self.mean_W = soc, 0.0
 
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
-        m, at, noise, x = self.model, self.layout.places, self.noise, self.x
+        m, at, x = self.model, self.layout.places, self.x
         heat, slope, lost = self._heat(u)
         self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
-        F, G, q = self._predict(u, heat, slope, lost)
+        F, G, q, coolant = self._predict(u, heat, slope, lost)
         self.factors.predict(F, G, q)
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
             if not abs(reading) < HUGE:
                 continue
-            row = np.zeros(len(x))
-            row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+            row, known = np.zeros(len(x)), 0.0
+            if self.layout.lagged:
+                row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+            else:
+                row[at["thermal"]], known = m.sense[k], m.mixed[k] @ coolant
             if "bias" in self.layout.kinds:
                 row[self.layout.of("bias", k)] = 1.0
-            off = reading - row @ x
-            gain, S = self.factors.measure(row, noise.sensor_K**2)
+            off = reading - row @ x - known
+            gain, S = self.factors.measure(row, m.sense_variance[k])
             x += gain * off
             innovation[k], variance[k] = off, S
         slow = float(x[at["heat"]].sum())
@@ -252,8 +270,8 @@ class JointFilter:
             return float(heat), float(-current * dE), 0.0
         return 0.0, 0.0, m.lost_heat_variance
 
-    def _predict(self, u: Array, heat: float, slope: float, lost: float) -> tuple[Array, Array, Array]:
-        """Move the state; return its slopes ``(N, N)`` and the columns and variances of the noise of the step."""
+    def _predict(self, u: Array, heat: float, slope: float, lost: float) -> tuple[Array, Array, Array, Array]:
+        """Move the state; return its slopes ``(N, N)``, columns and variances of the noise, and the surroundings."""
         m, at, noise, x, s = self.model, self.layout.places, self.noise, self.x, self.step_s
         n, walls, N = self.layout.n, self.layout.walls, self.layout.states
         coolant = np.array(u[3 : 3 + walls]) - m.coolant_reference_K
@@ -270,7 +288,7 @@ class JointFilter:
         W = np.eye(n) - S @ flow @ (g[:, None] * E.T)
         out_W = flow @ (g * (E.T @ insulated - coolant))
 
-        F, G, q = np.zeros((N, N)), np.zeros((N, N)), np.zeros(N)
+        F, G, q = np.zeros((N, N)), np.zeros((N, N + 1)), np.zeros(N + 1)
         F[:n, :n] = W * m.decay
         F[:n, 0] += W @ d * (slope * m.mean)
         F[:n, at["h"]] = -S @ flow * out_W if "h" in self.layout.kinds else 0.0
@@ -287,14 +305,15 @@ class JointFilter:
             q[at[name]] = sd**2 * (1 - keep**2)
             x[at[name]] *= keep
         G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
-        # the readings have no noise of their own: their first column is that of the heat
-        G[:n, at["reading"].start] = W @ d
-        q[at["reading"].start] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+        G[:n, N] = W @ d
+        q[N] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
 
         x[:n] = W @ insulated + S @ flow @ (g * coolant)
+        if not self.layout.lagged:
+            return F, G, q, coolant
         late = np.exp(-s / noise.lag_s)
         x[at["reading"]] = late * x[at["reading"]] + (1 - late) * (m.sense @ x[:n] + m.mixed @ coolant)
         F[at["reading"]] = (1 - late) * m.sense @ F[:n]
         F[at["reading"], at["reading"]] = late * np.eye(len(m.sense))
         G[at["reading"]] = (1 - late) * m.sense @ G[:n]
-        return F, G, q
+        return F, G, q, coolant

@@ -22,6 +22,7 @@ class PackedJoint:
 
     h_states: float
     heat_states: float
+    lag_states: float
     bias_states: float
     cell: Packed
     loss: Array
@@ -67,6 +68,7 @@ def pack_joint(model: Packed, layout: Layout, noise: JointNoise, step_s: float) 
     return PackedJoint(
         h_states=float(places["h"].stop - places["h"].start),
         heat_states=float("heat" in layout.kinds),
+        lag_states=float(layout.lagged),
         bias_states=float("bias" in layout.kinds),
         cell=model,
         loss=1.0 - model.decay,

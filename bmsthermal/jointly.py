@@ -65,11 +65,11 @@ class JointEstimates(Estimates):
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
-        return Belief(self.rows[i], self.joint_states)
+        return Belief(self.rows[i], self.joint_states, factored=True)
 
 
 class JointObserver(Observer):
-    """What `bmsthermal.Observer` is with ``estimate``: it holds no state either.
+    """What `bmsthermal.Observer` is with ``estimate``, or with factored covariance: it holds no state either.
 
     Parameters
     ----------
@@ -80,7 +80,8 @@ class JointObserver(Observer):
         by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest.
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
-    engine, real
+        Where nothing is estimated beside, the `Noise` of any observer.
+    engine, real, form
         As for any observer; ``filterpy`` is the readable twin, `bmsthermal.joint.JointFilter`.
 
     Raises
@@ -90,14 +91,20 @@ class JointObserver(Observer):
     """
 
     def __init__(
-        self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = ("h",),
+        self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = (),
         noise: Noise | None = None, ambient_offset_K: float | None = None,
         engine: Literal["kernel", "filterpy"] = "kernel", real: Literal["double", "float"] = "double",
+        form: Literal["ekf", "ud"] | None = None,
     ) -> None:  # fmt: skip
+        super().__init__(
+            reduced, measured, noise=noise, ambient_offset_K=ambient_offset_K, engine=engine, real=real, form=form
+        )  # fmt: skip
         where = reduced.cell.name
+        if form == "ekf":
+            raise InputError("form='ekf' with estimate", where=where, expected="'ud': its covariance is factored")
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
             raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
-        if reduced.resolution == "r-z":
+        if estimate and reduced.resolution == "r-z":
             raise InputError(
                 "estimate in r-z", where=where, expected="radial or slab",
                 hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
@@ -107,21 +114,29 @@ class JointObserver(Observer):
                 "the bias of one sensor alone", where=where, expected="two sensors or more",
                 hint="a warmer reading is as well more heat or less cooling: no other sensor tells them apart",
             )  # fmt: skip
-        if not isinstance(noise, JointNoise | None):
+        if estimate and not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
-        sure = noise or JointNoise.told(reduced.cell)
-        super().__init__(
-            reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K, engine=engine, real=real
-        )  # fmt: skip
-        self.estimate, self._sure = tuple(kind for kind in KINDS if kind in estimate), sure
+        self.estimate = tuple(kind for kind in KINDS if kind in estimate)
+        self._sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
+        if self.estimate:
+            self.noise = self._sure
+        else:
+            self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
 
     def __repr__(self) -> str:
-        beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
+        beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ", factored"
         return f"{super().__repr__()[:-1]}{beside})"
+
+    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
+        """Return the same observer in another precision and form, as `Observer.on_target`."""
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real,
+            form=form, estimate=self.estimate,
+        )  # fmt: skip
 
     def filter(self) -> JointFilter:
         """Return the readable twin, with a state of its own."""
-        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s)
+        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s, lagged=bool(self.estimate))
 
     @cached_property
     def packed_joint(self) -> PackedJoint:
@@ -167,12 +182,13 @@ class JointObserver(Observer):
         filter_.start(np.asarray(thermal.x), thermal.P, soc, np.full(len(self.reduced.walls), float(coolant_K)))
         row = np.empty((1, filter_.state_size))
         filter_.read(row)
-        return Belief(row[0].astype(self.dtype), self.layout.states)
+        return Belief(row[0].astype(self.dtype), self.layout.states, factored=True)
 
     @cached_property
     def _thermal(self) -> Observer:
         """The observer of the temperatures alone."""
-        return Observer(self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K)
+        offset = self.ambient_offset_K
+        return Observer(self.reduced, self.measured, noise=self.noise, ambient_offset_K=offset, form="ekf")
 
     def _found(
         self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None

@@ -66,6 +66,11 @@ class Observer:
     estimate
         What is estimated beside the temperatures, ``h``, ``heat``, ``bias``:
         then it is a `bmsthermal.jointly.JointObserver`.
+    form
+        How the covariance is kept: ``ekf``, packed, or ``ud``, as factors that
+        rounding cannot make negative, with increments that carry what rounding
+        takes. By default ``ud`` in single precision and with `estimate`, which
+        has no other, and ``ekf`` in double.
 
     Raises
     ------
@@ -85,15 +90,16 @@ class Observer:
 
     def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
         """Make the observer that goes with the model and with what it estimates; copies come with none."""
-        if cls is Observer and kwargs.get("estimate"):
-            from bmsthermal.jointly import JointObserver
-
-            return super().__new__(JointObserver)
         if cls is Observer and reduced is not None and not isinstance(reduced, ReducedModel):
             from bmsthermal.reduced.model import ReducedCell
             from bmsthermal.reduced.observing import CoupledObserver
 
             return super().__new__(CoupledObserver if isinstance(reduced, ReducedCell) else cls)
+        usual = "ud" if kwargs.get("real") == "float" and kwargs.get("engine", "kernel") == "kernel" else "ekf"
+        if cls is Observer and (kwargs.get("estimate") or (kwargs.get("form") or usual) == "ud"):
+            from bmsthermal.jointly import JointObserver
+
+            return super().__new__(JointObserver)
         return super().__new__(cls)
 
     def __init__(
@@ -106,6 +112,7 @@ class Observer:
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
         estimate: Collection[str] = (),
+        form: Literal["ekf", "ud"] | None = None,
     ) -> None:
         named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
         if not named or isinstance(measured, str) or not measured or len(set(measured)) != len(measured):
@@ -114,6 +121,8 @@ class Observer:
             raise InputError(
                 f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
             )
+        if form not in ("ekf", "ud", None):
+            raise InputError(f"form={form!r}", expected="'ekf' or 'ud'")
         if not isinstance(reduced, ReducedModel):
             raise InputError(f"reduced = {reduced!r:.60}", expected="a reduced model")
         if reduced.order < 2:
@@ -142,6 +151,15 @@ class Observer:
         return (
             f"Observer({self.reduced.cell.name}: {self.reduced.order} states, measures {', '.join(self.measured)}, "
             f"{self.engine}, {self.real})"
+        )
+
+    #: What is estimated beside the temperatures.
+    estimate: tuple[str, ...] = ()
+
+    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
+        """Return the same observer in another precision and form, both as for `Observer`, on the compiled kernel."""
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real, form=form
         )
 
     @cached_property
@@ -251,7 +269,7 @@ class Observer:
         engine.write(state)
         engine.run(np.ascontiguousarray(u), z)
         engine.read(state)
-        return Belief(state[0], belief.states)
+        return replace(belief, row=state[0])
 
     def run(
         self,

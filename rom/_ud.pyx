@@ -8,7 +8,7 @@ cdef extern from "uds.h":
         UDS_ROOM
 
     ctypedef struct ud_kernel_t:
-        void (*predict)(int n, void *ud, const void *F, const void *G, const void *q) noexcept nogil
+        void (*predict)(int n, int g, void *ud, const void *F, const void *G, const void *q) noexcept nogil
         double (*measure)(int n, void *ud, const void *row, double variance, double weight, void *gain) noexcept nogil
         void (*inflate)(int n, void *ud, const void *vector, double weight) noexcept nogil
         double (*variance)(int n, const void *ud, int state) noexcept nogil
@@ -81,17 +81,14 @@ cdef class Factors:
         return self.row.copy()
 
     def predict(self, F, G=None, q=None):
-        """``P <- F P F' + G diag(q) G'``; `G` ``(n, g)``, `q` ``(g,)``, at most ``n`` of them."""
+        """``P <- F P F' + G diag(q) G'``; `G` ``(n, g)``, `q` ``(g,)``, at most ``n + 1`` of them."""
         F = shaped(F, (self.n, self.n), self.dtype)
-        given = np.zeros(0) if q is None else np.asarray(q)
-        columns = np.zeros((self.n, len(given))) if G is None else np.asarray(G)
-        if columns.shape != (self.n, len(given)) or len(given) > self.n:
-            raise ValueError(f"expected at most {self.n} columns of {self.n} numbers and a variance for each, "
-                             f"got shapes {columns.shape} and {given.shape}")
-        noise = np.zeros((self.n, self.n), self.dtype)
-        variances = np.zeros(self.n, self.dtype)
-        noise[:, :len(given)], variances[:len(given)] = columns, given
-        self.kernel.predict(self.n, at(self.row), at(F), at(noise), at(variances))
+        q = np.ascontiguousarray(np.zeros(0) if q is None else q, self.dtype)
+        G = np.ascontiguousarray(np.zeros((self.n, q.size)) if G is None else G, self.dtype)
+        if q.ndim != 1 or G.shape != (self.n, q.size) or q.size > self.n + 1:
+            raise ValueError(f"expected at most {self.n + 1} columns of {self.n} numbers and a variance for each, "
+                             f"got shapes {G.shape} and {q.shape}")
+        self.kernel.predict(self.n, <int>q.size, at(self.row), at(F), at(G), at(q))
 
     def measure(self, row, double variance, double weight=1.0):
         """Take a scalar reading of ``row @ x``: gain ``(n,)`` and variance of the innovation, zeros where absent."""

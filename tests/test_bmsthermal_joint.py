@@ -130,7 +130,7 @@ def test_slopes_of_a_step_are_those_of_differences():
 
     def moved(x):
         filter_.x = x.copy()
-        F, _, _ = filter_._predict(u, 7.0, 0.0, 0.0)
+        F, _, _, _ = filter_._predict(u, 7.0, 0.0, 0.0)
         return filter_.x.copy(), F
 
     F = moved(base)[1]

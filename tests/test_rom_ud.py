@@ -275,11 +275,12 @@ def test_text_compiles_for_a_target_and_side_by_side(flags, tmp_path):
     #endif
     #define UD_(name) few_##name
     #define UD_ROOM 3
+    #define UD_COLUMNS 1
     #include "ud.h"
     real_t few(real_t *ud, real_t *x, real_t *carry, const real_t *F, const real_t *q);
     real_t few(real_t *ud, real_t *x, real_t *carry, const real_t *F, const real_t *q)
     {
-        few_predict(3, ud, F, F, q);
+        few_predict(3, 1, ud, F, F, q);
         few_inflate(3, ud, F, q[0]);
         few_add(3, x, carry, F);
         return few_measure(3, ud, F, q[0], q[1], x) + few_variance(3, ud, 1) + few_spread(3, ud, F);

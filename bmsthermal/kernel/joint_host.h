@@ -13,6 +13,7 @@
 #define OBS_TABLE 65
 #define JNT_H ((int)j->h_states)
 #define JNT_HEAT ((int)j->heat_states)
+#define JNT_LAG ((int)j->lag_states)
 #define JNT_BIAS ((int)j->bias_states)
 #define JNT_ROOM 36 /* 8 temperatures, 3 walls, heat, 3 of each of 8 sensors */
 
@@ -20,6 +21,7 @@
 #include "kernels.h"
 
 #define UD_ROOM JNT_ROOM
+#define UD_COLUMNS (JNT_ROOM + 1)
 #define UD_(name) joint_ud_##name
 #include "ud.h"
 

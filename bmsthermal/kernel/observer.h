@@ -223,6 +223,17 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, ROM_(state_t) *re
     }
 }
 
+/* What a sensor shows: a mix of the states and of the surroundings. */
+ROM_INLINE real_t ROM_(surface)(const ROM_(model_t) *m, int k, const real_t x[ROM_N],
+                                   const real_t coolant[ROM_W_MAX])
+{
+    real_t mix = ROM_(dot)(m->sense[k], x);
+    for (int w = 0; w < ROM_W; w++) {
+        mix = mix + m->mixed[k][w] * coolant[w];
+    }
+    return mix;
+}
+
 /* Measurement update with one scalar sensor after another; an absent one changes nothing. */
 ROM_INLINE void ROM_(update)(const ROM_(model_t) *restrict m, ROM_(state_t) *restrict s,
                              const real_t coolant[ROM_W_MAX], const real_t surface_K[OBS_M_MAX],
@@ -233,10 +244,7 @@ ROM_INLINE void ROM_(update)(const ROM_(model_t) *restrict m, ROM_(state_t) *res
     for (int k = 0; k < OBS_M; k++) {
         real_t Pc[ROM_N];
         const real_t z = surface_K[k] - m->reference_K;
-        real_t expected = ROM_(dot)(m->sense[k], s->x);
-        for (int w = 0; w < ROM_W; w++) {
-            expected = expected + m->mixed[k][w] * coolant[w];
-        }
+        const real_t expected = ROM_(surface)(m, k, s->x, coolant);
         ROM_(times)(s->P, m->sense[k], Pc);
         /* S = c'Pc + R, never below R: rounding cannot turn the filter round */
         real_t prior = ROM_(dot)(m->sense[k], Pc);

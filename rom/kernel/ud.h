@@ -4,9 +4,9 @@
  * Thornton (1976), time update; Bierman, Factorization Methods for Discrete Sequential Estimation (1977),
  * measurement; Agee and Turner (1972), rank one.
  *
- * Text: include it once per size, after real.h, with UD_ROOM for states and as many columns of process noise, and
- * UD_(name) giving each size its own names. Of that room n states are used: n = UD_ROOM on a target. Factors are
- * packed by rows of the upper triangle, with D on the diagonal. Matrices are flat, row after row of n. Nothing
+ * Text: include it once per size, after real.h, with UD_ROOM for states, UD_COLUMNS for columns of process noise, and
+ * UD_(name) giving each size its own names. Of that room n states and g columns are used: all of it on a target.
+ * Factors are packed by rows of the upper triangle, with D on the diagonal. Matrices are flat, row after row. Nothing
  * overlaps but what is named as the place of a result.
  */
 
@@ -17,21 +17,21 @@
 #define UD_AT(i, j) ((i) * (2 * n + 1 - (i)) / 2 + (j) - (i)) /* i <= j */
 #define UD_OVER(x) ROM_SELECT((x) > ROM_NUM(0.0), (x), ROM_EACH(ROM_NUM(1.0))) /* safe to divide by */
 
-/* P <- F P F' + G diag(q) G': F[i n + j], G[i n + k]. Modified Gram-Schmidt on the rows of (F U, G). A q that
+/* P <- F P F' + G diag(q) G': F[i n + j], G[i g + k]. Modified Gram-Schmidt on the rows of (F U, G). A q that
    is not above 0 counts as 0. */
-ROM_INLINE void UD_(predict)(int n, real_t *ud, const real_t *F, const real_t *G, const real_t *q)
+ROM_INLINE void UD_(predict)(int n, int g, real_t *ud, const real_t *F, const real_t *G, const real_t *q)
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0));
-    real_t W[UD_ROOM][2 * UD_ROOM], weight[2 * UD_ROOM], lost[UD_ROOM], v[2 * UD_ROOM];
+    real_t W[UD_ROOM][UD_ROOM + UD_COLUMNS], weight[UD_ROOM + UD_COLUMNS], v[UD_ROOM + UD_COLUMNS], lost[UD_ROOM];
 
-    for (int k = 0; k < 2 * n; k++) {
+    for (int k = 0; k < n + g; k++) {
         const real_t given = (k < n) ? ud[UD_AT(k, k)] : q[k - n];
         weight[k] = ROM_SELECT(given > ROM_NUM(0.0), given, zero);
     }
     for (int i = 0; i < n; i++) {
         real_t variance = zero;
-        for (int k = 0; k < 2 * n; k++) {
-            real_t sum = (k < n) ? F[i * n + k] : G[i * n + k - n];
+        for (int k = 0; k < n + g; k++) {
+            real_t sum = (k < n) ? F[i * n + k] : G[i * g + k - n];
             for (int j = 0; (k < n) && (j < k); j++) {
                 sum = sum + F[i * n + j] * ud[UD_AT(j, k)];
             }
@@ -39,7 +39,7 @@ ROM_INLINE void UD_(predict)(int n, real_t *ud, const real_t *F, const real_t *G
             variance = variance + weight[k] * W[i][k] * W[i][k];
         }
         ROM_FOR
-        for (int k = 0; k < 2 * n; k++) { /* not a number, too: the comparison fails */
+        for (int k = 0; k < n + g; k++) { /* not a number, too: the comparison fails */
             W[i][k] = ROM_SELECT(variance < UD_MOST, W[i][k], zero);
         }
         lost[i] = ROM_SELECT(variance < UD_MOST, zero, ROM_EACH(UD_MOST));
@@ -47,7 +47,7 @@ ROM_INLINE void UD_(predict)(int n, real_t *ud, const real_t *F, const real_t *G
     for (int j = n - 1; j >= 0; j--) {
         real_t d = lost[j];
         ROM_FOR
-        for (int k = 0; k < 2 * n; k++) {
+        for (int k = 0; k < n + g; k++) {
             v[k] = weight[k] * W[j][k];
             d = d + v[k] * W[j][k];
         }
@@ -55,14 +55,14 @@ ROM_INLINE void UD_(predict)(int n, real_t *ud, const real_t *F, const real_t *G
         for (int i = 0; i < j; i++) {
             real_t u = zero;
             ROM_FOR
-            for (int k = 0; k < 2 * n; k++) {
+            for (int k = 0; k < n + g; k++) {
                 u = u + W[i][k] * v[k];
             }
             u = u / UD_OVER(d);
             u = ROM_SELECT(UD_INSIDE(u), u, zero); /* then the variance stays with i */
             ud[UD_AT(i, j)] = u;
             ROM_FOR
-            for (int k = 0; k < 2 * n; k++) {
+            for (int k = 0; k < n + g; k++) {
                 W[i][k] = W[i][k] - u * W[j][k];
             }
         }

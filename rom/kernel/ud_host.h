@@ -6,12 +6,13 @@
 #include "uds.h"
 
 #define UD_ROOM UDS_ROOM
+#define UD_COLUMNS (UDS_ROOM + 1)
 #define UD_(name) ud_##name
 #include "ud.h"
 
-static void predict(int n, void *ud, const void *F, const void *G, const void *q)
+static void predict(int n, int g, void *ud, const void *F, const void *G, const void *q)
 {
-    ud_predict(n, ud, F, G, q);
+    ud_predict(n, g, ud, F, G, q);
 }
 
 static double measure(int n, void *ud, const void *row, double variance, double weight, void *gain)

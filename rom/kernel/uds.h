@@ -2,11 +2,11 @@
 #ifndef ROM_UDS_H
 #define ROM_UDS_H
 
-/* The most states that they take, and as many columns of noise. */
+/* The most states that they take, and one column of noise more. */
 enum { UDS_ROOM = 48 };
 
 typedef struct {
-    void (*predict)(int n, void *ud, const void *F, const void *G, const void *q);
+    void (*predict)(int n, int g, void *ud, const void *F, const void *G, const void *q);
     double (*measure)(int n, void *ud, const void *row, double variance, double weight, void *gain);
     void (*inflate)(int n, void *ud, const void *vector, double weight);
     double (*variance)(int n, const void *ud, int state);
