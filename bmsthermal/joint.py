@@ -139,6 +139,14 @@ class Layout:
         """Place of the `i`-th state of a kind."""
         return int(self.places[name].start) + i
 
+    def row(self, k: int) -> Array:
+        """What sensor `k` reads of the states, ``(N,)``: its surface through its lag, and what it is off by."""
+        row = np.zeros(self.states)
+        row[[self.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+        if "bias" in self.kinds:
+            row[self.of("bias", k)] = 1.0
+        return row
+
 
 class JointFilter:
     """One cell's filter: it holds its state, as `bmsthermal.reference.Reference` does.
@@ -189,25 +197,34 @@ class JointFilter:
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
         m, at, noise, x = self.model, self.layout.places, self.noise, self.x
-        heat, slope, lost = self._heat(u)
-        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
-        F, G, q = self._predict(u, heat, slope, lost)
+        heat, F, G, q = self.predict(u)
         self.factors.predict(F, G, q)
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
             if not abs(reading) < HUGE:
                 continue
-            row = np.zeros(len(x))
-            row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
-            if "bias" in self.layout.kinds:
-                row[self.layout.of("bias", k)] = 1.0
+            row = self.layout.row(k)
             off = reading - row @ x
             gain, S = self.factors.measure(row, noise.sensor_K**2)
             x += gain * off
             innovation[k], variance[k] = off, S
         slow = float(x[at["heat"]].sum())
         return Instant(heat + slow, innovation, variance)
+
+    def predict(self, u: Array) -> tuple[float, Array, Array, Array]:
+        """Move the state, not its covariance, over a step.
+
+        Returns
+        -------
+        heat_W
+            Heat of the step, without the slow one.
+        F, G, q
+            Slopes ``(N, N)`` of the state, columns ``(N, N)`` and variances ``(N,)`` of the step's noise.
+        """
+        heat, slope, lost = self._heat(u)
+        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
+        return heat, *self._predict(u, heat, slope, lost)
 
     def _heat(self, u: Array) -> tuple[float, float, float]:
         """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""

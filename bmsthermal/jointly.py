@@ -12,8 +12,9 @@ from bmsthermal.belief import Belief, Estimate, Inputs
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
-from bmsthermal.joint import KINDS, JointFilter, JointNoise
+from bmsthermal.joint import KINDS, SLOW_S, JointFilter, JointNoise
 from bmsthermal.noise import Noise
+from bmsthermal.observability import NEEDED, observability
 from bmsthermal.observer import Observer
 from bmsthermal.packing import HOST_SENSORS
 from bmsthermal.reduction import ReducedModel
@@ -49,6 +50,26 @@ class JointEstimates(Estimates):
             columns.append(("heat not accounted for", self.slow_heat_W[-1], self.slow_heat_sd_W[-1], "W"))
         return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
 
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together in the run, and about what the run did not tell."""
+        said = super().doubts()
+        if self.run is None or len(self.time_s) < 2 or not isinstance(self.noise, JointNoise):
+            return said
+        shares = {
+            "h": self.h_sd / self.noise.log_h, "bias": self.bias_sd_K / self.noise.bias_K,
+            "heat": np.atleast_2d(self.slow_heat_sd_W / _alone_W(self.noise, self.rows[:, -1], self.reduced.step_s)).T,
+        }  # fmt: skip
+        untold = {kind: sd.min(axis=0) ** 2 > 1.0 - NEEDED[kind] for kind, sd in shares.items()}
+        names = [f"h of {wall}" for wall, unknown in zip(self.reduced.walls, untold["h"], strict=False) if unknown]
+        names += ["slow heat"] * bool(untold["heat"][0])
+        names += [f"offset of sensor {i + 1}" for i, unknown in enumerate(untold["bias"]) if unknown]
+        if names:
+            said.append(
+                f"the run does not tell the {' and the '.join(names)}: what is known of it is what was known before; a "
+                "drive with heat and a rest would tell more"
+            )
+        return said
+
     def columns(self) -> dict[str, Array]:
         """What `to_csv` writes: of temperatures, and of what was estimated beside."""
         found = super().columns()
@@ -74,7 +95,8 @@ class JointObserver(Observer):
         As for any observer.
     estimate
         Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest.
+        by for minutes; ``bias``, the offset of each sensor. What its sensors cannot tell
+        (`bmsthermal.observability`) is refused.
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
     engine, real
@@ -103,16 +125,13 @@ class JointObserver(Observer):
                 "estimate in r-z", where=where, expected="radial or slab",
                 hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
             )  # fmt: skip
-        if "bias" in estimate and len(measured) < 2:
-            raise InputError(
-                "the bias of one sensor alone", where=where, expected="two sensors or more",
-                hint="a warmer reading is as well more heat or less cooling: no other sensor tells them apart",
-            )  # fmt: skip
         if not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
         sure = noise or JointNoise.told(reduced.cell)
         super().__init__(reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K)
         self.estimate, self._sure = tuple(kind for kind in KINDS if kind in estimate), sure
+        if self.estimate and (refused := observability(self).refusal()):
+            raise refused
 
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
@@ -217,6 +236,15 @@ class JointObserver(Observer):
 def _row(filter_: JointFilter) -> Array:
     """State, factors, charge and mean heat of a filter."""
     return np.concatenate([filter_.x, filter_.factors.packed, [filter_.soc, filter_.mean_W]])
+
+
+def _alone_W(noise: JointNoise, mean_W: Array, step_s: float) -> Array:
+    """Standard deviation ``(k,)`` of the slow heat if no sensor said anything, as the filter has it."""
+    keep, variance = float(np.exp(-2 * step_s / SLOW_S)), np.full(len(mean_W), noise.slow_heat_W**2)
+    for k in range(1, len(mean_W)):
+        lasting = noise.slow_heat_W**2 + (noise.slow_heat * mean_W[k]) ** 2
+        variance[k] = keep * variance[k - 1] + (1 - keep) * lasting
+    return np.sqrt(variance)
 
 
 def _states(size: int) -> int:
