@@ -19,7 +19,6 @@ from bmsthermal.joint import KINDS, JointFilter, JointNoise, Layout
 from bmsthermal.observer import Observer
 from bmsthermal.packing import pack
 from bmsthermal.reduction import ReducedModel
-from rom.ud import covariance
 
 #: Step of the analysis in s: readings in between count as their mean.
 STEP_S = 10.0
@@ -109,12 +108,11 @@ def passage(
     filter_ = JointFilter(model, KINDS, noise, STEP_S)
     at, N, walls = filter_.layout.places, filter_.layout.states, len(reduced.walls)
     around = np.full(walls, reduced.cell.reference_K)
-    begun = Observer.start(observer, reduced.cell.reference_K, 0.5, noise=noise)
-    filter_.start(np.asarray(begun.x, float), begun.P, 0.5, around)
+    begun = Observer.start(observer, reduced.cell.reference_K, 0.5, noise=noise)  # at rest, every state 0
     shares = np.eye(N + 1)  # a sensor at rest with what it reads, which the true coolant has a share in
     shares[at["reading"], N] = model.mixed.sum(axis=1)
     P = np.zeros((N + 1, N + 1))
-    P[:N, :N] = covariance(filter_.factors.packed)
+    P[:N, :N] = filter_.prior(begun.P)
     P[N, N] = (AMBIENT * noise.bias_K if ambient_K is None else ambient_K) ** 2
 
     one = np.zeros(N)

@@ -180,6 +180,15 @@ class JointFilter:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
         from rom.ud import factored
 
+        at, m = self.layout.places, self.model
+        self.x[:] = 0.0
+        self.x[at["thermal"]] = x
+        self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
+        self.factors = Factors(factored(self.prior(P)))
+        self.soc, self.mean_W = soc, 0.0
+
+    def prior(self, P: Array) -> Array:
+        """Covariance ``(N, N)`` to begin with, where that of the thermal states is `P` ``(n, n)``."""
         at, m, noise = self.layout.places, self.model, self.noise
         whole = np.zeros((self.layout.states,) * 2)
         whole[at["thermal"], at["thermal"]] = P
@@ -188,11 +197,7 @@ class JointFilter:
         for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
                          ("bias", noise.bias_K)):  # fmt: skip
             whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
-        self.x[:] = 0.0
-        self.x[at["thermal"]] = x
-        self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
-        self.factors = Factors(factored(read @ whole @ read.T))
-        self.soc, self.mean_W = soc, 0.0
+        return np.asarray(read @ whole @ read.T)
 
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""

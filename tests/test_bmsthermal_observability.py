@@ -158,6 +158,7 @@ def test_the_offset_of_one_sensor_is_refused_with_what_would_mend_it():
     assert seen(("surface", "surface_2"), ("bias",)).refused == ()
     assert seen(kinds=("bias",), rest_s=7200.0, ambient_K=0.1).refused == ()
     Observer(reduced(), ["surface", "surface_2"], estimate=("h", "heat", "bias"))
+    Observer(reduced(), [f"surface_{i}" for i in range(8)], estimate=("h", "heat"))
 
 
 @pytest.mark.parametrize("cell", ["a123_26650", "lfp_32113", "lgm50_21700", "panasonic_18650pf", "lco_marquis"])
