@@ -150,6 +150,14 @@ class Layout:
         """Place of the `i`-th state of a kind."""
         return int(self.places[name].start) + i
 
+    def row(self, k: int) -> Array:
+        """What sensor `k` reads of the states, ``(N,)``: its surface through its lag, and what it is off by."""
+        row = np.zeros(self.states)
+        row[[self.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+        if "bias" in self.kinds:
+            row[self.of("bias", k)] = 1.0
+        return row
+
 
 class JointFilter:
     """One cell's filter: it holds its state, as `bmsthermal.reference.Reference` does.
@@ -189,6 +197,16 @@ class JointFilter:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
         from rom.ud import factored
 
+        at, m = self.layout.places, self.model
+        self.x[:] = 0.0
+        self.x[at["thermal"]] = x
+        if self.layout.lagged:
+            self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
+        self.factors = Factors(factored(self.prior(P)))
+        self.soc, self.mean_W = soc, 0.0
+
+    def prior(self, P: Array) -> Array:
+        """Covariance ``(N, N)`` to begin with, where that of the thermal states is `P` ``(n, n)``."""
         at, m, noise = self.layout.places, self.model, self.noise
         whole = np.zeros((self.layout.states,) * 2)
         whole[at["thermal"], at["thermal"]] = P
@@ -198,32 +216,21 @@ class JointFilter:
         for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
                          ("bias", noise.bias_K)):  # fmt: skip
             whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
-        self.x[:] = 0.0
-        self.x[at["thermal"]] = x
-        if self.layout.lagged:
-            self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
-        self.factors = Factors(factored(read @ whole @ read.T))
-        self.soc, self.mean_W = soc, 0.0
+        return np.asarray(read @ whole @ read.T)
 
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
         m, at, x = self.model, self.layout.places, self.x
-        heat, slope, lost = self._heat(u)
-        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
-        F, G, q, coolant = self._predict(u, heat, slope, lost)
+        heat, F, G, q, coolant = self.predict(u)
         self.factors.predict(F, G, q)
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
             if not abs(reading) < HUGE:
                 continue
-            row, known = np.zeros(len(x)), 0.0
-            if self.layout.lagged:
-                row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
-            else:
+            row, known = self.layout.row(k), 0.0
+            if not self.layout.lagged:
                 row[at["thermal"]], known = m.sense[k], m.mixed[k] @ coolant
-            if "bias" in self.layout.kinds:
-                row[self.layout.of("bias", k)] = 1.0
             off = reading - row @ x - known
             gain, S = self.factors.measure(row, m.sense_variance[k])
             x += gain * off
@@ -251,6 +258,22 @@ class JointFilter:
         n, row = self.layout.states, np.asarray(rows[0], float)
         self.x, self.factors = row[:n] - row[n : 2 * n], Factors(row[2 * n : -3])
         self.soc, self.mean_W = row[-3] - row[-2], row[-1]
+
+    def predict(self, u: Array) -> tuple[float, Array, Array, Array, Array]:
+        """Move the state, not its covariance, over a step.
+
+        Returns
+        -------
+        heat_W
+            Heat of the step, without the slow one.
+        F, G, q
+            Slopes ``(N, N)`` of the state, columns ``(N, N + 1)`` and variances ``(N + 1,)`` of the step's noise.
+        coolant
+            Surroundings beside the reference, ``(w,)``.
+        """
+        heat, slope, lost = self._heat(u)
+        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
+        return heat, *self._predict(u, heat, slope, lost)
 
     def _heat(self, u: Array) -> tuple[float, float, float]:
         """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""

@@ -14,9 +14,10 @@ from bmsthermal.belief import Belief
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
-from bmsthermal.joint import KINDS, JointFilter, JointNoise, Layout
+from bmsthermal.joint import KINDS, SLOW_S, JointFilter, JointNoise, Layout
 from bmsthermal.joint_packing import PackedJoint, pack_joint
 from bmsthermal.noise import Noise
+from bmsthermal.observability import NEEDED, observability
 from bmsthermal.observer import Observer, compiled
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
@@ -52,6 +53,27 @@ class JointEstimates(Estimates):
             columns.append(("heat not accounted for", self.slow_heat_W[-1], self.slow_heat_sd_W[-1], "W"))
         return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
 
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together in the run, and about what the run did not tell."""
+        said = super().doubts()
+        if self.run is None or len(self.time_s) < 2 or not isinstance(self.noise, JointNoise):
+            return said
+        alone_W = _alone_W(self.noise, self.rows[:, -1].astype(float), self.reduced.step_s)
+        shares = {
+            "h": self.h_sd / self.noise.log_h, "bias": self.bias_sd_K / self.noise.bias_K,
+            "heat": np.atleast_2d(self.slow_heat_sd_W / alone_W).T,
+        }  # fmt: skip
+        untold = {kind: sd.min(axis=0) ** 2 > 1.0 - NEEDED[kind] for kind, sd in shares.items()}
+        names = [f"h of {wall}" for wall, unknown in zip(self.reduced.walls, untold["h"], strict=False) if unknown]
+        names += ["slow heat"] * bool(untold["heat"][0])
+        names += [f"offset of sensor {i + 1}" for i, unknown in enumerate(untold["bias"]) if unknown]
+        if names:
+            said.append(
+                f"the run does not tell the {' and the '.join(names)}: what is known of it is what was known before; a "
+                "drive with heat and a rest would tell more"
+            )
+        return said
+
     def columns(self) -> dict[str, Array]:
         """What `to_csv` writes: of temperatures, and of what was estimated beside."""
         found = super().columns()
@@ -77,7 +99,8 @@ class JointObserver(Observer):
         As for any observer.
     estimate
         Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest.
+        by for minutes; ``bias``, the offset of each sensor. What its sensors cannot tell
+        (`bmsthermal.observability`) is refused.
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
         Where nothing is estimated beside, the `Noise` of any observer.
@@ -109,11 +132,6 @@ class JointObserver(Observer):
                 "estimate in r-z", where=where, expected="radial or slab",
                 hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
             )  # fmt: skip
-        if "bias" in estimate and len(measured) < 2:
-            raise InputError(
-                "the bias of one sensor alone", where=where, expected="two sensors or more",
-                hint="a warmer reading is as well more heat or less cooling: no other sensor tells them apart",
-            )  # fmt: skip
         if estimate and not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
         self.estimate = tuple(kind for kind in KINDS if kind in estimate)
@@ -122,6 +140,8 @@ class JointObserver(Observer):
             self.noise = self._sure
         else:
             self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
+        if self.estimate and (refused := observability(self).refusal()):
+            raise refused
 
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ", factored"
@@ -206,3 +226,12 @@ class JointObserver(Observer):
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
             bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N,
         )  # fmt: skip
+
+
+def _alone_W(noise: JointNoise, mean_W: Array, step_s: float) -> Array:
+    """Standard deviation ``(k,)`` of the slow heat if no sensor said anything, as the filter has it."""
+    keep, variance = float(np.exp(-2 * step_s / SLOW_S)), np.full(len(mean_W), noise.slow_heat_W**2)
+    for k in range(1, len(mean_W)):
+        lasting = noise.slow_heat_W**2 + (noise.slow_heat * mean_W[k]) ** 2
+        variance[k] = keep * variance[k - 1] + (1 - keep) * lasting
+    return np.sqrt(variance)
