@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
-from bmsthermal import entropy_commands, full_commands, reduced_commands
+from bmsthermal import entropy_commands, full_commands, observability_commands, reduced_commands
 from bmsthermal.console import console, listed, mapped, print_table, steps
 from bmsthermal.errors import InputError
 from bmsthermal.files import PICTURES, check_outputs
@@ -39,6 +39,7 @@ def add(app: typer.Typer) -> None:
     app.command("reduce")(reduce)
     app.command("calibrate")(calibrate)
     app.command("estimate")(estimate)
+    observability_commands.add(app)
     entropy_commands.add(app)
     app.command("info")(info)
 

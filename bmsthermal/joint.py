@@ -14,8 +14,6 @@ discrepancy
     Of each sensor: what the model never explains there, first-order noise over minutes.
 bias
     Of each sensor: first-order noise over hours.
-soc, resistance, curve, slow
-    Where the voltage is a measurement: see `bmsthermal.voltage`.
 
 Covariances are kept as U D U' factors (`rom.ud`).
 """
@@ -23,7 +21,7 @@ Covariances are kept as U D U' factors (`rom.ud`).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -36,14 +34,15 @@ from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
 from bmsthermal.reference import HUGE
 from bmsthermal.schema import LAG
-from bmsthermal.voltage import KINDS as ELECTRIC
-from bmsthermal.voltage import Voltage, VoltageNoise
+from bmsthermal.voltage import VoltageFilter
 from rom.ud import Factors
 
 #: What may be estimated beside the temperatures.
-KINDS = ("h", "heat", "bias", *ELECTRIC)
+KINDS = ("h", "heat", "bias")
 #: How long a slow error of the heat lasts, and a bias, in s; and the mean that the former is relative to.
 SLOW_S, BIAS_S, MEAN_S = 600.0, 7200.0, 300.0
+#: How far ln h may be from the model's own where it is used: a factor of 150.
+MOST_LOG_H = 5.0
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,12 @@ class JointNoise(Noise):
         Time constant of a surface sensor.
     discrepancy_K, bias_K
         Of what a sensor is off by, for minutes and for hours.
-    voltage
-        What is unsure of the voltage, where it is a measurement.
 
     Notes
     -----
     ``sensor_K`` is 0.1 K here: errors of the model from second to second count as noise of the sensor, or they would
-    be taken for knowledge of the cooling. ``start_gradient_K`` is 3 K: a key may be turned on mid-drive.
+    be taken for knowledge of the cooling; within a second they are one error, however many steps it has.
+    ``start_gradient_K`` is 3 K: a key may be turned on mid-drive.
     """
 
     heat_W_rts: float = 0.3
@@ -83,22 +81,25 @@ class JointNoise(Noise):
     lag_s: float = 8.0
     discrepancy_K: float = 0.05
     bias_K: float = 1.0
-    voltage: VoltageNoise = field(default_factory=VoltageNoise)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        own = ("heat", "slow_heat", "slow_heat_W", "log_h", "log_h_rth", "lag_s", "discrepancy_K", "bias_K")
-        for name in own:
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 < value < HUGE:
-                raise InputError(f"{name} = {value!r}", where="JointNoise", expected="a positive number")
+        for name in ("heat", "slow_heat", "slow_heat_W", "log_h_rth", "discrepancy_K", "log_h", "lag_s", "bias_K"):
+            value, least = getattr(self, name), name in ("log_h", "lag_s", "bias_K")
+            if not isinstance(value, int | float | np.number) or not 0 <= value < HUGE or (least and not value):
+                expected = "a positive number" if least else "0 or a positive number"
+                raise InputError(f"{name} = {value!r}", where="JointNoise", expected=expected)
 
     @classmethod
     def told(cls, cell: Cell) -> JointNoise:
         """Its defaults, with what calibration found that no filter learns: gradient, offset, and lag of the sensor."""
         usual, lag = Noise.of(cell), cell.settings.get(LAG)
         known = {} if lag is None else {"lag_s": float(lag)}
-        return cls(gradient=usual.gradient, offset_K=usual.offset_K, voltage=VoltageNoise.told(cell), **known)
+        return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
+
+    def sensor_variance(self, step_s: float) -> float:
+        """Variance of a reading in K2, with steps of that length."""
+        return self.sensor_K**2 * max(1.0 / step_s, 1.0)
 
 
 @dataclass(frozen=True)
@@ -120,24 +121,23 @@ class Layout:
         Thermal states, walls, sensors.
     kinds
         Some of `KINDS`.
-    voltage
-        Whether the voltage is a measurement.
+    lagged
+        Whether each sensor has a lag and a discrepancy.
     """
 
     n: int
     walls: int
     sensors: int
     kinds: frozenset[str]
-    voltage: bool = False
+    lagged: bool = True
 
     @cached_property
     def places(self) -> dict[str, slice]:
-        """Slices by name: thermal, h, heat, reading, discrepancy, bias, soc, resistance, curve, slow."""
+        """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
         sizes = {
             "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
-            "reading": self.sensors, "discrepancy": self.sensors, "bias": self.sensors * ("bias" in self.kinds),
-            **{kind: int(kind in self.kinds) for kind in ELECTRIC},
-            **dict.fromkeys(("curve", "slow", "share"), int(self.voltage)),
+            "reading": self.sensors * self.lagged, "discrepancy": self.sensors * self.lagged,
+            "bias": self.sensors * ("bias" in self.kinds),
         }  # fmt: skip
         ends = np.cumsum([0, *sizes.values()]).tolist()
         return {name: slice(a, b) for name, a, b in zip(sizes, ends[:-1], ends[1:], strict=True)}
@@ -145,11 +145,19 @@ class Layout:
     @property
     def states(self) -> int:
         """All of them."""
-        return int(self.places["share"].stop)
+        return int(self.places["bias"].stop)
 
     def of(self, name: str, i: int = 0) -> int:
         """Place of the `i`-th state of a kind."""
         return int(self.places[name].start) + i
+
+    def row(self, k: int) -> Array:
+        """What sensor `k` reads of the states, ``(N,)``: its surface through its lag, and what it is off by."""
+        row = np.zeros(self.states)
+        row[[self.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+        if "bias" in self.kinds:
+            row[self.of("bias", k)] = 1.0
+        return row
 
 
 class JointFilter:
@@ -165,80 +173,126 @@ class JointFilter:
         Standard deviations.
     step_s
         Length of a step.
+    lagged
+        Whether the sensors have lags and discrepancies: without, and without kinds, it is the thermal observer.
     voltage
-        Where it is a measurement.
+        Where the voltage is a measurement: it says the heat, and the charge.
 
     Raises
     ------
     InputError
-        If a kind is not one of `KINDS`, or needs the voltage.
+        If a kind is not one of `KINDS`.
     """
 
     def __init__(
-        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, voltage: Voltage | None = None
-    ) -> None:
+        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, lagged: bool = True,
+        voltage: VoltageFilter | None = None,
+    ) -> None:  # fmt: skip
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
-        if voltage is None and {*kinds} & {*ELECTRIC}:
-            raise InputError(f"estimate {', '.join(ELECTRIC)} without the voltage", hint="give it to the filter")
         self.model, self.noise, self.step_s, self.voltage = model, noise, step_s, voltage
-        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), voltage is not None)
+        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), lagged)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
         self.soc, self.mean_W = 0.5, 0.0
-        #: Innovation of the voltage in V and its variance, of the last step; 0 where it was absent.
-        self.seen = 0.0, 0.0
+        self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
+        self.state_size = self.layout.states * (self.layout.states + 5) // 2 + 3 + (len(voltage.row) if voltage else 0)
 
     def start(self, x: Array, P: Array, soc: float, coolant_K: Array, soc_sd: float | None = None) -> None:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
         from rom.ud import factored
 
+        at, m = self.layout.places, self.model
+        self.x[:] = 0.0
+        self.x[at["thermal"]] = x
+        if self.layout.lagged:
+            self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
+        self.factors = Factors(factored(self.prior(P)))
+        self.soc, self.mean_W = soc, 0.0
+        if self.voltage:
+            self.voltage.start(soc, self._mean_K, soc_sd)
+
+    def prior(self, P: Array) -> Array:
+        """Covariance ``(N, N)`` to begin with, where that of the thermal states is `P` ``(n, n)``."""
         at, m, noise = self.layout.places, self.model, self.noise
         whole = np.zeros((self.layout.states,) * 2)
         whole[at["thermal"], at["thermal"]] = P
         read = np.eye(self.layout.states)
-        read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
-        mean_K = m.reference_K + m.mean * float(x[0])
-        electric = self.voltage.start(soc, mean_K, soc_sd) if self.voltage else {}
+        if self.layout.lagged:
+            read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
         for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
-                         ("bias", noise.bias_K), *electric.items()):  # fmt: skip
+                         ("bias", noise.bias_K)):  # fmt: skip
             whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
-        self.x[:] = 0.0
-        self.x[at["thermal"]], self.x[at["soc"]] = x, soc
-        self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
-        self.factors = Factors(factored(read @ whole @ read.T))
-        self.soc, self.mean_W = soc, 0.0
+        return np.asarray(read @ whole @ read.T)
 
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
-        m, at, noise, x = self.model, self.layout.places, self.noise, self.x
-        before = self.soc
-        heat, slope, lost = self._heat(u)
-        if self.voltage:
-            counted = "soc" in self.layout.kinds or 0.0 < self.soc < 1.0
-            said = self.voltage.correct(x, self.factors, at, m.mean, u, before, counted)
-            heat, slope, lost = said.heat_W, 0.0, said.variance_W2 + said.lost * m.lost_heat_variance
-        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
-        F, G, q = self._predict(u, heat, slope, lost)
-        if self.voltage:
-            self.voltage.move(said, x, F, G, q, at, G[:, at["reading"].start].copy())
-            self.seen = said.innovation_V, said.variance_V2
-            self.soc = float(x[at["soc"]].item()) if "soc" in self.layout.kinds else self.soc
+        m, at, x = self.model, self.layout.places, self.x
+        heat, F, G, q, coolant = self.predict(u)
         self.factors.predict(F, G, q)
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
             if not abs(reading) < HUGE:
                 continue
-            row = np.zeros(len(x))
-            row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
-            if "bias" in self.layout.kinds:
-                row[self.layout.of("bias", k)] = 1.0
-            off = reading - row @ x
-            gain, S = self.factors.measure(row, noise.sensor_K**2)
+            row, known = self.layout.row(k), 0.0
+            if not self.layout.lagged:
+                row[at["thermal"]], known = m.sense[k], m.mixed[k] @ coolant
+            off = reading - row @ x - known
+            gain, S = self.factors.measure(row, m.sense_variance[k])
             x += gain * off
             innovation[k], variance[k] = off, S
         slow = float(x[at["heat"]].sum())
         return Instant(heat + slow, innovation, variance)
+
+    def run(self, u: Array, z: Array, out: Array | None = None, past: Array | None = None) -> None:
+        """Step through arrays; see `Kernel.run`."""
+        for k in range(len(u)):
+            said = self.step(u[k, 0], z[k, 0])
+            if out is not None:
+                m = self.sensors
+                out[k, 0, 0], out[k, 0, 1 : 1 + m], out[k, 0, 9 : 9 + m] = vars(said).values()
+            if past is not None:
+                self.read(past[k])
+
+    def read(self, rows: Array) -> None:
+        """Copy the state into `rows` ``(1, state_size)``: x, what rounding took (nothing), factors, volts, a tally."""
+        n = self.layout.states
+        volts = self.voltage.row if self.voltage else ()
+        rows[0] = [*self.x, *np.zeros(n), *self.factors.packed, *volts, self.soc, 0.0, self.mean_W]
+
+    def write(self, rows: Array) -> None:
+        """Set the state from `rows`."""
+        n, row = self.layout.states, np.asarray(rows[0], float)
+        end = 2 * n + n * (n + 1) // 2
+        self.x, self.factors = row[:n] - row[n : 2 * n], Factors(row[2 * n : end])
+        if self.voltage:
+            self.voltage.row = row[end:-3]
+        self.soc, self.mean_W = row[-3] - row[-2], row[-1]
+
+    def predict(self, u: Array) -> tuple[float, Array, Array, Array, Array]:
+        """Move the state, not its covariance, over a step.
+
+        Returns
+        -------
+        heat_W
+            Heat of the step, without the slow one.
+        F, G, q
+            Slopes ``(N, N)`` of the state, columns ``(N, N + 1)`` and variances ``(N + 1,)`` of the step's noise.
+        coolant
+            Surroundings beside the reference, ``(w,)``.
+        """
+        heat, slope, lost = self._heat(u)
+        if self.voltage:
+            said = self.voltage.step(u, self._mean_K)
+            heat, slope, lost = said.heat_W, said.slope_W_K, said.variance_W2
+            lost += said.lost * self.model.lost_heat_variance
+            self.soc = float(self.voltage.x[0])
+        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
+        return heat, *self._predict(u, heat, slope, lost)
+
+    @property
+    def _mean_K(self) -> float:
+        return float(self.model.reference_K + self.model.mean * self.x[0])
 
     def _heat(self, u: Array) -> tuple[float, float, float]:
         """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""
@@ -248,7 +302,8 @@ class JointFilter:
         current = current if known else 0.0
         grid = np.linspace(0.0, 1.0, len(m.open_circuit_V))
         E, dE = np.interp(self.soc, grid, m.open_circuit_V), np.interp(self.soc, grid, m.entropy_V_K)
-        heat = current * (E - voltage) - current * (m.reference_K + m.mean * self.x[0]) * dE
+        with np.errstate(invalid="ignore"):  # an infinite voltage and no current
+            heat = current * (E - voltage) - current * (m.reference_K + m.mean * self.x[0]) * dE
         counted = self.soc - m.soc_per_A * current
         self.soc = min(max(counted, 0.0), 1.0)
         if abs(given) < HUGE:
@@ -257,15 +312,15 @@ class JointFilter:
             return float(heat), float(-current * dE), 0.0
         return 0.0, 0.0, m.lost_heat_variance
 
-    def _predict(self, u: Array, heat: float, slope: float, lost: float) -> tuple[Array, Array, Array]:
-        """Move the state; return its slopes ``(N, N)`` and the columns and variances of the noise of the step."""
+    def _predict(self, u: Array, heat: float, slope: float, lost: float) -> tuple[Array, Array, Array, Array]:
+        """Move the state; return its slopes ``(N, N)``, columns and variances of the noise, and the surroundings."""
         m, at, noise, x, s = self.model, self.layout.places, self.noise, self.x, self.step_s
         n, walls, N = self.layout.n, self.layout.walls, self.layout.states
         coolant = np.array(u[3 : 3 + walls]) - m.coolant_reference_K
         given = np.array(u[3 + walls :])
         g = np.where((np.abs(given) < HUGE) & (given >= 0), given, m.conductance_W_K)
         if "h" in self.layout.kinds:
-            g = g * np.exp(x[at["h"]])
+            g = g * np.exp(np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H))
         open_ = np.abs(coolant) < HUGE
         g = np.where(open_, g, 0.0)
         E, S, d = m.wall.T, m.sink.T, m.drive[0]
@@ -275,7 +330,7 @@ class JointFilter:
         W = np.eye(n) - S @ flow @ (g[:, None] * E.T)
         out_W = flow @ (g * (E.T @ insulated - coolant))
 
-        F, G, q = np.zeros((N, N)), np.zeros((N, N)), np.zeros(N)
+        F, G, q = np.zeros((N, N)), np.zeros((N, N + 1)), np.zeros(N + 1)
         F[:n, :n] = W * m.decay
         F[:n, 0] += W @ d * (slope * m.mean)
         F[:n, at["h"]] = -S @ flow * out_W if "h" in self.layout.kinds else 0.0
@@ -292,14 +347,15 @@ class JointFilter:
             q[at[name]] = sd**2 * (1 - keep**2)
             x[at[name]] *= keep
         G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
-        # the readings have no noise of their own: their first column is that of the heat
-        G[:n, at["reading"].start] = W @ d
-        q[at["reading"].start] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+        G[:n, N] = W @ d
+        q[N] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
 
         x[:n] = W @ insulated + S @ flow @ (g * coolant)
+        if not self.layout.lagged:
+            return F, G, q, coolant
         late = np.exp(-s / noise.lag_s)
         x[at["reading"]] = late * x[at["reading"]] + (1 - late) * (m.sense @ x[:n] + m.mixed @ coolant)
         F[at["reading"]] = (1 - late) * m.sense @ F[:n]
         F[at["reading"], at["reading"]] = late * np.eye(len(m.sense))
         G[at["reading"]] = (1 - late) * m.sense @ G[:n]
-        return F, G, q
+        return F, G, q, coolant

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bmsthermal.belief import Belief, Estimate, Inputs
+from bmsthermal.belief import Belief
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
-from bmsthermal.joint import KINDS, JointFilter, JointNoise
+from bmsthermal.joint import KINDS, SLOW_S, JointFilter, JointNoise, Layout
+from bmsthermal.joint_packing import PackedJoint, pack_joint
 from bmsthermal.noise import Noise
-from bmsthermal.observer import Observer
-from bmsthermal.packing import HOST_SENSORS
+from bmsthermal.observability import NEEDED, observability
+from bmsthermal.observer import Observer, compiled
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
 from bmsthermal.voltage import KINDS as ELECTRIC
-from bmsthermal.voltage import Tables, Voltage
-from rom.ud import Factors, unpacked
+from bmsthermal.voltage import Tables, VoltageFilter, VoltageNoise
+from rom.ud import covariance
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class JointEstimates(Estimates):
 
     ``h_W_m2K`` ``(k, walls)`` and ``h_sd`` of its logarithm; ``slow_heat_W`` and ``slow_heat_sd_W``; ``bias_K``
     ``(k, sensors)`` and ``bias_sd_K``; ``soc_std`` of the state of charge; ``growth`` of the resistance over the cell
-    file's, 0.2 for 20 % more, and ``growth_sd``; of the voltage ``voltage_innovation_V`` and what was expected of it,
-    ``voltage_std_V``. What was not estimated has no columns, or is 0.
+    file's, 0.2 for 20 % more, and ``growth_sd``; of the voltage ``voltage_innovation_V`` and its ``voltage_std_V``.
+    What was not estimated has no columns, or is 0.
     """
 
     h_W_m2K: Array = field(kw_only=True)
@@ -44,7 +47,8 @@ class JointEstimates(Estimates):
     growth_sd: Array = field(kw_only=True)
     voltage_innovation_V: Array = field(kw_only=True)
     voltage_std_V: Array = field(kw_only=True)
-    rows: Array = field(kw_only=True, repr=False)
+    rows: NDArray[np.floating] = field(kw_only=True, repr=False)
+    joint_states: int = field(kw_only=True, repr=False)
 
     def beside(self) -> list[tuple[str, str]]:
         """Name and value with unit of what was estimated beside temperatures, at the end of the run."""
@@ -61,6 +65,32 @@ class JointEstimates(Estimates):
         if self.growth_sd[-1] > 0:
             columns.append(("resistance over the file's", 100 * self.growth[-1], 100 * self.growth_sd[-1], "%"))
         return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
+
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together in the run, and about what the run did not tell."""
+        known = self.run
+        if known is not None and self.voltage_std_V.any():  # heat is known without the voltage
+            known = replace(known, voltage_V=np.zeros(len(known.time_s)))
+        said = Estimates.doubts(
+            Estimates(**{each.name: getattr(self, each.name) for each in fields(Estimates)} | {"run": known})
+        )
+        if self.run is None or len(self.time_s) < 2 or not isinstance(self.noise, JointNoise):
+            return said
+        alone_W = _alone_W(self.noise, self.rows[:, -1].astype(float), self.reduced.step_s)
+        shares = {
+            "h": self.h_sd / self.noise.log_h, "bias": self.bias_sd_K / self.noise.bias_K,
+            "heat": np.atleast_2d(self.slow_heat_sd_W / alone_W).T,
+        }  # fmt: skip
+        untold = {kind: sd.min(axis=0) ** 2 > 1.0 - NEEDED[kind] for kind, sd in shares.items()}
+        names = [f"h of {wall}" for wall, unknown in zip(self.reduced.walls, untold["h"], strict=False) if unknown]
+        names += ["slow heat"] * bool(untold["heat"][0])
+        names += [f"offset of sensor {i + 1}" for i, unknown in enumerate(untold["bias"]) if unknown]
+        if names:
+            said.append(
+                f"the run does not tell the {' and the '.join(names)}: what is known of it is what was known before; a "
+                "drive with heat and a rest would tell more"
+            )
+        return said
 
     def columns(self) -> dict[str, Array]:
         """What `to_csv` writes: of temperatures, and of what was estimated beside."""
@@ -79,22 +109,13 @@ class JointEstimates(Estimates):
             found["voltage_innovation_V"] = self.voltage_innovation_V
         return found
 
-    def doubts(self) -> list[str]:
-        """Sentences about what does not fit together in the run: nothing here changes the estimates."""
-        known = self.run
-        if known is not None and self.voltage_std_V.any():  # heat is known without the voltage
-            known = replace(known, voltage_V=np.zeros(len(known.time_s)))
-        return Estimates.doubts(
-            Estimates(**{each.name: getattr(self, each.name) for each in fields(Estimates)} | {"run": known})
-        )
-
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
-        return Belief(self.rows[i], _states(self.rows.shape[1]))
+        return Belief(self.rows[i], self.joint_states, factored=True)
 
 
 class JointObserver(Observer):
-    """What `bmsthermal.Observer` is with ``estimate``: it holds no state either.
+    """What `bmsthermal.Observer` is with ``estimate``, or with factored covariance: it holds no state either.
 
     Parameters
     ----------
@@ -102,184 +123,186 @@ class JointObserver(Observer):
         As for any observer.
     estimate
         Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest; ``soc``
-        and ``resistance``, the state of charge and what the resistance has grown by, from the voltage.
+        by for minutes; ``bias``, the offset of each sensor. What its sensors cannot tell
+        (`bmsthermal.observability`) is refused. And of `bmsthermal.voltage.KINDS`: ``soc`` and ``resistance``, the
+        state of charge and what the resistance has grown by, from the voltage, with a sigma that says what it tells.
     heat
         Where the heat comes from, of `bmsthermal.voltage.HEATS`: the voltage then is a measurement. By default
         ``fused`` if charge or resistance is estimated, else from the voltage, which then is an input.
+    voltage_noise
+        What is unsure of the voltage where it is a measurement; by default `bmsthermal.voltage.VoltageNoise.told`.
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
-    engine, real
-        Covariances are compiled, the rest is NumPy: ``kernel`` and ``double``.
+        Where nothing is estimated beside, the `Noise` of any observer.
+    engine, real, form
+        As for any observer; ``filterpy`` is the readable twin, `bmsthermal.joint.JointFilter`.
 
     Raises
     ------
     InputError
-        If something cannot be estimated, or it is asked for another engine.
+        If something cannot be estimated.
     """
 
     def __init__(
-        self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = ("h",),
-        noise: Noise | None = None, ambient_offset_K: float | None = None, engine: str = "kernel",
-        real: str = "double", heat: str | None = None,
+        self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = (),
+        noise: Noise | None = None, ambient_offset_K: float | None = None,
+        engine: Literal["kernel", "filterpy"] = "kernel", real: Literal["double", "float"] = "double",
+        form: Literal["ekf", "ud"] | None = None, heat: Literal["measured", "model", "fused"] | None = None,
+        voltage_noise: VoltageNoise | None = None,
     ) -> None:  # fmt: skip
+        super().__init__(
+            reduced, measured, noise=noise, ambient_offset_K=ambient_offset_K, engine=engine, real=real, form=form
+        )  # fmt: skip
         where = reduced.cell.name
-        if engine != "kernel" or real != "double":
-            raise InputError(
-                f"engine={engine!r}, real={real!r}", where=where, expected="'kernel' and 'double' with estimate"
-            )
-        if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
-            raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
-        if reduced.resolution == "r-z":
+        if form == "ekf":
+            raise InputError("form='ekf' with estimate", where=where, expected="'ud': its covariance is factored")
+        if isinstance(estimate, str) or not {*estimate} <= {*KINDS, *ELECTRIC}:
+            expected = f"some of {', '.join((*KINDS, *ELECTRIC))}, in a list"
+            raise InputError(f"estimate = {estimate!r}", where=where, expected=expected)
+        if estimate and reduced.resolution == "r-z":
             raise InputError(
                 "estimate in r-z", where=where, expected="radial or slab",
                 hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
             )  # fmt: skip
-        if "bias" in estimate and len(measured) < 2:
-            raise InputError(
-                "the bias of one sensor alone", where=where, expected="two sensors or more",
-                hint="a warmer reading is as well more heat or less cooling: no other sensor tells them apart",
-            )  # fmt: skip
-        if not isinstance(noise, JointNoise | None):
+        if estimate and not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
-        sure = noise or JointNoise.told(reduced.cell)
-        super().__init__(reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K)
-        self.estimate, self._sure = tuple(kind for kind in KINDS if kind in estimate), sure
-        self.heat = heat or ("fused" if {*estimate} & {*ELECTRIC} else None)
-        self._voltage: Voltage | None = None
-        if self.heat is not None:
-            self._voltage = Voltage(Tables.of(reduced.cell), sure.voltage, self.heat, reduced.step_s)
-            if len(self.measured) >= HOST_SENSORS:
-                found, expected = f"{len(self.measured)} sensors and the voltage", f"at most {HOST_SENSORS - 1} sensors"
-                raise InputError(found, where=where, expected=expected)
+        self.estimate = tuple(kind for kind in (*KINDS, *ELECTRIC) if kind in estimate)
+        self.beside = tuple(kind for kind in KINDS if kind in estimate)
+        self.heat = heat or ("fused" if self.beside != self.estimate else None)
+        self.voltage_noise = voltage_noise or VoltageNoise.told(reduced.cell)
+        self._sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
+        if self.estimate or self.heat:
+            self.noise = self._sure
+        else:
+            self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
+        if self.beside and (refused := observability(self).refusal()):
+            raise refused
+        self._voltage()
 
     def __repr__(self) -> str:
-        beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
+        beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ", factored"
         beside += f", heat {self.heat}" if self.heat else ""
         return f"{super().__repr__()[:-1]}{beside})"
 
+    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
+        """Return the same observer in another precision and form, as `Observer.on_target`."""
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real,
+            form=form, estimate=self.estimate, heat=self.heat,
+            voltage_noise=self.voltage_noise if self.heat else None,
+        )  # fmt: skip
+
     def filter(self) -> JointFilter:
-        """Return a filter with a state of its own."""
-        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s, self._voltage)
+        """Return the readable twin, with a state of its own."""
+        return JointFilter(
+            self.packed, self.beside, self._sure, self.reduced.step_s, lagged=bool(self.estimate or self.heat),
+            voltage=self._voltage(),
+        )  # fmt: skip
+
+    def _voltage(self) -> VoltageFilter | None:
+        if self.heat is None:
+            return None
+        kinds = {*self.estimate} & {*ELECTRIC}
+        return VoltageFilter(Tables.of(self.reduced.cell), self.voltage_noise, self.heat, kinds, self.reduced.step_s)
+
+    @cached_property
+    def packed_joint(self) -> PackedJoint:
+        """The observer as the numbers of the kernel that estimates more than temperatures."""
+        return pack_joint(self.packed, self.layout, self._sure, self.reduced.step_s, self._voltage())
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each kind of state is."""
+        return self.filter().layout
+
+    @cached_property
+    def _model_row(self) -> NDArray[np.floating]:
+        return self.packed_joint.row(self.dtype)
 
     def kernel(self, cells: int = 1) -> Any:
-        """Not there: this observer steps one cell, through `step` and `run`, or through `filter`."""
-        raise InputError("an observer with estimate has no kernel of its own yet", hint="use step(), run() or filter()")
+        """Return an engine with a state of its own, for `cells` cells, as `Observer.kernel`.
+
+        A state is a row of x, what rounding took from it, packed U D U' factors (see `rom.ud`), where the voltage is a
+        measurement the same of its states (see `VoltageFilter.row`), and a tally: charge, what rounding took from it,
+        and the running mean of the heat in W.
+        """
+        if self.engine == "kernel" and compiled():
+            from bmsthermal._observer import Kernel
+
+            n, w = self.reduced.order, len(self.reduced.walls)
+            return Kernel(self._model_row, n, w, len(self.measured), cells, joint=True)
+        if cells != 1:
+            raise InputError(f"{cells} cells on {self.engine}", expected="one", hint="use the compiled kernel")
+        return self.filter()
 
     def start(self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None) -> Belief:
         """Belief about a cell, as `Observer.start`; its sensors read what its surface is."""
-        return self._begin(surface_K, soc, core_K, noise, np.full(len(self.reduced.walls), float(surface_K)))
+        return self._start(surface_K, soc, core_K, noise, surface_K)
 
-    def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
-        """One step: `inputs` held over it, `measurements` in K at its end, NaN where absent."""
-        found, out = self._march(belief, np.asarray(self._row(inputs))[None], self._seen(measurements)[None])
-        result = self._estimates(np.zeros(1), found[1:], out)
-        return result.belief(0), result.at(0)
+    def _begin(self, surface_K: float, soc: float, ambient_K: float, soc_sd: float | None = None) -> Belief:
+        return self._start(surface_K, soc, None, None, ambient_K if np.isfinite(ambient_K) else surface_K, soc_sd)
 
-    def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
-        """Let the cell rest for whole steps without heat and without measurements."""
-        steps, filter_ = self._rest_steps(seconds), self._resumed(belief)
-        row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0)))
-        absent = np.full(len(self.measured), np.nan)
-        for _ in range(steps):
-            filter_.step(row, absent)
-        return Belief(_row(filter_), belief.states)
+    def _sampled(self, run: Run) -> Run:
+        sampled, s = super()._sampled(run), self.reduced.step_s
+        if self.heat is None:
+            return sampled
+        seen = run.resample(s, s)  # a voltage says something in the step in which it and its current were sampled
+        return replace(sampled, voltage_V=np.where(np.isnan(seen.current_A), np.nan, seen.voltage_V))
 
-    def run(
-        self, run: Run, *, initial_soc: float | None = None, start: Belief | None = None, start_K: float | None = None
-    ) -> JointEstimates:
-        """Estimate along a measured run, resampled to whole steps, as `Observer.run` does."""
-        notes: list[str] = []
-        self._check_sensors(run)
-        sampled, run = run, run.resample(self.reduced.step_s)
-        soc, soc_sd, heat_W = self._first_charge(run, initial_soc, notes)
-        if self._voltage:  # a voltage says something in the step in which it and its current were sampled
-            seen = sampled.resample(self.reduced.step_s, self.reduced.step_s)
-            run = replace(run, voltage_V=np.where(np.isnan(seen.current_A), np.nan, seen.voltage_V))
-        z = np.column_stack([run.surfaces_K[name] for name in self.measured])
-        around = np.repeat(run.ambient_K[:, None], len(self.reduced.walls), axis=1)
-        if start is None:
-            rows = z[np.isfinite(z).any(axis=1)]
-            first = float(np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]) if start_K is None else start_K
-            known = np.where(np.isfinite(around[0]), around[0], first)
-            start = self._begin(first, soc, None, None, known, soc_sd)
-        own = np.full_like(around, np.nan)  # conductances of the model, not of the input
-        u = np.column_stack([run.current_A, run.voltage_V, heat_W, around, own])
-        found, out = self._march(start, u[:-1], z[1:])
-        # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
-        result = self._estimates(run.time_s, found, np.vstack([np.zeros_like(out[:1]), out]), run)
-        return replace(result, notes=(*notes, *result.doubts()))
-
-    def _first_charge(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, float | None, Array]:
-        """State of charge to start from, its standard deviation if it is not the noise's, and heat of every row."""
+    def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array, float | None]:
         if initial_soc is not None or "soc" not in self.estimate:
-            soc, heat_W = self._heat_source(run, initial_soc, notes)
-            return soc, None, heat_W
+            return super()._heat_source(run, initial_soc, notes)
         soc, blur = self.reduced.heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
         notes.append(f"initial SOC {soc:.2f} +- {blur:.2f} from the first row")
-        return soc, blur, np.full(run.time_s.shape, np.nan)
+        return soc, np.full(run.time_s.shape, np.nan), blur
 
-    def _begin(
-        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: Array,
+    def _start(
+        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: float,
         soc_sd: float | None = None,
     ) -> Belief:  # fmt: skip
-        thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
+        thermal = self._thermal.start(surface_K, soc, core_K=core_K, noise=noise or self.noise)
         filter_ = self.filter()
-        filter_.start(np.asarray(thermal.x, float), thermal.P, soc, coolant_K, soc_sd)
-        return Belief(_row(filter_), filter_.layout.states)
+        around = np.full(len(self.reduced.walls), float(coolant_K))
+        filter_.start(np.asarray(thermal.x), thermal.P, soc, around, soc_sd)
+        row = np.empty((1, filter_.state_size))
+        filter_.read(row)
+        return Belief(row[0].astype(self.dtype), self.layout.states, factored=True)
 
-    def _resumed(self, belief: Belief) -> JointFilter:
-        """A filter that goes on from a belief."""
-        filter_ = self.filter()
-        n = filter_.layout.states
-        row = np.asarray(getattr(belief, "row", np.empty(0)), float)
-        if row.shape != (n + n * (n + 1) // 2 + 2,) or not np.isfinite(row).all():
-            found = "the belief is not finite, or of another observer"
-            raise InputError(found, where=repr(self), hint="make one with start()")
-        filter_.x, filter_.factors, (filter_.soc, filter_.mean_W) = row[:n].copy(), Factors(row[n:-2]), row[-2:]
-        return filter_
+    @cached_property
+    def _thermal(self) -> Observer:
+        """The observer of the temperatures alone."""
+        offset = self.ambient_offset_K
+        return Observer(self.reduced, self.measured, noise=self.noise, ambient_offset_K=offset, form="ekf")
 
-    def _march(self, start: Belief, u: Array, z: Array) -> tuple[Array, Array]:
-        """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
-        filter_, m = self._resumed(start), len(self.measured)
-        rows, out = np.empty((len(u) + 1, len(start.row))), np.zeros((len(u), 1 + 2 * HOST_SENSORS))
-        rows[0] = start.row
-        for k in range(len(u)):
-            said = filter_.step(u[k], z[k])
-            rows[k + 1], out[k, 0] = _row(filter_), said.heat_W
-            out[k, 1 : 1 + m], out[k, 1 + HOST_SENSORS : 1 + HOST_SENSORS + m] = said.innovation_K, said.variance_K2
-            if self._voltage:  # as one sensor more
-                out[k, 1 + m], out[k, 1 + HOST_SENSORS + m] = filter_.seen
-        return rows, out
-
-    def _estimates(self, time_s: Array, rows: Array, out: Array, run: Run | None = None) -> JointEstimates:
-        layout, volts, m = self.filter().layout, np.zeros((2, len(rows))), len(self.measured)
-        if self._voltage:
-            out, volts = out.copy(), out[:, [1 + m, 1 + HOST_SENSORS + m]].T
-            out[:, [1 + m, 1 + HOST_SENSORS + m]] = 0.0  # the consistency of temperatures is theirs
-        at, n, N = layout.places, layout.n, layout.states
-        P = np.array([U * D @ U.T for U, D in map(unpacked, rows[:, N:-2])])
-        x, sd = rows[:, :N], np.sqrt(np.diagonal(P, axis1=1, axis2=2))
+    def _found(
+        self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None
+    ) -> JointEstimates:
+        at, n, N = self.layout.places, self.layout.n, self.layout.states
+        end = N * (N + 5) // 2
+        P = np.array([covariance(row) for row in states[:, 2 * N : end]])
+        volts, seen = (each.astype(float) for each in np.split(states[:, end:-3], [25], axis=1))
+        if self.heat is None:
+            volts, seen = np.zeros((len(states), 25)), np.zeros((len(states), 2))
+        electric = np.sqrt([np.diag(covariance(row)) for row in volts[:, 10:]])
+        x, sd = states[:, :N].astype(float), np.sqrt(np.maximum(np.diagonal(P, axis1=1, axis2=2), 0.0))
         i, j = np.tril_indices(n)
-        thermal = np.hstack([x[:, :n], P[:, i, j], rows[:, -2:-1]])
+        thermal = np.hstack([x[:, :n], P[:, i, j], states[:, -3:-2]])
         found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
         own = self.reduced.conductance_W_K / self.reduced.areas_m2
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
-            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
+            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.beside else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
-            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=rows, soc_std=sd[:, at["soc"]].sum(axis=1),
-            growth=np.expm1(x[:, at["resistance"]].sum(axis=1)),
-            growth_sd=(np.exp(x[:, at["resistance"]]) * sd[:, at["resistance"]]).sum(axis=1),
-            voltage_innovation_V=np.where(volts[1] > 0, volts[0], np.nan), voltage_std_V=np.sqrt(volts[1]),
+            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N, soc_std=electric[:, 0],
+            growth=np.expm1(volts[:, 1]), growth_sd=np.exp(volts[:, 1]) * electric[:, 1],
+            voltage_innovation_V=np.where(seen[:, 1] > 0, seen[:, 0], np.nan), voltage_std_V=np.sqrt(seen[:, 1]),
         )  # fmt: skip
 
 
-def _row(filter_: JointFilter) -> Array:
-    """State, factors, charge and mean heat of a filter."""
-    return np.concatenate([filter_.x, filter_.factors.packed, [filter_.soc, filter_.mean_W]])
-
-
-def _states(size: int) -> int:
-    """States of a belief's row of so many numbers: n + n (n + 1) / 2 + 2."""
-    return int((np.sqrt(8 * size - 7) - 3) / 2)
+def _alone_W(noise: JointNoise, mean_W: Array, step_s: float) -> Array:
+    """Standard deviation ``(k,)`` of the slow heat if no sensor said anything, as the filter has it."""
+    keep, variance = float(np.exp(-2 * step_s / SLOW_S)), np.full(len(mean_W), noise.slow_heat_W**2)
+    for k in range(1, len(mean_W)):
+        lasting = noise.slow_heat_W**2 + (noise.slow_heat * mean_W[k]) ** 2
+        variance[k] = keep * variance[k - 1] + (1 - keep) * lasting
+    return np.sqrt(variance)

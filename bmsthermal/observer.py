@@ -24,6 +24,7 @@ from bmsthermal.run import Run
 
 if TYPE_CHECKING:
     from bmsthermal.reduced.model import ReducedCell
+    from bmsthermal.voltage import VoltageNoise
 
 #: Half the width of the range of SOC, beyond which a rest voltage does not identify it.
 SOC_IDENTIFIED = 0.05
@@ -66,8 +67,13 @@ class Observer:
     estimate
         What is estimated beside the temperatures, ``h``, ``heat``, ``bias``, ``soc``, ``resistance``:
         then it is a `bmsthermal.jointly.JointObserver`.
-    heat
+    heat, voltage_noise
         ``measured``, ``model`` or ``fused``: it is one too, and the voltage a measurement (`bmsthermal.voltage`).
+    form
+        How the covariance is kept: ``ekf``, packed, or ``ud``, as factors that
+        rounding cannot make negative, with increments that carry what rounding
+        takes. By default ``ud`` in single precision and with `estimate`, which
+        has no other, and ``ekf`` in double.
 
     Raises
     ------
@@ -87,15 +93,17 @@ class Observer:
 
     def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
         """Make the observer that goes with the model and with what it estimates; copies come with none."""
-        if cls is Observer and (kwargs.get("estimate") or kwargs.get("heat") is not None):
-            from bmsthermal.jointly import JointObserver
-
-            return super().__new__(JointObserver)
         if cls is Observer and reduced is not None and not isinstance(reduced, ReducedModel):
             from bmsthermal.reduced.model import ReducedCell
             from bmsthermal.reduced.observing import CoupledObserver
 
             return super().__new__(CoupledObserver if isinstance(reduced, ReducedCell) else cls)
+        usual = "ud" if kwargs.get("real") == "float" and kwargs.get("engine", "kernel") == "kernel" else "ekf"
+        beside = kwargs.get("estimate") or kwargs.get("heat") is not None
+        if cls is Observer and (beside or (kwargs.get("form") or usual) == "ud"):
+            from bmsthermal.jointly import JointObserver
+
+            return super().__new__(JointObserver)
         return super().__new__(cls)
 
     def __init__(
@@ -108,7 +116,9 @@ class Observer:
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
         estimate: Collection[str] = (),
+        form: Literal["ekf", "ud"] | None = None,
         heat: Literal["measured", "model", "fused"] | None = None,
+        voltage_noise: VoltageNoise | None = None,
     ) -> None:
         named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
         if not named or isinstance(measured, str) or not measured or len(set(measured)) != len(measured):
@@ -117,6 +127,8 @@ class Observer:
             raise InputError(
                 f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
             )
+        if form not in ("ekf", "ud", None):
+            raise InputError(f"form={form!r}", expected="'ekf' or 'ud'")
         if not isinstance(reduced, ReducedModel):
             raise InputError(f"reduced = {reduced!r:.60}", expected="a reduced model")
         if reduced.order < 2:
@@ -145,6 +157,15 @@ class Observer:
         return (
             f"Observer({self.reduced.cell.name}: {self.reduced.order} states, measures {', '.join(self.measured)}, "
             f"{self.engine}, {self.real})"
+        )
+
+    #: What is estimated beside the temperatures.
+    estimate: tuple[str, ...] = ()
+
+    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
+        """Return the same observer in another precision and form, both as for `Observer`, on the compiled kernel."""
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real, form=form
         )
 
     @cached_property
@@ -239,8 +260,8 @@ class Observer:
         out = np.zeros((1, 1, engine.output_size), self.dtype)
         engine.write(belief.row[None, :].copy())
         engine.run(u[None, None, :], z, out, past)
-        result = Estimates.of(self.reduced, self.noise, np.array([0.0]), past[:, 0], out[:, 0])
-        return Belief(past[0, 0], self.reduced.order), result.at(0)
+        result = self._found(np.array([0.0]), past[:, 0], out[:, 0])
+        return result.belief(0), result.at(0)
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
         """Let the cell rest for whole steps without heat and without measurements, as between key-off and key-on."""
@@ -254,7 +275,7 @@ class Observer:
         engine.write(state)
         engine.run(np.ascontiguousarray(u), z)
         engine.read(state)
-        return Belief(state[0], self.reduced.order)
+        return replace(belief, row=state[0])
 
     def run(
         self,
@@ -280,13 +301,13 @@ class Observer:
         """
         notes: list[str] = []
         self._check_sensors(run)
-        run = run.resample(self.reduced.step_s)
-        soc, heat_W = self._heat_source(run, initial_soc, notes)
+        run = self._sampled(run)
+        soc, heat_W, soc_sd = self._heat_source(run, initial_soc, notes)
         z = np.column_stack([run.surfaces_K[name] for name in self.measured])
         if start is None:
             rows = z[np.isfinite(z).any(axis=1)]
             first = np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]
-            start = self.start(float(first if start_K is None else start_K), soc)
+            start = self._begin(float(first if start_K is None else start_K), soc, float(run.ambient_K[0]), soc_sd)
         engine, walls = self.kernel(), len(self.reduced.walls)
         self._check_belief(start, engine)
         k = len(run.time_s)
@@ -299,14 +320,31 @@ class Observer:
         engine.write(start.row[None, :].copy())
         # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
         engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :], self.dtype), out[1:], past[1:])
-        found = Estimates.of(self.reduced, self.noise, run.time_s, past[:, 0], out[:, 0], run=run)
+        found = self._found(run.time_s, past[:, 0], out[:, 0], run)
         return replace(found, notes=(*notes, *found.doubts()))
 
-    def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array]:
-        """State of charge to start from, and heat (NaN: from current and voltage) for every row."""
+    def _sampled(self, run: Run) -> Run:
+        """A run in whole steps."""
+        return run.resample(self.reduced.step_s)
+
+    def _begin(self, surface_K: float, soc: float, ambient_K: float, soc_sd: float | None = None) -> Belief:
+        """Belief at the first row of a run."""
+        return self.start(surface_K, soc)
+
+    def _found(
+        self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None
+    ) -> Estimates:
+        """Estimates that the kernel's states and outputs are."""
+        return Estimates.of(self.reduced, self.noise, time_s, states, out, run=run)
+
+    def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array, float | None]:
+        """State of charge to start from, heat (NaN: from current and voltage) of every row, and how sure the charge is.
+
+        The last is None where nobody said.
+        """
         heat, nothing = self.reduced.heat, np.full(run.time_s.shape, np.nan)
         if initial_soc is not None:
-            return check_soc(initial_soc), nothing
+            return check_soc(initial_soc), nothing, None
         soc, blur = heat.start_soc(float(run.current_A[0]), float(run.voltage_V[0]))
         if blur <= SOC_IDENTIFIED:
             amperes, volts = float(run.current_A[0]), f"{run.voltage_V[0]:.3f} V"
@@ -314,12 +352,12 @@ class Observer:
             if abs(amperes) < 0.02 * self.reduced.cell.capacity_Ah:  # as `MeasuredHeat.start_soc` has it
                 source = f"the rest voltage of {volts}"
             notes.append(f"initial SOC {soc:.2f} from {source}")
-            return soc, nothing
+            return soc, nothing, None
         why = f"the first row leaves it between {soc - blur:.2f} and {soc + blur:.2f}"
         notes.append(f"initial SOC unknown ({why}): heat is I^2 R(T), without the reversible part")
         sensor = run.surfaces_K[self.measured[0]]
         T = np.where(np.isfinite(sensor), sensor, run.ambient_K)
-        return 0.5, run.current_A**2 * heat.resistance_Ohm(0.5, T)
+        return 0.5, run.current_A**2 * heat.resistance_Ohm(0.5, T), None
 
     def _rest_steps(self, seconds: float) -> int:
         """Whole steps of a rest."""

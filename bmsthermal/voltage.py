@@ -3,7 +3,7 @@ r"""The voltage as a measurement: what it says of charge and resistance, and the
 .. math:: V = E(z) + (T - T_0) S(z) + c - \eta + \text{noise}, \qquad \eta = (1 - a)\,e^{\rho} D + s v, \qquad
           D = I R(z)\, e^{A (1/T - 1/T_0)}
 
-The tables E, S = dE/dT and R are those of the cell file. States, some of them asked for and three always:
+The tables E, S = dE/dT and R are those of the cell file. States, of a filter of their own:
 
 soc
     z: it counts the charge. A gain of the current (and a capacity that is off) lasts for hours.
@@ -27,13 +27,13 @@ voltage. A slope that goes with each stretch of the table, or with the sigma, di
 filter z and c apart, which nothing in the cell does.
 How R changes with charge and temperature moves the heat, but teaches neither: no file knows it well enough. (With these
 slopes in the measurement the charge of measured runs was off by three times its sigma.) Nor have temperatures and these
-states any covariance in common: what they are unsure of widens the heat's, but a surface that is cooled otherwise than
-thought must not move the charge.
+states any covariance in common, which is why the filter is one of its own: what it is unsure of widens the heat's
+variance, but a surface that is cooled otherwise than thought must not move the charge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -45,10 +45,11 @@ from bmsthermal.errors import InputError
 from bmsthermal.heat import REST_BLUR_V, GAS_CONSTANT_J_molK, MeasuredHeat
 from bmsthermal.reference import HUGE
 from bmsthermal.schema import RESISTANCE, SPREAD
-from rom.ud import Factors
+from rom.ud import Factors, packed
 
 #: Where the heat comes from, and what of it is estimated.
 HEATS, KINDS = ("measured", "model", "fused"), ("soc", "resistance")
+STATES = (*KINDS, "curve", "slow", "share")
 #: How long an error of the current lasts, in s; rate in C that may flow unseen while it is missing.
 CURRENT_S, LOST_C = 3600.0, 0.5
 #: Bounds of logarithms of factors of R, and of temperatures in K.
@@ -168,25 +169,21 @@ class Point:
 
 @dataclass(frozen=True)
 class Said:
-    """What a step begins with.
+    """What a step begins with: heat in W, its slope in W/K of the mean and its variance in W2.
 
-    Heat in W, its slopes over all states ``(N,)`` and its white variance in W2; innovation and variance of the voltage,
-    0 where absent; the point of the cell, the current and whether it is known. ``lost``: nothing is known of the heat.
+    Its ``slopes`` over the states are ``(5,)``; ``weight`` is w; ``lost``: nothing is known of it.
     """
 
     heat_W: float
-    slopes: Array
+    slope_W_K: float
     variance_W2: float
-    innovation_V: float
-    variance_V2: float
-    point: Point
-    current_A: float
-    known: bool
+    slopes: Array
+    weight: float = 0.0
     lost: bool = False
 
 
-class Voltage:
-    """The voltage's part of a filter: it corrects states and says the heat before a step, and moves its own after it.
+class VoltageFilter:
+    """Charge and resistance of one cell from its voltage, and its heat: it holds its state.
 
     Parameters
     ----------
@@ -196,8 +193,17 @@ class Voltage:
         Standard deviations.
     heat
         One of `HEATS`.
+    kinds
+        Some of `KINDS`; what is none is known: the counted charge, or the resistance of the file.
     step_s
         Length of a step.
+
+    Attributes
+    ----------
+    x, factors
+        State ``(5,)``, in the order of `STATES`, and its covariance.
+    seen
+        Innovation of the voltage in V and its variance, 0 where it was absent.
 
     Raises
     ------
@@ -205,24 +211,36 @@ class Voltage:
         If there is no such heat.
     """
 
-    def __init__(self, tables: Tables, noise: VoltageNoise, heat: str, step_s: float) -> None:
+    def __init__(self, tables: Tables, noise: VoltageNoise, heat: str, kinds: Collection[str], step_s: float) -> None:
         if heat not in HEATS:
             raise InputError(f"heat = {heat!r:.60}", expected=f"one of {', '.join(HEATS)}")
-        self.tables, self.noise, self.heat, self.step_s = tables, noise, heat, step_s
+        self.tables, self.noise, self.heat, self.kinds, self.step_s = tables, noise, heat, frozenset(kinds), step_s
+        self.x, self.factors, self.seen = np.zeros(len(STATES)), Factors(np.zeros(15)), (0.0, 0.0)
         self.soc_per_A = step_s / (3600.0 * tables.capacity_Ah)
         self.keep_share = float(np.exp(-step_s / noise.share_s))
         self.keep = float(np.exp(-step_s / noise.slow_s))
         #: A voltage outside is a broken wire.
-        self.range_V = 0.5 * tables.open_circuit_V.min(), 1.5 * tables.open_circuit_V.max()
+        self.range_V = 0.5 * float(tables.open_circuit_V.min()), 1.5 * float(tables.open_circuit_V.max())
 
-    def start(self, soc: float, T_K: float, soc_sd: float | None = None) -> dict[str, float]:
-        """Standard deviations of its states at the start, where nobody knows what has flowed before."""
+    @property
+    def row(self) -> Array:
+        """State as the kernel has it ``(27,)``: x, what rounding took (nothing), factors, innovation and variance."""
+        return np.concatenate([self.x, np.zeros(len(STATES)), self.factors.packed, self.seen])
+
+    @row.setter
+    def row(self, row: Array) -> None:
+        self.x, self.factors, self.seen = row[:5] - row[5:10], Factors(row[10:-2]), (row[-2], row[-1])
+
+    def start(self, soc: float, T_K: float, soc_sd: float | None = None) -> None:
+        """Begin at a charge, known within `soc_sd` or what the noise says, where nobody knows what has flowed."""
         noise, usual_V = self.noise, abs(self.at(soc, 0.0, T_K, LOST_C * self.tables.capacity_Ah).drop_V)
-        return {
-            "soc": noise.start_soc if soc_sd is None else soc_sd, "resistance": noise.growth,
-            "curve": float(np.hypot(noise.curve_V, noise.load * usual_V)),
-            "slow": noise.share * usual_V, "share": noise.share_sd,
-        }  # fmt: skip
+        sd = [
+            (noise.start_soc if soc_sd is None else soc_sd) * ("soc" in self.kinds),
+            noise.growth * ("resistance" in self.kinds), float(np.hypot(noise.curve_V, noise.load * usual_V)),
+            noise.share * usual_V, noise.share_sd,
+        ]  # fmt: skip
+        self.x, self.seen = np.array([soc, 0.0, 0.0, 0.0, 0.0]), (0.0, 0.0)
+        self.factors = Factors(packed(np.eye(len(STATES)), np.square(sd)))
 
     def at(self, soc: float, growth: float, T_K: float, current_A: float) -> Point:
         """The cell at a charge, rho, a temperature and a current."""
@@ -241,116 +259,98 @@ class Voltage:
             -float(T == T_K) * t.activation_K / T**2 * drop_V, ohm, _exp(growth), float(abs(growth) < MOST_LOG), bend,
         )  # fmt: skip
 
-    def correct(
-        self, x: Array, factors: Factors, at: Mapping[str, slice], mean: float, u: Array, soc: float, counted: bool
-    ) -> Said:
-        """Correct `x` and its factors by the voltage of the step that begins; its heat.
+    def step(self, u: Array, T_K: float) -> Said:
+        """Correct by the voltage of a step that begins, at a mean temperature; its heat; and move over it.
 
         Parameters
         ----------
-        x, factors
-            State ``(N,)`` and covariance, which are changed.
-        at
-            Where each kind of state is.
-        mean
-            Mean temperature of state 0.
         u
             Inputs as the kernel has them: current in A, voltage in V, heat in W, NaN where absent.
-        soc, counted
-            State of charge where it is no state, and whether the count has stayed within 0 to 1.
+        T_K
+            Mean temperature.
         """
-        noise, N = self.noise, len(x)
         current, voltage, given = (float(value) for value in u[:3])
         known = abs(current) < HUGE
         current = current if known else 0.0
         seen = known and self.range_V[0] < voltage < self.range_V[1]
-
-        point = self._point(x, at, mean, soc, current)
-        off = S = 0.0
-        sensor, white = noise.sensor_V**2, (noise.drop * point.grown * point.drop_V) ** 2
-        if seen:
-            over, by = self._over(point, x, at, mean)
-            row = -by
-            # how R changes with charge and temperature teaches neither, and the voltage no temperature
-            row[0], row[at["soc"]] = 0.0, point.open_circuit_soc
-            row[at["curve"]] = 1.0
-            off = voltage - (point.open_circuit_V + x[at["curve"]].item() - over)
-            gain, S = factors.measure(row, sensor + white + point.bend_V**2)
-            x += gain * off
-            x[at["soc"]] = np.clip(x[at["soc"]], 0.0, 1.0)
-            point = self._point(x, at, mean, soc, current)
-            white = (noise.drop * point.grown * point.drop_V) ** 2
-
+        self.seen = self.correct(current, voltage, T_K) if seen else (0.0, 0.0)
+        point = self.at(self.x[0], self.x[1], T_K, current)
+        said = self.say(point, current, voltage, T_K, seen)
         if abs(given) < HUGE or not known:
             lost = not abs(given) < HUGE
-            return Said(0.0 if lost else given, np.zeros(N), 0.0, off, S, point, current, known, lost)
+            said = Said(0.0 if lost else given, 0.0, 0.0, np.zeros(5), lost=lost)
+        F, q = self.move(point, current, known)
+        self.factors.predict(F, np.eye(5), q)
+        return said
+
+    def row_of(self, point: Point) -> tuple[float, Array]:
+        """Voltage that a point shows, and what of the states moves it ``(5,)``.
+
+        How R changes with charge teaches nothing of it.
+        """
+        over, by = self._over(point)
+        row = -by
+        row[0], row[2] = point.open_circuit_soc, 1.0
+        return point.open_circuit_V + self.x[2] - over, row
+
+    def correct(self, current: float, voltage: float, T_K: float) -> tuple[float, float]:
+        """Correct the state; return innovation in V and its variance."""
+        point = self.at(self.x[0], self.x[1], T_K, current)
+        expected, row = self.row_of(point)
+        off = voltage - expected
+        gain, S = self.factors.measure(row, self.noise.sensor_V**2 + self._white(point) + point.bend_V**2)
+        self.x += gain * off
+        self.x[0] = min(max(self.x[0], 0.0), 1.0)
+        return off, S
+
+    def say(self, point: Point, current: float, voltage: float, T_K: float, seen: bool) -> Said:
+        """Heat at a point."""
+        noise, white, sensor = self.noise, self._white(point), self.noise.sensor_V**2
+        counted = "soc" in self.kinds or 0.0 <= self.x[0] - self.soc_per_A * current <= 1.0
         w = {"measured": 1.0, "model": 0.0, "fused": white / (white + sensor)}[self.heat] if seen and counted else 0.0
-        T = self.tables.reference_K + mean * x[0]
-        over, by = self._over(point, x, at, mean)
+        over, by = self._over(point)
         over, slopes = (1 - w) * over, (1 - w) * by
         if w:  # a voltage that is not there must not be multiplied by 0: it is no number
-            over += w * (point.open_circuit_V + x[at["curve"]].item() - voltage)
-        slopes[0] += (w - 1) * point.entropy_V_K * mean
-        slopes[at["soc"]] += w * point.open_circuit_soc - T * point.entropy_soc
-        slopes[at["curve"]] += w
+            over += w * (point.open_circuit_V + self.x[2] - voltage)
+        slopes[0] += w * point.open_circuit_soc - T_K * point.entropy_soc
+        slopes[2] += w
         slopes *= current
+        slope = current * (1 - w) * ((1 - noise.share) * point.grown * point.drop_K - point.entropy_V_K)
         variance = current**2 * ((1 - w) ** 2 * white + w**2 * sensor)
         # what its states are unsure of lasts about a minute in a drive: so many steps err alike
-        variance += max(factors.spread(slopes * (np.arange(N) > 0)), 0.0) * max(2 * noise.slow_s / self.step_s, 1.0)
-        return Said(current * (over - T * point.entropy_V_K), slopes, variance, off, S, point, current, known)
+        variance += max(self.factors.spread(slopes), 0.0) * max(2 * noise.slow_s / self.step_s, 1.0)
+        return Said(current * (over - T_K * point.entropy_V_K), slope, variance, slopes, w)
 
-    def move(self, said: Said, x: Array, F: Array, G: Array, q: Array, at: Mapping[str, slice], heated: Array) -> None:
-        """Move its states over a step and fill in their slopes and noise.
-
-        Parameters
-        ----------
-        said
-            What `correct` said before the step.
-        x, F, G, q
-            State, its slopes ``(N, N)``, columns of noise and their variances, which are changed.
-        at
-            As for `correct`.
-        heated
-            What a watt over the step does to each state, ``(N,)``.
-        """
-        noise, point, keep, current = self.noise, said.point, self.keep, said.current_A
-        F[:, 0] += heated * said.slopes[0]
+    def move(self, point: Point, current: float, known: bool) -> tuple[Array, Array]:
+        """Move the state; return its slopes ``(5, 5)`` and the variances of its noise ``(5,)``."""
+        noise, keep, x, unseen_A = self.noise, self.keep, self.x, LOST_C * self.tables.capacity_Ah
         amperes = (noise.current * current) ** 2 + (noise.offset * self.tables.capacity_Ah) ** 2
         # what flows unseen changes within minutes, an error of the sensor within an hour
-        unseen = 0.0 if said.known else (LOST_C * self.tables.capacity_Ah) ** 2
+        lasting = amperes * CURRENT_S + (0.0 if known else unseen_A**2 * noise.slow_s)
         passed = min(self.soc_per_A * abs(current) / noise.curve_soc, 1.0)
-        usual_V2 = (LOST_C * self.tables.capacity_Ah * point.ohm) ** 2
-        drop_V2 = max(point.drop_V**2, usual_V2 if not said.known else 0.0)
-        own = {
-            "soc": (1.0, self.soc_per_A**2 * (amperes * CURRENT_S + unseen * noise.slow_s) / self.step_s),
-            "resistance": (1.0, noise.growth_rth**2 * self.step_s / 3600.0),
-            "curve": (1 - passed, (noise.curve_V**2 + noise.load**2 * usual_V2) * passed * (2 - passed)),
-            "share": (self.keep_share, noise.share_sd**2 * (1 - self.keep_share**2)),
-            "slow": (keep, (noise.slow_V**2 + noise.slow**2 * drop_V2) * (1 - keep**2)),
-        }  # fmt: skip
-        for name, (stays, variance) in own.items():
-            for i in range(at[name].start, at[name].stop):
-                F[i, i], G[i, i], q[i] = stays, 1.0, variance
-                x[i] *= stays
-        slow, driven = at["slow"], 1 - keep
-        x[slow] += driven * point.drop_V
-        F[slow, at["soc"]] += driven * point.drop_soc
-        x[at["soc"]] = np.clip(x[at["soc"]] - self.soc_per_A * current, 0.0, 1.0)
+        usual_V2 = (unseen_A * point.ohm) ** 2
+        drop_V2 = point.drop_V**2 if known else usual_V2
+        q = np.array([
+            self.soc_per_A**2 * lasting / self.step_s * ("soc" in self.kinds),
+            noise.growth_rth**2 * self.step_s / 3600.0 * ("resistance" in self.kinds),
+            (noise.curve_V**2 + noise.load**2 * usual_V2) * passed * (2 - passed),
+            (noise.slow_V**2 + noise.slow**2 * drop_V2) * (1 - keep**2), noise.share_sd**2 * (1 - self.keep_share**2),
+        ])  # fmt: skip
+        F = np.diag([1.0, 1.0, 1 - passed, keep, self.keep_share])
+        F[3, 0] = (1 - keep) * point.drop_soc
+        x[2:] = (1 - passed) * x[2], keep * x[3] + (1 - keep) * point.drop_V, self.keep_share * x[4]
+        x[0] = min(max(x[0] - self.soc_per_A * current, 0.0), 1.0)
+        return F, q
 
-    def _over(self, point: Point, x: Array, at: Mapping[str, slice], mean: float) -> tuple[float, Array]:
-        """Overpotential in V, and its slopes over all states ``(N,)``."""
-        slopes, fast = np.zeros(len(x)), (1 - self.noise.share) * point.grown
-        share, slow = self.noise.share + x[at["share"]].item(), x[at["slow"]].item()
-        slopes[0], slopes[at["soc"]] = fast * point.drop_K * mean, fast * point.drop_soc
-        slopes[at["resistance"]] = point.free * fast * point.drop_V
-        slopes[at["slow"]], slopes[at["share"]] = share, slow
-        return fast * point.drop_V + share * slow, slopes
+    def _white(self, point: Point) -> float:
+        """Variance in V2 of what comes and goes of the drop within a step."""
+        return float((self.noise.drop * point.grown * point.drop_V) ** 2)
 
-    def _point(self, x: Array, at: Mapping[str, slice], mean: float, soc: float, current: float) -> Point:
-        """The cell where the states are."""
-        place = at["soc"].start
-        soc = float(x[place]) if at["soc"].stop > place else soc
-        return self.at(soc, float(x[at["resistance"]].sum()), self.tables.reference_K + mean * float(x[0]), current)
+    def _over(self, point: Point) -> tuple[float, Array]:
+        """Overpotential in V, and its slopes over the states ``(5,)``."""
+        fast, share, slow = (1 - self.noise.share) * point.grown, self.noise.share + self.x[4], self.x[3]
+        slopes = np.array([fast * point.drop_soc, point.free * fast * point.drop_V, 0.0, share, slow])
+        return float(fast * point.drop_V + share * slow), slopes
 
 
 def _chord(grid: Array, table: Array, at: float, low: float, high: float) -> tuple[float, float, float]:

@@ -14,10 +14,10 @@ from bmsthermal import CoupledModel, Inputs, Observer, Run, load_cell, read_meas
 from bmsthermal.cli import application
 from bmsthermal.errors import InputError
 from bmsthermal.heat import MeasuredHeat
-from bmsthermal.joint import JointFilter, JointNoise
 from bmsthermal.open_circuit import open_circuit
 from bmsthermal.resistance import fit_resistance
-from bmsthermal.voltage import HEATS, Tables, Voltage, VoltageNoise
+from bmsthermal.voltage import HEATS, Tables, VoltageFilter, VoltageNoise
+from rom.ud import covariance
 
 PANASONIC = Path(__file__).parents[2] / "shared" / "data" / "panasonic_18650pf"
 KINDS = ("soc", "resistance")
@@ -27,11 +27,6 @@ AMBIENT_K = 288.15
 @cache
 def reduced(name="lgm50_21700"):
     return CoupledModel(load_cell(name), heat="measured").reduce(order=4)
-
-
-def soc_of(belief):
-    """A joint belief's row ends with charge and mean heat."""
-    return float(belief.row[-2])
 
 
 class Frozen:
@@ -44,6 +39,9 @@ class Frozen:
         self.row, self.noise = row.copy(), variance
         return np.zeros(len(row)), 1.0
 
+    def predict(self, F, G, q):
+        self.F, self.q = F.copy(), q.copy()
+
 
 def straight():
     """The cell with straight tables: their slope is that of differences, however wide."""
@@ -54,141 +52,112 @@ def straight():
     )  # fmt: skip
 
 
-def made(heat="fused", tables=None, kinds=("h", "heat", *KINDS)):
-    """A filter, its voltage and where its states are."""
-    observer = Observer(reduced(), estimate=kinds, heat=heat)
-    voltage = Voltage(tables or straight(), VoltageNoise(), heat, 1.0)
-    filter_ = JointFilter(observer.packed, kinds, JointNoise(), 1.0, voltage)
-    return filter_, filter_.voltage, filter_.layout.places
+def made(heat="fused", tables=None, kinds=KINDS):
+    """A filter of the voltage that learns nothing, at a state in general position."""
+    filter_ = VoltageFilter(tables or straight(), VoltageNoise(), heat, kinds, 1.0)
+    filter_.x, filter_.factors = np.array([0.6171, 0.12, 0.004, 0.09, -0.05]), Frozen()
+    return filter_
 
 
-def state(filter_, soc=0.6171, seed=2):
-    """A state in general position, away from the nodes of the tables (64 stretches, half a slope's width)."""
-    x = np.random.default_rng(seed).normal(0, 0.05, filter_.layout.states)
-    x[0] += 6.0
-    x[filter_.layout.places["soc"]] = soc
-    return x
+def differences(filter_, of, x, width=1e-5):
+    """Central differences of what a filter says of its state, ``(m, 5)``."""
+    slopes = []
+    for e in np.eye(len(x)):
+        ends = []
+        for sign in (1, -1):
+            filter_.x = x + sign * width * e
+            ends.append(np.atleast_1d(of()))
+        slopes.append((ends[0] - ends[1]) / (2 * width))
+    filter_.x = x.copy()
+    return np.array(slopes).T
 
 
-def differences(of, x, width=1e-5):
-    """Central differences of a vector function, ``(m, N)``."""
-    return np.array([(of(x + width * e) - of(x - width * e)) / (2 * width) for e in np.eye(len(x))]).T
-
-
-U = np.array([3.7, 3.71, np.nan])
+AMPERES, VOLTS, MEAN_K = 3.7, 3.71, 304.0
 
 
 @pytest.mark.parametrize("heat", HEATS)
-@pytest.mark.parametrize("voltage_V", [3.71, np.nan])
-def test_heat_has_the_slopes_of_differences(heat, voltage_V):
-    filter_, voltage, at = made(heat)
-    u = np.array([3.7, voltage_V, np.nan])
+@pytest.mark.parametrize("seen", [True, False])
+def test_heat_has_the_slopes_of_differences(heat, seen):
+    filter_ = made(heat)
+    x, volts = filter_.x.copy(), VOLTS if seen else np.nan
 
-    def said(x):
-        return voltage.correct(x.copy(), Frozen(), at, filter_.model.mean, u, 0.5, True)
+    def said(heat=None, mean_K=MEAN_K):
+        each = filter_ if heat is None else made(heat)
+        each.x = filter_.x
+        return each.say(each.at(each.x[0], each.x[1], mean_K, AMPERES), AMPERES, volts, mean_K, seen)
 
-    x = state(filter_)
-    found = said(x)
-    if heat == "fused":  # w belongs to the point, and is held there
-        white, sensor = (0.1 * found.point.grown * found.point.drop_V) ** 2, 0.005**2
-        w = white / (white + sensor) if np.isfinite(voltage_V) else 0.0
-        others = [made(other)[1] for other in ("measured", "model")]
+    found = said()
+    w = found.weight  # it belongs to the point, and is held there
+    assert w == (0.0 if not seen or heat == "model" else 1.0) or (seen and heat == "fused" and 0 < w < 1)
 
-        def of(x):
-            a, b = (v.correct(x.copy(), Frozen(), at, filter_.model.mean, u, 0.5, True).heat_W for v in others)
-            return np.array([w * a + (1 - w) * b])
+    def of():
+        return (1 - w) * said("model").heat_W + (w * said("measured").heat_W if seen else 0.0)
 
-        assert found.heat_W == pytest.approx(float(of(x)[0]), rel=1e-12)
-    else:
-
-        def of(x):
-            return np.array([said(x).heat_W])
-
-    np.testing.assert_allclose(found.slopes, differences(of, x)[0], atol=1e-7)
+    assert found.heat_W == pytest.approx(of(), rel=1e-12)
+    np.testing.assert_allclose(found.slopes, differences(filter_, of, x)[0], atol=1e-7)
+    ends = [
+        (1 - w) * said("model", T).heat_W + (w * said("measured", T).heat_W if seen else 0.0)
+        for T in (MEAN_K + 0.01, MEAN_K - 0.01)
+    ]
+    assert found.slope_W_K == pytest.approx((ends[0] - ends[1]) / 0.02, abs=1e-7)  # central: 1e-9 of curvature
 
 
-def test_voltage_has_the_slopes_of_differences_where_the_resistance_is_one():
-    flat = replace(straight(), resistance_Ohm=np.full(65, 0.03), activation_K=0.0)
-    filter_, voltage, at = made(tables=flat)
-    x, frozen = state(filter_), Frozen()
+def test_voltage_has_the_slopes_of_differences_but_that_of_the_resistance_over_charge():
+    filter_ = made()
+    x = filter_.x.copy()
 
-    def expected(x):
-        return np.array([U[1] - voltage.correct(x.copy(), frozen, at, filter_.model.mean, U, 0.5, True).innovation_V])
+    def expected():
+        return filter_.row_of(filter_.at(filter_.x[0], filter_.x[1], MEAN_K, AMPERES))[0]
 
-    slopes = differences(expected, x)[0]
-    expected(x)
-    np.testing.assert_allclose(frozen.row[1:], slopes[1:], atol=1e-7)
-    assert frozen.row[0] == 0.0  # the voltage teaches no temperature
-    # in general, all but what R changes by with charge and temperature
-    filter_, voltage, at = made()
-    slopes = differences(expected, x)[0]
-    expected(x)
-    rest = np.setdiff1d(np.arange(1, len(x)), at["soc"].start)
-    np.testing.assert_allclose(frozen.row[rest], slopes[rest], atol=1e-7)
-    point = voltage.at(x[at["soc"]].item(), 0.0, 298.15, 0.0)
-    assert frozen.row[at["soc"].start] == pytest.approx(point.open_circuit_soc, rel=0.01)  # and a little with T
+    point = filter_.at(x[0], x[1], MEAN_K, AMPERES)
+    row, slopes = filter_.row_of(point)[1], differences(filter_, expected, x)[0]
+    np.testing.assert_allclose(row[1:], slopes[1:], atol=1e-7)
+    learnt = (1 - filter_.noise.share) * point.grown * point.drop_soc
+    assert row[0] == pytest.approx(slopes[0] + learnt, abs=1e-7)
+
+
+def test_slopes_of_tables_are_those_over_the_width_and_the_bend_is_what_they_leave():
+    filter_ = made(tables=Tables.of(load_cell("a123_26650")))
+    t, half = filter_.tables, filter_.noise.curve_soc
+    E = lambda z: np.interp(z, np.linspace(0, 1, 65), t.open_circuit_V)  # noqa: E731
+    for z in (0.5, 0.97, 0.02):
+        low, high = max(z - half, 0.0), min(z + half, 1.0)
+        point = filter_.at(z, 0.0, t.reference_K, 0.0)
+        assert point.open_circuit_soc == pytest.approx((E(high) - E(low)) / (high - low))
+        assert point.bend_V == pytest.approx(E(z) - np.interp(z, (low, high), (E(low), E(high))))
 
 
 def test_the_step_has_the_slopes_of_differences():
-    filter_, voltage, at = made()
-    n, mean = len(state(filter_)), filter_.model.mean
+    filter_ = made()
+    x = filter_.x.copy()
 
-    def step(x):
-        x, F, G, q = x.copy(), np.zeros((n, n)), np.zeros((n, n)), np.zeros(n)
-        said = voltage.correct(x, Frozen(), at, mean, U, 0.5, True)
-        voltage.move(said, x, F, G, q, at, np.zeros(n))
-        return x, F, q
+    def step():
+        start = filter_.x.copy()
+        F, q = filter_.move(filter_.at(start[0], start[1], MEAN_K, AMPERES), AMPERES, True)
+        after, filter_.x = filter_.x, start
+        return after, F, q
 
-    own = np.concatenate([np.arange(at[name].start, at[name].stop) for name in (*KINDS, "curve", "slow", "share")])
-    x = state(filter_)
-    after, F, q = step(x)
-    np.testing.assert_allclose(F[own, 1:], differences(lambda x: step(x)[0], x)[own, 1:], atol=1e-7)
-    assert (q[own] > 0).all()
-    assert after[at["soc"]] == pytest.approx(x[at["soc"]] - 3.7 / 3600 / voltage.tables.capacity_Ah)
-
-
-def test_the_whole_step_of_the_filter_moves_by_its_slopes():
-    """Thermal states and readings with what the heat hands on to them: through the filter's own F."""
-    filter_, _, at = made("model")
-    kept = {}
-
-    class Keep(Frozen):
-        def predict(self, F, G, q):
-            kept["F"] = F.copy()
-
-    u = np.array([3.7, np.nan, np.nan, AMBIENT_K, np.nan])
-
-    def step(x):
-        filter_.x, filter_.factors = x.copy(), Keep()
-        filter_.step(u, np.array([np.nan]))
-        return filter_.x.copy()
-
-    x = state(filter_)
-    slopes = differences(step, x)
-    step(x)
-    own = slice(at["soc"].start, None)
-    slopes[: own.start, own] = 0.0  # a surface that is cooled otherwise than thought must not move the charge
-    slopes[own, 0] = 0.0
-    np.testing.assert_allclose(kept["F"], slopes, atol=1e-7)
+    after, F, q = step()
+    np.testing.assert_allclose(F, differences(filter_, lambda: step()[0], x), atol=1e-7)
+    assert (q > 0).all() and after[0] == pytest.approx(x[0] - AMPERES / 3600 / filter_.tables.capacity_Ah)
 
 
 def test_heat_of_a_known_point_is_that_of_the_formulas():
-    filter_, voltage, at = made("measured", Tables.of(load_cell("lgm50_21700")))
-    cell, x = load_cell("lgm50_21700"), np.zeros(filter_.layout.states)
-    x[at["soc"]] = 0.61
-    warm = (310.0 - cell.reference_K) / filter_.model.mean
-    x[0] = warm
-    heat, mean = MeasuredHeat(cell), filter_.model.mean
-    found = voltage.correct(x.copy(), Frozen(), at, mean, U, 0.5, True)
+    cell, T = load_cell("lgm50_21700"), 310.0
+    heat, u = MeasuredHeat(cell), np.array([AMPERES, VOLTS, np.nan])
     S = np.interp(0.61, heat.soc, heat.entropy_V_K)
-    of_file = heat.heat_W(3.7, 3.71, 0.61, 310.0) + 3.7 * (310.0 - cell.reference_K) * S  # E at 310 K
-    assert found.heat_W == pytest.approx(float(of_file), rel=1e-12)
+    filter_ = made("measured", Tables.of(cell))
+    filter_.x = np.array([0.61, 0.0, 0.0, 0.0, 0.0])
+    of_file = heat.heat_W(AMPERES, VOLTS, 0.61, T) + AMPERES * (T - cell.reference_K) * S  # E at 310 K
+    assert filter_.step(u, T).heat_W == pytest.approx(float(of_file), rel=1e-12)
     # the model's, when the slow drop has come: the whole drop, and what has grown of its fast part
-    drop = 3.7 * np.interp(0.61, heat.soc, heat.resistance_Ohm(heat.soc, 310.0))
-    x[at["slow"]], x[at["resistance"]] = drop, np.log(1.2)
-    modelled = Voltage(voltage.tables, voltage.noise, "model", 1.0).correct(x.copy(), Frozen(), at, mean, U, 0.5, True)
-    a = voltage.noise.share
-    assert modelled.heat_W == pytest.approx(3.7 * drop * (1.2 * (1 - a) + a) - 3.7 * 310.0 * S, rel=1e-9)
+    drop, filter_ = (
+        AMPERES * np.interp(0.61, heat.soc, heat.resistance_Ohm(heat.soc, T)),
+        made("model", Tables.of(cell)),
+    )
+    filter_.x = np.array([0.61, np.log(1.2), 0.0, drop, 0.0])
+    a = filter_.noise.share
+    assert filter_.step(u, T).heat_W == pytest.approx(AMPERES * drop * (1.2 * (1 - a) + a) - AMPERES * T * S, rel=1e-9)
 
 
 def test_a_rested_cell_at_its_open_circuit_learns_the_charge_and_gives_no_heat():
@@ -197,7 +166,7 @@ def test_a_rested_cell_at_its_open_circuit_learns_the_charge_and_gives_no_heat()
     belief = observer.start(298.15, 0.6)
     for _ in range(600):
         belief, found = observer.step(belief, Inputs(0.0, float(E), 298.15), [298.15])
-    assert abs(soc_of(belief) - 0.7) < 0.01 and found.heat_W == 0.0
+    assert abs(belief.soc - 0.7) < 0.01 and found.heat_W == 0.0
     assert abs(found.core_K - 298.15) < 0.01
 
 
@@ -210,7 +179,7 @@ def test_without_a_voltage_the_model_heats_and_nothing_is_learnt_from_it(voltage
         belief, estimate = observer.step(belief, Inputs(5.0, voltage_V, 298.15), [298.15])
         found[heat] = estimate.heat_W
     assert len(set(found.values())) == 1 and found["model"] > 0.1
-    assert soc_of(belief) == pytest.approx(0.5 - 5.0 / 3600 / load_cell("lgm50_21700").capacity_Ah, rel=1e-12)
+    assert belief.soc == pytest.approx(0.5 - 5.0 / 3600 / load_cell("lgm50_21700").capacity_Ah, rel=1e-12)
 
 
 def test_without_a_current_nothing_is_known_of_the_heat_and_the_charge_blurs():
@@ -218,12 +187,14 @@ def test_without_a_current_nothing_is_known_of_the_heat_and_the_charge_blurs():
     belief = observer.start(298.15, 0.5)
     kept, _ = observer.step(belief, Inputs(0.0, np.nan, 298.15), [np.nan])
     lost, estimate = observer.step(belief, Inputs(np.nan, 3.9, 298.15), [np.nan])
-    layout = observer.filter().layout
-    z, n = layout.of("soc"), layout.states
-    assert estimate.heat_W == 0.0 and soc_of(lost) == 0.5
-    variances = [observer._resumed(each).factors.variance(z) for each in (kept, lost)]
-    assert variances[1] > variances[0]
-    assert observer._resumed(lost).factors.spread(np.eye(n)[0]) > observer._resumed(kept).factors.spread(np.eye(n)[0])
+    assert estimate.heat_W == 0.0 and lost.soc == 0.5
+    core = observer.reduced.outputs[0]
+    spreads = []
+    for each in (kept, lost):
+        filter_ = observer.filter()
+        filter_.write(each.row[None])
+        spreads.append((filter_.voltage.factors.variance(0), core @ each.P[: len(core), : len(core)] @ core))
+    assert spreads[1][0] > spreads[0][0] and spreads[1][1] > spreads[0][1]
 
 
 def test_the_charge_stays_within_its_limits():
@@ -232,8 +203,8 @@ def test_the_charge_stays_within_its_limits():
         belief = observer.start(298.15, soc)
         for _ in range(20):
             belief, found = observer.step(belief, Inputs(amperes, np.nan, 298.15), [298.15])
-            assert 0.0 <= soc_of(belief) <= 1.0 and np.isfinite(found.core_K)
-        assert soc_of(belief) == soc
+            assert 0.0 <= belief.soc <= 1.0 and np.isfinite(found.core_K)
+        assert belief.soc == soc
 
 
 WILD = st.one_of(st.floats(-200, 200), st.just(np.nan), st.just(np.inf), st.floats(-1e9, 1e9))
@@ -242,18 +213,54 @@ WILD = st.one_of(st.floats(-200, 200), st.just(np.nan), st.just(np.inf), st.floa
 @settings(max_examples=40)
 @given(st.lists(st.tuples(WILD, st.one_of(st.floats(0, 6), WILD)), min_size=1, max_size=30), st.floats(0, 1))
 def test_whatever_comes_states_are_finite_and_variances_positive(rows, soc):
-    observer = Observer(reduced(), estimate=("h", "heat", *KINDS))
-    filter_ = observer._resumed(observer.start(298.15, soc))
-    for k, (current, voltage) in enumerate(rows):
-        filter_.step(np.array([current, voltage, np.nan, 298.15, np.nan]), np.array([298.15 if k % 3 else np.nan]))
-        assert np.isfinite(filter_.x).all() and 0.0 <= filter_.soc <= 1.0
-        assert all(filter_.factors.variance(i) >= 0 for i in range(filter_.layout.states))
+    for real in ("double", "float"):
+        observer = Observer(reduced(), estimate=("h", "heat", *KINDS), real=real)
+        kernel, past = observer.kernel(), None
+        u = np.array([[[current, voltage, np.nan, 298.15, np.nan]] for current, voltage in rows]).astype(observer.dtype)
+        z = np.full((len(rows), 1, 1), 298.15, observer.dtype)
+        z[::3] = np.nan
+        past = np.zeros((len(rows), 1, kernel.state_size), observer.dtype)
+        kernel.write(observer.start(298.15, soc).row[None].copy())
+        kernel.run(u, z, None, past)
+        assert np.isfinite(past).all() and ((past[:, 0, -3] >= 0) & (past[:, 0, -3] <= 1)).all()
+        assert (covariance(past[-1, 0, -30 + 10 : -5]).diagonal() >= 0).all()
 
 
-def test_without_these_kinds_the_layout_is_what_it_was():
+@pytest.mark.parametrize("heat", HEATS)
+@pytest.mark.parametrize("kinds", [(), KINDS, ("h", "heat", "soc"), ("heat", "resistance")])
+def test_the_kernel_is_its_twin(heat, kinds):
+    run, soc = simulated(seconds=600)
+    gaps = np.arange(600)
+    run = replace(
+        run, voltage_V=np.where(gaps % 90 < 10, np.nan, run.voltage_V),
+        current_A=np.where(gaps % 130 == 7, np.nan, run.current_A),
+    )  # fmt: skip
+    found, twin = (
+        Observer(reduced(), estimate=kinds, heat=heat, engine=engine).run(run, initial_soc=soc[0] + 0.05)
+        for engine in ("kernel", "filterpy")
+    )
+    n = len(found.rows[0])
+    # rounding of 600 steps; what it took from the states stands beside them in the kernel alone
+    np.testing.assert_allclose(found.rows[:, -30:-25], twin.rows[:, -30:-25], atol=1e-9)
+    for name in ("core_K", "core_std_K", "heat_W", "soc", "soc_std", "growth", "growth_sd", "voltage_innovation_V"):
+        np.testing.assert_allclose(getattr(found, name), getattr(twin, name), atol=1e-9, err_msg=f"{name} of {n}")
+
+
+def test_single_precision_is_near_double():
+    run, soc = simulated()
+    found, near = (
+        Observer(reduced(), estimate=("h", "heat", *KINDS), real=real).run(run, initial_soc=soc[0])
+        for real in ("double", "float")
+    )
+    assert abs(found.core_K - near.core_K).max() < 0.02 and abs(found.soc - near.soc).max() < 2e-3
+    assert abs(found.growth - near.growth).max() < 5e-3
+
+
+def test_without_these_kinds_the_state_is_what_it_was():
     observer = Observer(reduced(), estimate=("h", "heat"))
-    assert observer.heat is None and observer.filter().voltage is None
-    assert observer.filter().layout.states == 4 + 1 + 1 + 1 + 1
+    assert observer.heat is None and observer.filter().voltage is None and observer.packed_joint.voltage is None
+    n = 4 + 1 + 1 + 1 + 1
+    assert len(observer.start(298.15, 0.5).row) == n * (n + 5) // 2 + 3
     found = observer.run(simulated(seconds=60)[0], initial_soc=0.5)
     assert not {"soc", "soc_std", "voltage_innovation_V", "resistance_growth"} & {*found.columns()}
 
@@ -362,5 +369,3 @@ def test_wrong_requests_are_refused_with_a_sentence():
         Observer(reduced(), heat="guessed")
     with pytest.raises(InputError, match="share"):
         VoltageNoise(share=1.0)
-    with pytest.raises(InputError, match="without the voltage"):
-        JointFilter(Observer(reduced()).packed, ("soc",), JointNoise(), 1.0)
