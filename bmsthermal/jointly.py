@@ -18,6 +18,7 @@ from bmsthermal.observer import Observer
 from bmsthermal.packing import HOST_SENSORS
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
+from bmsthermal.schema import COVARIANCE, ESTIMATE, JOINT, LAG, NOISE
 from rom.ud import Factors, unpacked
 
 
@@ -117,6 +118,11 @@ class JointObserver(Observer):
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
         return f"{super().__repr__()[:-1]}{beside})"
+
+    def _sureness(self) -> dict[str, Any]:
+        """Entries of `section` about its noise; that of temperatures alone stays what it was."""
+        shared = {NOISE["gradient"]: self._sure.gradient, NOISE["offset_K"]: self._sure.offset_K, LAG: self._sure.lag_s}
+        return shared | {ESTIMATE: list(self.estimate), COVARIANCE: "UD", JOINT: dict(self._sure.document())}
 
     def filter(self) -> JointFilter:
         """Return a filter with a state of its own."""

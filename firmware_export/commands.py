@@ -37,6 +37,10 @@ def export(
     reduced = load_model(cell, order=order, step_s=step_s)
     named = reduced.cell.settings.get("Sensors", ["surface"])
     observer = Observer(reduced, list(named) if sensors is None else listed(sensors, "--sensors"), real=real)
+    if beside := reduced.cell.settings.get("Estimate"):
+        console.print(
+            f"note: the C is of temperatures alone, without {', '.join(beside)} that the file estimates beside"
+        )
     bundle = write(observer, out, real=real, name=name)
     rows = [(path.name, f"{path.stat().st_size}") for path in bundle.files]
     console.print(observer)
