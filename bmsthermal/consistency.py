@@ -102,8 +102,8 @@ class Consistency:
     core: Core | None
 
     @classmethod
-    def of(cls, found: Estimates | Sequence[Estimates], start_s: float = -np.inf) -> Consistency:
-        """Pool the rows from `start_s` on of what one observer found, or observers with as many sensors.
+    def of(cls, found: Estimates | Sequence[Estimates], start_s: float | Sequence[float] = -np.inf) -> Consistency:
+        """Pool what observers with as many sensors found, from `start_s` on: one for all runs, or one for each.
 
         Raises
         ------
@@ -114,7 +114,9 @@ class Consistency:
         names = [each.channels for each in several]
         if not several or any(each != names[0] for each in names):
             raise InputError(f"estimates with sensors {names}", expected="the same sensors in each, one run at least")
-        judged = [each.time_s >= start_s for each in several]
+        judged = [
+            each.time_s >= start for each, start in zip(several, np.broadcast_to(start_s, len(several)), strict=True)
+        ]
         channels = tuple(
             _channel(name, several[0].reduced.step_s, [
                 _scaled(each.innovations[rows, i], each.variances[rows, i])
@@ -137,7 +139,7 @@ class Consistency:
             found += [
                 ("core error over sigma, squared", str(core.nees)),
                 ("core inside 1 and 2 sigma", f"{100 * core.inside_1:.0f} and {100 * core.inside_2:.1f} %"),
-                ("median sigma of the core over RMSE", f"{core.median_std_K / core.rmse_K:.2f}"),
+                ("claimed sigma of the core over RMSE", f"{core.median_std_K / core.rmse_K:.2f}"),
             ]
             if len(self.runs) > 1:
                 found.append((f"least inside 2 sigma, {core.least_run}", f"{100 * core.least_2:.1f} %"))

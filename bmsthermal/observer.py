@@ -151,12 +151,8 @@ class Observer:
         ----------
         source
             Whatever a command takes as CELL, a cell, or its reduced conduction.
-        measured
-            Sensors; by default the section's, else ``surface``.
-        order, step_s
-            Of the model; by default the section's, else 4 states and 1 s.
-        estimate
-            What is estimated beside; by default the section's, else nothing.
+        measured, order, step_s, estimate
+            By default the section's, else ``surface``, 4 states, 1 s and nothing.
         **given
             As for an observer.
         """

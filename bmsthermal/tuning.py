@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 #: Length of a window in s, the fewest that a run must have, and the most steps of the search.
 AHEAD_S, FEWEST_WINDOWS, MOST = 60.0, 5, 30
-#: Prior standard deviation of the logarithm of each number: a factor of two; and how many of them it may move.
-SPREAD, FARTHEST = float(np.log(2.0)), 3.0
+#: Prior standard deviation of the logarithm of each number, a factor of 1.5 (2 let one rig teach an observer what was
+#: wrong on another, 1.25 let it learn nothing); and how many of them it may move.
+SPREAD, FARTHEST = float(np.log(1.5)), 3.0
 #: What is tuned, by name of the noise, with its unit.
 NAMES = {
     "heat_W_rts": ("Heat noise", "W.s0.5"), "sensor_K": ("Sensor noise", "K"),
