@@ -21,6 +21,7 @@ from bmsthermal.observability import NEEDED, observability
 from bmsthermal.observer import Observer, compiled
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
+from bmsthermal.schema import COVARIANCE, ESTIMATE, JOINT, LAG, NOISE
 from rom.ud import covariance
 
 
@@ -153,6 +154,13 @@ class JointObserver(Observer):
             self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real,
             form=form, estimate=self.estimate,
         )  # fmt: skip
+
+    def _sureness(self) -> dict[str, Any]:
+        """Entries of `section` about its noise; that of temperatures alone stays what it was."""
+        if not self.estimate:
+            return super()._sureness() | {COVARIANCE: "UD"}
+        shared = {NOISE["gradient"]: self._sure.gradient, NOISE["offset_K"]: self._sure.offset_K, LAG: self._sure.lag_s}
+        return shared | {ESTIMATE: list(self.estimate), COVARIANCE: "UD", JOINT: dict(self._sure.document())}
 
     def filter(self) -> JointFilter:
         """Return the readable twin, with a state of its own."""
