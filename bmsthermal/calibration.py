@@ -275,7 +275,7 @@ def _written(problem: Problem, z: Array, gradient: float) -> Cell:
         **({THERMAL: family.thermal} if family.thermal else {}),
         "Ambient offset [K]": round(values.ambient_K, DIGITS),
         LAG: float(f"{values.lag_s:.{DIGITS}g}"),
-        "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **{r.name: r.digest for r in problem.runs}},
+        "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **problem.digests},
         **noise.document(),
     }
     return changed.with_values({"Sources": sources, "Observer": section})

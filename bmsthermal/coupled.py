@@ -378,14 +378,14 @@ def _load(path: str | Path) -> ReducedModel:
 
 
 def load_model(
-    name: str | Path, *, order: int | None = None, step_s: float | None = None, method: str = "multipoint"
+    name: str | Path | Cell, *, order: int | None = None, step_s: float | None = None, method: str = "multipoint"
 ) -> ReducedModel:
     """Open whatever a command takes as CELL: a shipped name, a cell file, or a reduced ``.npz``.
 
     Parameters
     ----------
     name
-        Shipped cell, cell file or reduced model.
+        Shipped cell, cell file or reduced model, or a cell as it was loaded.
     order, step_s
         Wanted states and step; by default what the ``Observer`` section says,
         else 4 states and 1 s. A reduced model has its own.
@@ -397,7 +397,7 @@ def load_model(
     InputError
         If it cannot be opened, or a reduced model is asked for another order or step.
     """
-    if str(name).endswith(".npz"):
+    if not isinstance(name, Cell) and str(name).endswith(".npz"):
         reduced = _load(name)
         if order not in (None, reduced.order) or step_s not in (None, reduced.step_s):
             raise InputError(
@@ -405,7 +405,7 @@ def load_model(
                 where=str(name), hint="reduce the cell again for another order or step",
             )  # fmt: skip
         return reduced
-    cell = load_cell(name)
+    cell = name if isinstance(name, Cell) else load_cell(name)
     thermal = cell.settings.get(THERMAL)
     settings = {ORDER: 8 if thermal else 4, STEP: 1.0} | dict(cell.settings)
     order = settings[ORDER] if order is None else order

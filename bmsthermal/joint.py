@@ -20,7 +20,7 @@ Covariances are kept as U D U' factors (`rom.ud`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,7 +33,7 @@ from bmsthermal.likelihood import DISCREPANCY_S
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
 from bmsthermal.reference import HUGE
-from bmsthermal.schema import LAG
+from bmsthermal.schema import JOINT, JOINT_NOISE, LAG
 from bmsthermal.voltage import VoltageFilter
 from rom.ud import Factors
 
@@ -41,8 +41,8 @@ from rom.ud import Factors
 KINDS = ("h", "heat", "bias")
 #: How long a slow error of the heat lasts, and a bias, in s; and the mean that the former is relative to.
 SLOW_S, BIAS_S, MEAN_S = 600.0, 7200.0, 300.0
-#: How far ln h may be from the model's own where it is used: a factor of 150.
-MOST_LOG_H = 5.0
+#: How far ln h may get from the model's own, a factor of 20: beyond it, readings are wrong and not the cooling.
+MOST_LOG_H = 3.0
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,19 @@ class JointNoise(Noise):
 
     @classmethod
     def told(cls, cell: Cell) -> JointNoise:
-        """Its defaults, with what calibration found that no filter learns: gradient, offset, and lag of the sensor."""
-        usual, lag = Noise.of(cell), cell.settings.get(LAG)
-        known = {} if lag is None else {"lag_s": float(lag)}
-        return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
+        """What the ``Joint noise`` of the cell's ``Observer`` section says, else its defaults.
+
+        What no filter learns is as calibration found it: gradient, offset, and lag of the sensor.
+        """
+        usual, lag, said = Noise.of(cell), cell.settings.get(LAG), cell.settings.get(JOINT, {})
+        known = {"gradient": usual.gradient, "offset_K": usual.offset_K} | (
+            {} if lag is None else {"lag_s": float(lag)}
+        )
+        return cls(**known | {name: float(said[key]) for name, key in JOINT_NOISE.items() if key in said})
+
+    def document(self) -> Mapping[str, float]:
+        """Return the entries of ``Joint noise`` of an ``Observer`` section."""
+        return {key: float(getattr(self, name)) for name, key in JOINT_NOISE.items()}
 
     def sensor_variance(self, step_s: float) -> float:
         """Variance of a reading in K2, with steps of that length."""
@@ -241,6 +250,7 @@ class JointFilter:
             gain, S = self.factors.measure(row, m.sense_variance[k])
             x += gain * off
             innovation[k], variance[k] = off, S
+        x[at["h"]] = np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H)
         slow = float(x[at["heat"]].sum())
         return Instant(heat + slow, innovation, variance)
 

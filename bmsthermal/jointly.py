@@ -21,6 +21,7 @@ from bmsthermal.observability import NEEDED, observability
 from bmsthermal.observer import Observer, compiled
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
+from bmsthermal.schema import COVARIANCE, ESTIMATE, HEAT, JOINT, LAG, NOISE
 from bmsthermal.voltage import KINDS as ELECTRIC
 from bmsthermal.voltage import Tables, VoltageFilter, VoltageNoise
 from rom.ud import covariance
@@ -127,7 +128,7 @@ class JointObserver(Observer):
         (`bmsthermal.observability`) is refused. And of `bmsthermal.voltage.KINDS`: ``soc`` and ``resistance``, the
         state of charge and what the resistance has grown by, from the voltage, with a sigma that says what it tells.
     heat
-        Where the heat comes from, of `bmsthermal.voltage.HEATS`: the voltage then is a measurement. By default
+        Where the heat comes from, of `bmsthermal.schema.HEATS`: the voltage then is a measurement. By default
         ``fused`` if charge or resistance is estimated, else from the voltage, which then is an input.
     voltage_noise
         What is unsure of the voltage where it is a measurement; by default `bmsthermal.voltage.VoltageNoise.told`.
@@ -191,6 +192,14 @@ class JointObserver(Observer):
             form=form, estimate=self.estimate, heat=self.heat,
             voltage_noise=self.voltage_noise if self.heat else None,
         )  # fmt: skip
+
+    def _sureness(self) -> dict[str, Any]:
+        """Entries of `section` about its noise; that of temperatures alone stays what it was."""
+        if not (self.estimate or self.heat):
+            return super()._sureness() | {COVARIANCE: "UD"}
+        shared = {NOISE["gradient"]: self._sure.gradient, NOISE["offset_K"]: self._sure.offset_K, LAG: self._sure.lag_s}
+        heat = {} if self.heat is None else {HEAT: self.heat}
+        return shared | heat | {ESTIMATE: list(self.estimate), COVARIANCE: "UD", JOINT: dict(self._sure.document())}
 
     def filter(self) -> JointFilter:
         """Return the readable twin, with a state of its own."""

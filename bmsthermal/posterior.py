@@ -99,6 +99,7 @@ class Problem:
         self.notes: list[str] = []
         # one sensor's offset is the start's and the ambient's; several disagree at rest
         self._offset_K = self.noise.offset_K if len(sensors) > 1 else 0.0
+        self.digests = {run.name: run.digest for run in runs}  # as recorded: resampling may change a last bit
         self.runs = [run.resample(step_s) for run in runs]
         self.step_s = step_s
         self.soc = [self._start_soc(run, initial_soc) for run in self.runs]

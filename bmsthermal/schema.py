@@ -85,7 +85,27 @@ NOISE = {
 }
 ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
 THERMAL, LAG = "Thermal", "Sensor lag [s]"
-OBSERVER = (ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, CALIBRATED, *NOISE.values())
+#: What is estimated beside the temperatures, how sure the observer then is, how covariances are kept, what tuned it.
+ESTIMATE, JOINT, COVARIANCE, TUNED = "Estimate", "Joint noise", "Covariance", "Tuned on"
+#: Where the heat comes from, if the voltage is a measurement.
+HEAT, HEATS = "Heat source", ("measured", "model", "fused")
+#: Entries of ``Joint noise`` by the name that `bmsthermal.joint.JointNoise` gives them; what no filter learns
+#: (gradient, offset, lag of the sensor) stands beside it, once for every observer of the cell.
+JOINT_NOISE = {
+    **{name: key for name, key in NOISE.items() if name not in ("gradient", "offset_K")},
+    "heat": "Relative heat noise [s0.5]",
+    "slow_heat": "Relative slow heat",
+    "slow_heat_W": "Slow heat [W]",
+    "log_h": "Log heat transfer coefficient uncertainty",
+    "log_h_rth": "Log heat transfer coefficient walk [h-0.5]",
+    "discrepancy_K": "Sensor discrepancy [K]",
+    "bias_K": "Sensor bias [K]",
+}
+#: Forms of covariance: the whole symmetric matrix, or its factors U D U'.
+COVARIANCES = ("symmetric", "UD")
+OBSERVER = (
+    ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, CALIBRATED, ESTIMATE, HEAT, JOINT, COVARIANCE, TUNED, *NOISE.values(),
+)  # fmt: skip
 AREA = "External surface area [m2]"
 REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
 
@@ -96,6 +116,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "m2.K.W-1": (1e-8, 1.0), "J.mol-1": (1.0, 2e5), "A.h": (1e-6, 1e5), "s": (1e-3, 1e5),
     "Can thickness [m]": (1e-5, 0.1), "Mandrel diameter [m]": (0.0, 10.0), SHARE: (0.0, 0.99), SPREAD: (1e-6, 10.0),
     REFERENCE: (200.0, 400.0), CAPACITY: (0.1, 1e6), OPEN_CIRCUIT: (1e-3, 10.0), RESISTANCE: (1e-9, 1e3),
+    **dict.fromkeys([key for name, key in JOINT_NOISE.items() if name not in NOISE], (1e-9, 1e6)),
     OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), "Heat noise [W.s0.5]": (1e-6, 1e6), "Sensor noise [K]": (1e-6, 1e3),
     "Gradient uncertainty": (0.0, 1e3), "Offset uncertainty [K]": (0.0, 1e3), "Start uncertainty [K]": (0.0, 1e3),
     "Start gradient uncertainty [K]": (0.0, 1e3), "Lost heat uncertainty [W]": (0.0, 1e6),
@@ -368,7 +389,7 @@ def _check_observer(section: Mapping[str, Any], form: str | None, where: str) ->
     for key in (STEP, OFFSET, LAG, *NOISE.values()):
         if key in section:
             check_number(section[key], key, f"{where}, {key!r}")
-    order, sensors, runs = section.get(ORDER, 4), section.get(SENSORS, ["surface"]), section.get(CALIBRATED, {})
+    order, sensors = section.get(ORDER, 4), section.get(SENSORS, ["surface"])
     if not isinstance(order, int) or isinstance(order, bool) or order < 1:
         raise InputError(f"found {order!r:.60}", where=f"{where}, {ORDER!r}", expected="a whole number from 1")
     named = isinstance(sensors, list | tuple | Mapping) and all(isinstance(name, str) for name in sensors)
@@ -386,8 +407,25 @@ def _check_observer(section: Mapping[str, Any], form: str | None, where: str) ->
             )  # fmt: skip
     if section.get(THERMAL, "r-z") != "r-z":
         raise InputError(f"found {section[THERMAL]!r:.60}", where=f"{where}, {THERMAL!r}", expected="'r-z', or none")
-    if not isinstance(runs, Mapping) or not all(isinstance(digest, str) for digest in runs.values()):
-        raise InputError(f"found {runs!r:.60}", where=f"{where}, {CALIBRATED!r}", expected="a text per run")
+    for key in (CALIBRATED, TUNED):
+        runs = section.get(key, {})
+        if not isinstance(runs, Mapping) or not all(isinstance(digest, str) for digest in runs.values()):
+            raise InputError(f"found {runs!r:.60}", where=f"{where}, {key!r}", expected="a text per run")
+    beside, joint, kept = section.get(ESTIMATE, []), section.get(JOINT, {}), section.get(COVARIANCE, "UD")
+    if not isinstance(beside, list | tuple) or not all(isinstance(kind, str) for kind in beside):
+        raise InputError(
+            f"found {beside!r:.60}", where=f"{where}, {ESTIMATE!r}", expected="a list such as ['h', 'heat']"
+        )
+    if kept not in COVARIANCES:
+        raise InputError(f"found {kept!r:.60}", where=f"{where}, {COVARIANCE!r}", expected=" or ".join(COVARIANCES))
+    if section.get(HEAT, HEATS[0]) not in HEATS:
+        raise InputError(f"found {section[HEAT]!r:.60}", where=f"{where}, {HEAT!r}", expected=" or ".join(HEATS))
+    if not isinstance(joint, Mapping):
+        raise InputError(f"found {joint!r:.60}", where=f"{where}, {JOINT!r}", expected="a section")
+    for key in joint:
+        if key in JOINT_NOISE.values():
+            check_number(joint[key], key, f"{where}, {JOINT!r}, {key!r}")
+    _warn_unknown(joint, JOINT_NOISE.values(), f"{where}, {JOINT!r}")
 
 
 def _is_place(place: Any, form: str | None) -> bool:

@@ -44,11 +44,11 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.heat import REST_BLUR_V, GAS_CONSTANT_J_molK, MeasuredHeat
 from bmsthermal.reference import HUGE
-from bmsthermal.schema import RESISTANCE, SPREAD
+from bmsthermal.schema import HEATS, RESISTANCE, SPREAD
 from rom.ud import Factors, packed
 
-#: Where the heat comes from, and what of it is estimated.
-HEATS, KINDS = ("measured", "model", "fused"), ("soc", "resistance")
+#: What may be estimated, and all states.
+KINDS = ("soc", "resistance")
 STATES = (*KINDS, "curve", "slow", "share")
 #: How long an error of the current lasts, in s; rate in C that may flow unseen while it is missing.
 CURRENT_S, LOST_C = 3600.0, 0.5
@@ -192,7 +192,7 @@ class VoltageFilter:
     noise
         Standard deviations.
     heat
-        One of `HEATS`.
+        One of `bmsthermal.schema.HEATS`.
     kinds
         Some of `KINDS`; what is none is known: the counted charge, or the resistance of the file.
     step_s

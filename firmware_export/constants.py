@@ -59,6 +59,34 @@ JOINT = {
     "bias": ("-, K2", "of a sensor: share lost in a step, and variance that comes in"),
     "catch_up": ("-", "share of its lag that a sensor makes up in a step"),
 }
+#: Members of ``voltage_t``.
+VOLTAGE = {
+    "resistance_Ohm": ("Ohm", "DC resistance over SOC 0 to 1"),
+    "activation_K": ("K", "its activation energy over the gas constant"),
+    "half": ("-", "charge to each side over which the slope of a table counts"),
+    "lowest_V": ("V", "a voltage below is a broken wire"),
+    "highest_V": ("V", "and one above"),
+    "sensor_variance": ("V2", "noise of the voltage"),
+    "drop_variance": ("-", "noise of the drop of the resistance, relative to its square"),
+    "share": ("-", "slow share of the drop"),
+    "weight": ("-", "of the voltage in the heat; negative: by the variances"),
+    "alike": ("-", "steps whose heat errs alike"),
+    "charge_free": ("-", "1 where the charge is estimated"),
+    "usual_A": ("A", "current that may flow unseen"),
+    "charge_relative": ("1/A2", "variance that a step adds to the charge, relative to the square of the current"),
+    "charge_fresh": ("-", "and always"),
+    "charge_lost": ("-", "and while the current is missing"),
+    "growth_fresh": ("-", "variance that a step adds to the logarithm of the resistance's growth"),
+    "curve_per_A": ("1/A", "share of its error that the open circuit loses by an ampere over a step"),
+    "curve_variance": ("V2", "of the open circuit"),
+    "curve_relative": ("-", "and relative to the square of the drop of the current that may flow unseen"),
+    "slow_loss": ("-", "share of the slow drop lost in a step"),
+    "slow_fresh": ("-", "and of its variance that comes in"),
+    "slow_variance": ("V2", "of the slow drop"),
+    "slow_relative": ("-", "and relative to the square of the drop"),
+    "share_loss": ("-", "share of its error that the slow share loses in a step"),
+    "share_fresh": ("-", "variance that comes in"),
+}
 #: Largest prior variance over sensor variance that a float covariance survives; above, it may turn indefinite.
 LARGEST_RATIO = 4e6
 
@@ -81,7 +109,13 @@ def members(packed: Packed) -> tuple[list[Member], list[Member]]:
 
 def joint_members(packed: PackedJoint) -> list[Member]:
     """Members of ``joint_t`` in their order, without the thermal observer."""
-    return [Member(name, *JOINT[name], value) for name, value in vars(packed).items() if name != "cell"]
+    return [Member(name, *JOINT[name], value) for name, value in vars(packed).items() if name in JOINT]
+
+
+def voltage_members(packed: PackedJoint) -> list[Member]:
+    """Members of ``voltage_t`` in their order; none where the voltage is no measurement."""
+    values = {} if packed.voltage is None else vars(packed.voltage)
+    return [Member(name, *VOLTAGE[name], value) for name, value in values.items()]
 
 
 def digest(packed: Packed | PackedJoint, sensors: int, start: NDArray[np.floating], real: Real) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from bmsthermal.observer import Observer
 
 Row = NDArray[np.floating]
+#: Numbers of the voltage's state, as `bmsthermal.voltage.VoltageFilter.row` has them.
+VOLTS = 27
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,16 @@ class Number:
     def size(self) -> int:
         """How many numbers it is."""
         return 1 if self.count is None else self.count
+
+
+#: What the voltage tells.
+TOLD = (
+    Number("soc_variance", None, "of the state of charge"),
+    Number("log_growth", None, "logarithm of the resistance over the model's own"),
+    Number("log_growth_variance", None, "of it"),
+    Number("voltage_innovation_V", None, "reading minus expectation; 0 where absent"),
+    Number("voltage_variance_V2", None, "0 where absent"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,9 +83,9 @@ class Form:
 
     @property
     def soc_at(self) -> int:
-        """Place of the state of charge in a state."""
+        """Place of the state of charge in a state: where the voltage is a measurement, its first number."""
         names = [each.name for each in self.state]
-        return sum(each.size for each in self.state[: names.index("soc")])
+        return sum(each.size for each in self.state[: names.index("volts" if "volts" in names else "soc")])
 
 
 def form_of(observer: Observer) -> Form:
@@ -107,17 +119,22 @@ def form_of(observer: Observer) -> Form:
         ("bias_variance_K2", "bias", "of it"),
     )  # fmt: skip
     counted = [(name, at[kind].stop - at[kind].start, meaning) for name, kind, meaning in beside]
+    texts = kernel | {"elementary.h": "rom.kernel", "ud.h": "rom.kernel", "joint.h": "bmsthermal.kernel"}
+    volts: tuple[Number, ...] = ()
+    if observer.packed_joint.voltage is not None:
+        texts |= {"voltage.h": "bmsthermal.kernel"}
+        volts = (Number("volts", VOLTS, "charge, and what else the voltage tells: see voltage.h"),)
     return Form(
         "ud",
-        kernel | {"elementary.h": "rom.kernel", "ud.h": "rom.kernel", "joint.h": "bmsthermal.kernel"},
+        texts,
         (
             Number("x", N, f"{thermal}; then what is estimated beside"),
             Number("carry", N, "what rounding took from x"),
-            Number("ud", N * (N + 1) // 2, "U and, on its diagonal, D of the covariance, by rows"), soc,
+            Number("ud", N * (N + 1) // 2, "U and, on its diagonal, D of the covariance, by rows"), *volts, soc,
             Number("soc_carry", None, "what rounding took from it"),
             Number("mean_heat_W", None, "running mean of the heat"),
         ),
-        shown + tuple(Number(*each) for each in counted if each[1]) + stepped,
+        shown + tuple(Number(*each) for each in counted if each[1]) + (TOLD if volts else ()) + stepped,
         observer.packed_joint,
     )  # fmt: skip
 
@@ -135,6 +152,9 @@ def start_row(observer: Observer, form: Form, surface_K: float, soc: float, real
             for share in mixed:
                 reading = reading + share * around
             row[layout.of("reading", k)] = reading
+    if isinstance(form.packed, PackedJoint) and form.packed.voltage is not None:
+        usual = observer.start(cell.reference_K, 0.5).row.astype(dtype)
+        row[form.soc_at + 1 : form.soc_at + VOLTS] = usual[form.soc_at + 1 : form.soc_at + VOLTS]
     return row
 
 
@@ -158,6 +178,10 @@ def read_out(form: Form, layout: Layout | None, state: Row, out: Row, sensors: i
         places = range(at[kind].start, at[kind].stop) if layout else range(0)
         beside += [_factor(state[i]) if kind == "h" else state[i] for i in places]
         beside += [_variance_ud(i, state, layout) for i in places] if layout else []
+    if isinstance(form.packed, PackedJoint) and form.packed.voltage is not None:
+        volts = state[form.soc_at : form.soc_at + VOLTS]
+        both = _square(volts[10:-2], 5)
+        beside += [_variance_of(0, both), volts[1], _variance_of(1, both), *volts[-2:]]
     mean = reference + dtype(cell.mean) * x[0]
     return np.array(
         [*read(cell.core.astype(dtype)), mean, *read(wall), *beside, out[0], *out[1 : 1 + sensors],
@@ -183,8 +207,12 @@ def _spread(row: Row, state: Row, n: int) -> np.floating:
 def _factors(state: Row, layout: Layout) -> Row:
     """``U`` with ``D`` on its diagonal."""
     N = layout.states
-    both = np.zeros((N, N), state.dtype)
-    both[np.triu_indices(N)] = state[2 * N : -3]
+    return _square(state[2 * N : N * (N + 5) // 2], N)
+
+
+def _square(factors: Row, n: int) -> Row:
+    both = np.zeros((n, n), factors.dtype)
+    both[np.triu_indices(n)] = factors
     return both
 
 
@@ -203,15 +231,18 @@ def _spread_ud(row: Row, state: Row, layout: Layout) -> np.floating:
 
 def _variance_ud(i: int, state: Row, layout: Layout) -> np.floating:
     """Variance of a state, as ``variance`` of ud.h."""
-    both = _factors(state, layout)
+    return _variance_of(i, _factors(state, layout))
+
+
+def _variance_of(i: int, both: Row) -> np.floating:
     total: np.floating = both[i, i]
-    for j in range(i + 1, layout.states):
+    for j in range(i + 1, len(both)):
         total = total + both[j, j] * both[i, j] * both[i, j]
     return total
 
 
 def _factor(log_h: np.floating) -> np.floating:
-    """``h_factor`` of joint.h, with ``rom_exp`` of elementary.h."""
+    """``rom_exp`` of elementary.h, of what ``held`` of joint.h leaves."""
     dtype = type(log_h)
     x = dtype(np.clip(log_h, -MOST_LOG_H, MOST_LOG_H))
     wide = dtype is np.float64

@@ -16,7 +16,8 @@ from bmsthermal.errors import InputError
 from bmsthermal.heat import MeasuredHeat
 from bmsthermal.open_circuit import open_circuit
 from bmsthermal.resistance import fit_resistance
-from bmsthermal.voltage import HEATS, Tables, VoltageFilter, VoltageNoise
+from bmsthermal.schema import HEATS
+from bmsthermal.voltage import Tables, VoltageFilter, VoltageNoise
 from rom.ud import covariance
 
 PANASONIC = Path(__file__).parents[2] / "shared" / "data" / "panasonic_18650pf"

@@ -33,7 +33,7 @@ SLAB = {
     "Through-plane thermal conductivity [W.m-1.K-1]": 0.6,
     "Heat transfer coefficient [W.m-2.K-1]": {"back": 80.0, "front": 15.0},
 }  # fmt: skip
-KINDS = ("cylinder", "slab", "sensors", "factored", "joint", "joint_slab")
+KINDS = ("cylinder", "slab", "sensors", "factored", "joint", "joint_slab", "voltage", "voltage_slab")
 UNROLLED = KINDS[:3]  # the others keep their covariance as factors
 REALS = ("float", "double")
 FORM = ("ud", "ekf")
@@ -52,6 +52,13 @@ def observer(kind):
         return Observer(CoupledModel(a123, heat="measured").reduce(order=4), form="ud")
     if kind == "joint":
         return Observer(CoupledModel(a123, heat="measured").reduce(order=4), estimate=("h", "heat"))
+    if kind == "voltage":
+        return Observer(
+            CoupledModel(a123, heat="measured").reduce(order=4), estimate=("h", "heat", "soc", "resistance")
+        )
+    if kind == "voltage_slab":
+        slab = CoupledModel(a123.with_values(SLAB, "slab"), heat="measured").reduce(order=2)
+        return Observer(slab, ["surface_front"], estimate=("soc",), heat="measured")
     if kind == "joint_slab":
         slab = CoupledModel(a123.with_values(SLAB, "slab"), heat="measured").reduce(order=3)
         return Observer(slab, ["surface_front", "surface_back"], estimate=("h", "heat", "bias"))

@@ -16,7 +16,7 @@
 #define JNT_BIASED (JNT_OFF + JNT_LAG * OBS_M)
 #define JNT_N (JNT_BIASED + JNT_BIAS * OBS_M)
 #define JNT_G (JNT_N + 1) /* noise of each state, and of the heat */
-#define JNT_MOST_LOG_H ROM_NUM(5.0) /* a factor of 150 */
+#define JNT_MOST_LOG_H ROM_NUM(3.0) /* a factor of 20: beyond it, readings are wrong and not the cooling */
 
 /* What is first-order noise: it loses a share of itself in a step, and fresh variance comes in. */
 typedef struct {
@@ -45,11 +45,11 @@ typedef struct {
     real_t soc, soc_carry, mean_W;
 } ROM_(tally_t);
 
-/* Heat-transfer coefficient over the model's own. */
-ROM_INLINE real_t ROM_(h_factor)(real_t log_h)
+/* A logarithm of h over the model's own, held inside what is believed. */
+ROM_INLINE real_t ROM_(held)(real_t log_h)
 {
-    const real_t held = ROM_SELECT(log_h < JNT_MOST_LOG_H, log_h, JNT_MOST_LOG_H);
-    return rom_exp(ROM_SELECT(held > -JNT_MOST_LOG_H, held, -JNT_MOST_LOG_H));
+    const real_t below = ROM_SELECT(log_h < JNT_MOST_LOG_H, log_h, JNT_MOST_LOG_H);
+    return ROM_SELECT(below > -JNT_MOST_LOG_H, below, -JNT_MOST_LOG_H);
 }
 
 /* The walls' share of a step, for what no surroundings pull at: v <- W v. */
@@ -130,7 +130,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     }
     ROM_(around)(m, u, after, g, coolant);
     for (int w = 0; (w < ROM_W) && (JNT_H > 0); w++) {
-        g[w] = g[w] * ROM_(h_factor)(x[ROM_N + ((JNT_H > 1) ? w : 0)]);
+        g[w] = g[w] * rom_exp(ROM_(held)(x[ROM_N + ((JNT_H > 1) ? w : 0)]));
     }
     ROM_(open)(modal, g, &walls);
     ROM_FOR
@@ -263,6 +263,9 @@ ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *res
     real_t coolant[ROM_W_MAX];
     ROM_(joint_predict)(j, x, carry, ud, volts, t, u, coolant, &out->heat_W);
     ROM_(joint_update)(j, x, carry, ud, coolant, surface_K, out);
+    for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
+        x[i] = ROM_(held)(x[i]);
+    }
     out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
 }
 

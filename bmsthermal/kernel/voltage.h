@@ -70,8 +70,8 @@ ROM_INLINE void ROM_(point)(const ROM_(model_t) *restrict m, const ROM_(voltage_
     const real_t held = ROM_(between)(x[0], zero, one);
     const real_t soc[3] = {held, ROM_(between)(held - v->half, zero, one), ROM_(between)(held + v->half, zero, one)};
     const real_t T = ROM_(between)(mean_K, VLT_COLDEST, VLT_HOTTEST), above = mean_K - m->reference_K;
-    const real_t log = v->activation_K * (one / T - one / m->reference_K);
-    const real_t warm = rom_exp(ROM_(between)(log, -VLT_MOST_LOG, VLT_MOST_LOG));
+    const real_t colder = v->activation_K * (one / T - one / m->reference_K);
+    const real_t warm = rom_exp(ROM_(between)(colder, -VLT_MOST_LOG, VLT_MOST_LOG));
     const real_t growth = ROM_(between)(x[1], -VLT_MOST_LOG, VLT_MOST_LOG);
     real_t unused, slope;
     p->entropy_V_K = ROM_(chord)(m, m->entropy_V_K, soc, &p->entropy_soc, &unused);
