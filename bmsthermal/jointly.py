@@ -32,9 +32,9 @@ class JointEstimates(Estimates):
     """Estimates of temperatures and of what was estimated beside; arrays ``(k,)`` unless said.
 
     ``h_W_m2K`` ``(k, walls)`` and ``h_sd`` of its logarithm; ``slow_heat_W`` and ``slow_heat_sd_W``; ``bias_K``
-    ``(k, sensors)`` and ``bias_sd_K``; ``soc_std`` of the state of charge; ``growth`` of the resistance over the cell
-    file's, 0.2 for 20 % more, and ``growth_sd``; of the voltage ``voltage_innovation_V`` and its ``voltage_std_V``.
-    What was not estimated has no columns, or is 0.
+    ``(k, sensors)`` and ``bias_sd_K``; ``soc_std`` of the state of charge; ``growth`` of the fast drop over the cell
+    file's whole one, 0.2 for 20 % of it, and ``growth_sd``; of the voltage ``voltage_innovation_V`` and its
+    ``voltage_std_V``. What was not estimated has no columns, or is 0.
     """
 
     h_W_m2K: Array = field(kw_only=True)
@@ -297,13 +297,13 @@ class JointObserver(Observer):
         i, j = np.tril_indices(n)
         thermal = np.hstack([x[:, :n], P[:, i, j], states[:, -3:-2]])
         found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
-        own = self.reduced.conductance_W_K / self.reduced.areas_m2
+        own, fast = self.reduced.conductance_W_K / self.reduced.areas_m2, 1.0 - self.voltage_noise.share
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
             h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.beside else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
             bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N, soc_std=electric[:, 0],
-            growth=np.expm1(volts[:, 1]), growth_sd=np.exp(volts[:, 1]) * electric[:, 1],
+            growth=fast * np.expm1(volts[:, 1]), growth_sd=fast * np.exp(volts[:, 1]) * electric[:, 1],
             voltage_innovation_V=np.where(seen[:, 1] > 0, seen[:, 0], np.nan), voltage_std_V=np.sqrt(seen[:, 1]),
         )  # fmt: skip
 

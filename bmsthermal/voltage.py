@@ -8,7 +8,8 @@ The tables E, S = dE/dT and R are those of the cell file. States, of a filter of
 soc
     z: it counts the charge. A gain of the current (and a capacity that is off) lasts for hours.
 resistance
-    rho, the logarithm of what the fast part of the resistance has grown by: a slow walk.
+    rho, the logarithm of what the fast part of the resistance has grown by: a slow walk. Of the whole drop it is
+    (1 - a) (e^rho - 1).
 curve
     c, what the open circuit under load is off by: noise of first order in the *charge* that flows, for hysteresis and
     errors of the table stay for as long as a cell rests. However long the voltage is watched, the charge is no surer
@@ -23,8 +24,9 @@ which is; the best guess splits it by their variances, :math:`w = \sigma_D^2 / (
 voltage w = 0.
 
 E, S and R count by their slope over `curve_soc` to each side, and what E bends by within counts as noise of the
-voltage. A slope that goes with each stretch of the table, or with the sigma, differs from step to step: that tells a
-filter z and c apart, which nothing in the cell does.
+voltage, all of an hour as one error: it stays while the charge does. A slope that goes with each stretch of the table,
+or with the sigma, differs from step to step: that tells a filter z and c apart, which nothing in the cell does.
+
 How R changes with charge and temperature moves the heat, but teaches neither: no file knows it well enough. (With these
 slopes in the measurement the charge of measured runs was off by three times its sigma.) Nor have temperatures and these
 states any covariance in common, which is why the filter is one of its own: what it is unsure of widens the heat's
@@ -50,7 +52,7 @@ from rom.ud import Factors, packed
 #: What may be estimated, and all states.
 KINDS = ("soc", "resistance")
 STATES = (*KINDS, "curve", "slow", "share")
-#: How long an error of the current lasts, in s; rate in C that may flow unseen while it is missing.
+#: How long an error of the current, or of a table's slope, lasts in s; rate in C that may flow unseen without it.
 CURRENT_S, LOST_C = 3600.0, 0.5
 #: Bounds of logarithms of factors of R, and of temperatures in K.
 MOST_LOG, KELVIN = 5.0, (150.0, 1000.0)
@@ -219,6 +221,8 @@ class VoltageFilter:
         self.soc_per_A = step_s / (3600.0 * tables.capacity_Ah)
         self.keep_share = float(np.exp(-step_s / noise.share_s))
         self.keep = float(np.exp(-step_s / noise.slow_s))
+        #: Steps over which what a table bends by is one error.
+        self.bent = max(CURRENT_S / step_s, 1.0)
         #: A voltage outside is a broken wire.
         self.range_V = 0.5 * float(tables.open_circuit_V.min()), 1.5 * float(tables.open_circuit_V.max())
 
@@ -298,7 +302,7 @@ class VoltageFilter:
         point = self.at(self.x[0], self.x[1], T_K, current)
         expected, row = self.row_of(point)
         off = voltage - expected
-        gain, S = self.factors.measure(row, self.noise.sensor_V**2 + self._white(point) + point.bend_V**2)
+        gain, S = self.factors.measure(row, self.noise.sensor_V**2 + self._white(point) + point.bend_V**2 * self.bent)
         self.x += gain * off
         self.x[0] = min(max(self.x[0], 0.0), 1.0)
         return off, S

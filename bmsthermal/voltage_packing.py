@@ -28,6 +28,7 @@ class PackedVoltage:
     share: float
     weight: float
     alike: float
+    bent: float
     charge_free: float
     usual_A: float
     charge_relative: float
@@ -69,6 +70,7 @@ def pack_voltage(filter_: VoltageFilter) -> PackedVoltage:
         share=noise.share,
         weight=WEIGHTS[filter_.heat],
         alike=max(2 * noise.slow_s / step_s, 1.0),
+        bent=filter_.bent,
         charge_free=free["soc"],
         usual_A=usual_A,
         charge_relative=per_A2 * CURRENT_S * noise.current**2,

@@ -71,6 +71,7 @@ VOLTAGE = {
     "share": ("-", "slow share of the drop"),
     "weight": ("-", "of the voltage in the heat; negative: by the variances"),
     "alike": ("-", "steps whose heat errs alike"),
+    "bent": ("-", "steps over which what a table bends by is one error"),
     "charge_free": ("-", "1 where the charge is estimated"),
     "usual_A": ("A", "current that may flow unseen"),
     "charge_relative": ("1/A2", "variance that a step adds to the charge, relative to the square of the current"),

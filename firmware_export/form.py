@@ -42,7 +42,7 @@ class Number:
 #: What the voltage tells.
 TOLD = (
     Number("soc_variance", None, "of the state of charge"),
-    Number("log_growth", None, "logarithm of the resistance over the model's own"),
+    Number("log_growth", None, "logarithm of the resistance's fast part over the model's"),
     Number("log_growth_variance", None, "of it"),
     Number("voltage_innovation_V", None, "reading minus expectation; 0 where absent"),
     Number("voltage_variance_V2", None, "0 where absent"),

@@ -23,6 +23,7 @@ typedef struct {
     num_t share;                          /* slow share of the drop */
     num_t weight;                         /* of the voltage in the heat, 0 to 1; negative: by the variances */
     num_t alike;                          /* steps whose heat errs alike */
+    num_t bent;                           /* steps over which what a table bends by is one error */
     num_t charge_free;                    /* 1 where the charge is estimated, else it is counted */
     num_t usual_A;                        /* current that may flow unseen */
     num_t charge_relative, charge_fresh;  /* variance of the charge of a step: relative to the square of the current, */
@@ -118,7 +119,7 @@ ROM_INLINE void ROM_(volts_update)(const ROM_(model_t) *restrict m, const ROM_(v
     row[0] = p.open_soc; /* how R changes with charge teaches nothing of it */
     row[2] = ROM_NUM(1.0);
     seen[0] = voltage - expected;
-    seen[1] = UD_(measure)(VLT_N, ud, row, v->sensor_variance + ROM_(white)(v, &p) + p.bend_V * p.bend_V,
+    seen[1] = UD_(measure)(VLT_N, ud, row, v->sensor_variance + ROM_(white)(v, &p) + p.bend_V * p.bend_V * v->bent,
                            ROM_NUM(1.0), gain);
     for (int i = 0; i < VLT_N; i++) {
         gain[i] = gain[i] * seen[0];
