@@ -3,9 +3,10 @@ r"""Filter that estimates, beside the temperatures, what nobody knows in a car: 
 The state is that of the reduced model, then
 
 log h
-    Of each wall, over the model's own: a random walk from a physical prior. With the wall flow solved at the end of a
-    step, :math:`q_w = g_w (E_w' x^+ - c_w)`, its slope is
-    :math:`\partial q / \partial \ln g_w = (1 + g E' S)^{-1} e_w q_w`, as the flow itself drives the rest.
+    Of each wall, or of all walls together, over the model's own: a random walk from a physical prior. With the wall
+    flow solved at the end of a step, :math:`q_w = g_w (E_w' x^+ - c_w)`, its slope is
+    :math:`\partial q / \partial \ln g_w = (1 + g E' S)^{-1} e_w q_w`, as the flow itself drives the rest; the slope
+    of all together is the sum.
 slow heat
     What the heat is off by for minutes, W: first-order noise whose size goes with the mean heat.
 reading
@@ -33,7 +34,7 @@ from bmsthermal.likelihood import DISCREPANCY_S
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
 from bmsthermal.reference import HUGE
-from bmsthermal.schema import LAG
+from bmsthermal.schema import LAG, SLOW
 from rom.ud import Factors
 
 #: What may be estimated beside the temperatures.
@@ -51,8 +52,9 @@ class JointNoise(Noise):
     Parameters
     ----------
     heat
-        White error of the heat relative to it, in s^0.5, beside ``heat_W_rts``, which is less here: a filter that
-        takes the surface's word for the heat cannot learn the cooling from it.
+        White error of the heat relative to its mean over minutes, in s^0.5, beside ``heat_W_rts``, which is less here:
+        a filter that takes the surface's word for the heat cannot learn the cooling from it. Relative to the heat of
+        the moment it would trust the surface most while a pulse has not reached it yet, and lose heat at every one.
     slow_heat, slow_heat_W
         Slow error of the heat, relative to its mean over minutes, and in W.
     log_h, log_h_rth
@@ -90,9 +92,9 @@ class JointNoise(Noise):
 
     @classmethod
     def told(cls, cell: Cell) -> JointNoise:
-        """Its defaults, with what calibration found that no filter learns: gradient, offset, and lag of the sensor."""
-        usual, lag = Noise.of(cell), cell.settings.get(LAG)
-        known = {} if lag is None else {"lag_s": float(lag)}
+        """Its defaults, with what calibration found that no filter learns: gradient, offset, lag, error of the heat."""
+        usual, settings = Noise.of(cell), cell.settings
+        known = {name: float(settings[key]) for name, key in (("lag_s", LAG), ("slow_heat", SLOW)) if key in settings}
         return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
 
 
@@ -115,18 +117,22 @@ class Layout:
         Thermal states, walls, sensors.
     kinds
         Some of `KINDS`.
+    common
+        Whether one log h is that of all walls.
     """
 
     n: int
     walls: int
     sensors: int
     kinds: frozenset[str]
+    common: bool = False
 
     @cached_property
     def places(self) -> dict[str, slice]:
         """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
+        factors = 1 if self.common else self.walls
         sizes = {
-            "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
+            "thermal": self.n, "h": factors * ("h" in self.kinds), "heat": int("heat" in self.kinds),
             "reading": self.sensors, "discrepancy": self.sensors, "bias": self.sensors * ("bias" in self.kinds),
         }  # fmt: skip
         ends = np.cumsum([0, *sizes.values()]).tolist()
@@ -155,6 +161,8 @@ class JointFilter:
         Standard deviations.
     step_s
         Length of a step.
+    common
+        Whether one log h is that of all walls.
 
     Raises
     ------
@@ -162,11 +170,13 @@ class JointFilter:
         If a kind is not one of `KINDS`.
     """
 
-    def __init__(self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float) -> None:
+    def __init__(
+        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, common: bool = False
+    ) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
         self.model, self.noise, self.step_s = model, noise, step_s
-        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds))
+        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), common)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
         self.soc, self.mean_W = 0.5, 0.0
         self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
@@ -273,7 +283,9 @@ class JointFilter:
         F, G, q = np.zeros((N, N)), np.zeros((N, N)), np.zeros(N)
         F[:n, :n] = W * m.decay
         F[:n, 0] += W @ d * (slope * m.mean)
-        F[:n, at["h"]] = -S @ flow * out_W if "h" in self.layout.kinds else 0.0
+        if "h" in self.layout.kinds:
+            of_walls = -S @ flow * out_W
+            F[:n, at["h"]] = of_walls.sum(axis=1, keepdims=True) if self.layout.common else of_walls
         F[at["h"], at["h"]] = np.eye(len(x[at["h"]]))
         F[:n, at["heat"]] = (W @ d)[:, None]
         # thermal states freeze without noise of their own
@@ -289,7 +301,7 @@ class JointFilter:
         G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
         # the readings have no noise of their own: their first column is that of the heat
         G[:n, at["reading"].start] = W @ d
-        q[at["reading"].start] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+        q[at["reading"].start] = (noise.heat_W_rts**2 + (noise.heat * self.mean_W) ** 2) / s + lost
 
         x[:n] = W @ insulated + S @ flow @ (g * coolant)
         late = np.exp(-s / noise.lag_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -76,8 +76,9 @@ class JointObserver(Observer):
     reduced, measured, ambient_offset_K
         As for any observer.
     estimate
-        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest.
+        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall, in r-z one factor on all of
+        them; ``heat``, what the heat is off by for minutes; ``bias``, the offset of each sensor, which one sensor alone
+        cannot tell from the rest. In r-z several sensors always have one, unasked of the size of the cell's offsets.
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
     engine, real
@@ -97,11 +98,6 @@ class JointObserver(Observer):
         where = reduced.cell.name
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
             raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
-        if reduced.resolution == "r-z":
-            raise InputError(
-                "estimate in r-z", where=where, expected="radial or slab",
-                hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
-            )  # fmt: skip
         if "bias" in estimate and len(measured) < 2:
             raise InputError(
                 "the bias of one sensor alone", where=where, expected="two sensors or more",
@@ -113,7 +109,11 @@ class JointObserver(Observer):
         super().__init__(
             reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K, engine=engine, real=real
         )  # fmt: skip
-        self.estimate, self._sure = tuple(kind for kind in KINDS if kind in estimate), sure
+        kinds = {*estimate}
+        if estimate and reduced.resolution == "r-z" and len(measured) > 1 and "bias" not in kinds:
+            # an offset reads as a difference between places: it has to be a state, as large as offsets are
+            kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K or sure.bias_K)
+        self.estimate, self._sure = tuple(kind for kind in KINDS if kind in kinds), sure
 
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
@@ -121,7 +121,8 @@ class JointObserver(Observer):
 
     def filter(self) -> JointFilter:
         """Return the readable twin, with a state of its own."""
-        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s)
+        common = self.reduced.resolution == "r-z"  # three coefficients and the gradient are not told apart
+        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s, common)
 
     @cached_property
     def packed_joint(self) -> PackedJoint:
@@ -186,7 +187,8 @@ class JointObserver(Observer):
         own = self.reduced.conductance_W_K / self.reduced.areas_m2
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
-            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
+            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)),
+            h_sd=np.broadcast_to(sd[:, at["h"]], (len(x), len(own) if "h" in self.estimate else 0)),
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
             bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N,
         )  # fmt: skip

@@ -84,8 +84,8 @@ NOISE = {
     "lost_heat_W": "Lost heat uncertainty [W]",
 }
 ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
-THERMAL, LAG = "Thermal", "Sensor lag [s]"
-OBSERVER = (ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, CALIBRATED, *NOISE.values())
+THERMAL, LAG, SLOW = "Thermal", "Sensor lag [s]", "Slow heat uncertainty"
+OBSERVER = (ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, SLOW, CALIBRATED, *NOISE.values())
 AREA = "External surface area [m2]"
 REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
 
@@ -96,7 +96,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "m2.K.W-1": (1e-8, 1.0), "J.mol-1": (1.0, 2e5), "A.h": (1e-6, 1e5), "s": (1e-3, 1e5),
     "Can thickness [m]": (1e-5, 0.1), "Mandrel diameter [m]": (0.0, 10.0), SHARE: (0.0, 0.99), SPREAD: (1e-6, 10.0),
     REFERENCE: (200.0, 400.0), CAPACITY: (0.1, 1e6), OPEN_CIRCUIT: (1e-3, 10.0), RESISTANCE: (1e-9, 1e3),
-    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), "Heat noise [W.s0.5]": (1e-6, 1e6), "Sensor noise [K]": (1e-6, 1e3),
+    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), SLOW: (1e-6, 10.0), "Heat noise [W.s0.5]": (1e-6, 1e6),
+    "Sensor noise [K]": (1e-6, 1e3),
     "Gradient uncertainty": (0.0, 1e3), "Offset uncertainty [K]": (0.0, 1e3), "Start uncertainty [K]": (0.0, 1e3),
     "Start gradient uncertainty [K]": (0.0, 1e3), "Lost heat uncertainty [W]": (0.0, 1e6),
     **{key: bounds for key, bounds in ELECTROCHEMISTRY.items() if bounds},
@@ -365,7 +366,7 @@ def _check_there(values: Mapping[str, Any], keys: Iterable[str], where: str) -> 
 
 
 def _check_observer(section: Mapping[str, Any], form: str | None, where: str) -> None:
-    for key in (STEP, OFFSET, LAG, *NOISE.values()):
+    for key in (STEP, OFFSET, LAG, SLOW, *NOISE.values()):
         if key in section:
             check_number(section[key], key, f"{where}, {key!r}")
     order, sensors, runs = section.get(ORDER, 4), section.get(SENSORS, ["surface"]), section.get(CALIBRATED, {})

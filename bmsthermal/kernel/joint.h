@@ -25,7 +25,7 @@ typedef struct {
     num_t h_states, heat_states, bias_states; /* JNT_H and so on */
     ROM_(model_t) cell;
     num_t loss[ROM_N];            /* 1 - decay: as short steps need it */
-    num_t relative_variance;      /* of the heat of one step, relative to its square, beside heat_variance */
+    num_t relative_variance;      /* of the heat of one step, relative to its mean's square */
     num_t mean_share;             /* of a step in the running mean of the heat */
     num_t log_h_fresh;
     num_t slow_variance;          /* of slow heat, W2, and relative to the square of the mean heat */
@@ -165,7 +165,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
         G[i * JNT_N + JNT_READ] = (i < ROM_N) ? column[(i < ROM_N) ? i : 0] : zero;
     }
     ROM_(caught)(j, G, JNT_READ);
-    q[JNT_READ] = variance + j->relative_variance * heat * heat;
+    q[JNT_READ] = variance + j->relative_variance * t->mean_W * t->mean_W;
     if (JNT_HEAT) {
         const int at = ROM_N + JNT_H;
         ROM_FOR
