@@ -22,7 +22,7 @@ from bmsthermal.likelihood import laplace
 from bmsthermal.parameters import DIGITS, NOISES, Prior
 from bmsthermal.posterior import Fit, Problem, Progress, minimum
 from bmsthermal.run import Run
-from bmsthermal.schema import LAG, SENSORS, THERMAL
+from bmsthermal.schema import LAG, SENSORS, SLOW, THERMAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -275,6 +275,7 @@ def _written(problem: Problem, z: Array, gradient: float) -> Cell:
         **({THERMAL: family.thermal} if family.thermal else {}),
         "Ambient offset [K]": round(values.ambient_K, DIGITS),
         LAG: float(f"{values.lag_s:.{DIGITS}g}"),
+        SLOW: float(f"{values.slow_heat:.{DIGITS}g}"),
         "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **problem.digests},
         **noise.document(),
     }

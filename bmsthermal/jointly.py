@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -99,8 +99,9 @@ class JointObserver(Observer):
     reduced, measured, ambient_offset_K
         As for any observer.
     estimate
-        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor. What its sensors cannot tell
+        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall, in r-z one factor on all of
+        them; ``heat``, what the heat is off by for minutes; ``bias``, the offset of each sensor. In r-z several sensors
+        always have one, unasked of the size of the cell's offsets. What its sensors cannot tell
         (`bmsthermal.observability`) is refused.
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
@@ -128,20 +129,19 @@ class JointObserver(Observer):
             raise InputError("form='ekf' with estimate", where=where, expected="'ud': its covariance is factored")
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
             raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
-        if estimate and reduced.resolution == "r-z":
-            raise InputError(
-                "estimate in r-z", where=where, expected="radial or slab",
-                hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
-            )  # fmt: skip
         if estimate and not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
-        self.estimate = tuple(kind for kind in KINDS if kind in estimate)
-        self._sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
+        sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
+        kinds = {*estimate}
+        if estimate and reduced.resolution == "r-z" and len(measured) > 1 and "bias" not in kinds:
+            # an offset reads as a difference between places: it has to be a state, as large as offsets are
+            kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K or sure.bias_K)
+        self.estimate = tuple(kind for kind in KINDS if kind in kinds)
         if self.estimate:
-            self.noise = self._sure
+            self.noise = self._sure = sure
         else:
             self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
-        if self.estimate and (refused := observability(self).refusal()):
+        if self.estimate and (refused := observability(self, tuple(estimate)).refusal()):
             raise refused
 
     def __repr__(self) -> str:
@@ -164,7 +164,10 @@ class JointObserver(Observer):
 
     def filter(self) -> JointFilter:
         """Return the readable twin, with a state of its own."""
-        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s, lagged=bool(self.estimate))
+        common = self.reduced.resolution == "r-z"  # three coefficients and the gradient are not told apart
+        return JointFilter(
+            self.packed, self.estimate, self._sure, self.reduced.step_s, lagged=bool(self.estimate), common=common
+        )  # fmt: skip
 
     @cached_property
     def packed_joint(self) -> PackedJoint:
@@ -230,7 +233,8 @@ class JointObserver(Observer):
         own = self.reduced.conductance_W_K / self.reduced.areas_m2
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
-            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
+            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)),
+            h_sd=np.broadcast_to(sd[:, at["h"]], (len(x), len(own) if "h" in self.estimate else 0)),
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
             bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N,
         )  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.information import REST_S, passage
+from bmsthermal.information import REST_S, cooling, passage
 from bmsthermal.joint import KINDS
 from bmsthermal.observer import Observer
 from bmsthermal.reduction import ReducedModel
@@ -297,8 +297,8 @@ def _quantities(
     reduced: ReducedModel, sensors: Sequence[str], at: dict[str, slice], states: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], Array]:
     """Names of the quantities, their kinds, and the rows ``(p, N)`` that read them from the states."""
-    names = [f"h of {wall}" for wall in reduced.walls] + ["slow heat"] + [f"offset of {name}" for name in sensors]
-    of = ["h"] * len(reduced.walls) + ["heat"] + ["bias"] * len(sensors)
+    names = [*cooling(reduced), "slow heat", *(f"offset of {name}" for name in sensors)]
+    of = ["h"] * len(cooling(reduced)) + ["heat"] + ["bias"] * len(sensors)
     one = np.eye(states)
     L = np.vstack([one[at["h"]], one[at["heat"]], one[at["bias"]], np.zeros((2, states)), one[-1:]])
     L[-3:-1, at["thermal"]] = reduced.outputs[[1, 0]]

@@ -84,7 +84,7 @@ NOISE = {
     "lost_heat_W": "Lost heat uncertainty [W]",
 }
 ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
-THERMAL, LAG = "Thermal", "Sensor lag [s]"
+THERMAL, LAG, SLOW = "Thermal", "Sensor lag [s]", "Slow heat uncertainty"
 #: What is estimated beside the temperatures, how sure the observer then is, how covariances are kept, what tuned it.
 ESTIMATE, JOINT, COVARIANCE, TUNED = "Estimate", "Joint noise", "Covariance", "Tuned on"
 #: Entries of ``Joint noise`` by the name that `bmsthermal.joint.JointNoise` gives them; what no filter learns
@@ -102,7 +102,7 @@ JOINT_NOISE = {
 #: Forms of covariance: the whole symmetric matrix, or its factors U D U'.
 COVARIANCES = ("symmetric", "UD")
 OBSERVER = (
-    ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, CALIBRATED, ESTIMATE, JOINT, COVARIANCE, TUNED, *NOISE.values(),
+    ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, SLOW, CALIBRATED, ESTIMATE, JOINT, COVARIANCE, TUNED, *NOISE.values(),
 )  # fmt: skip
 AREA = "External surface area [m2]"
 REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
@@ -115,7 +115,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "Can thickness [m]": (1e-5, 0.1), "Mandrel diameter [m]": (0.0, 10.0), SHARE: (0.0, 0.99), SPREAD: (1e-6, 10.0),
     REFERENCE: (200.0, 400.0), CAPACITY: (0.1, 1e6), OPEN_CIRCUIT: (1e-3, 10.0), RESISTANCE: (1e-9, 1e3),
     **dict.fromkeys([key for name, key in JOINT_NOISE.items() if name not in NOISE], (1e-9, 1e6)),
-    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), "Heat noise [W.s0.5]": (1e-6, 1e6), "Sensor noise [K]": (1e-6, 1e3),
+    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), SLOW: (1e-6, 10.0), "Heat noise [W.s0.5]": (1e-6, 1e6),
+    "Sensor noise [K]": (1e-6, 1e3),
     "Gradient uncertainty": (0.0, 1e3), "Offset uncertainty [K]": (0.0, 1e3), "Start uncertainty [K]": (0.0, 1e3),
     "Start gradient uncertainty [K]": (0.0, 1e3), "Lost heat uncertainty [W]": (0.0, 1e6),
     **{key: bounds for key, bounds in ELECTROCHEMISTRY.items() if bounds},
@@ -384,7 +385,7 @@ def _check_there(values: Mapping[str, Any], keys: Iterable[str], where: str) -> 
 
 
 def _check_observer(section: Mapping[str, Any], form: str | None, where: str) -> None:
-    for key in (STEP, OFFSET, LAG, *NOISE.values()):
+    for key in (STEP, OFFSET, LAG, SLOW, *NOISE.values()):
         if key in section:
             check_number(section[key], key, f"{where}, {key!r}")
     order, sensors = section.get(ORDER, 4), section.get(SENSORS, ["surface"])
