@@ -29,6 +29,7 @@ RESISTANCE, COOLING = "DC resistance [Ohm]", "Heat transfer coefficient [W.m-2.K
 #: Curves against the state of charge.
 CURVES = (OPEN_CIRCUIT, ENTROPIC, RESISTANCE)
 AXIAL = "Axial thermal conductivity [W.m-1.K-1]"
+CONTACT = "Can thermal contact resistance [m2.K.W-1]"
 ALONG, WIDTH = "In-plane thermal conductivity [W.m-1.K-1]", "Cell width [m]"
 SHARE, SPREAD = "Surface sensor ambient share", "Relative standard deviation"
 #: Sections that the full electrochemical model reads.
@@ -64,7 +65,7 @@ ELECTROCHEMISTRY: dict[str, tuple[float, float] | None] = {
 }
 ELECTROLYTE_CURVES = ("Electrolyte thermodynamic factor", "Electrolyte cation transference number")
 MAY_BE_ZERO = (
-    "Mandrel diameter [m]", "Can thickness [m]", "Can thermal contact resistance [m2.K.W-1]", COOLING,
+    "Mandrel diameter [m]", "Can thickness [m]", CONTACT, COOLING,
     "DC resistance activation energy [J.mol-1]", SHARE, "Contact resistance [Ohm]",
     *(f"{electrode} {key}" for electrode in ELECTRODES
       for key in ("film resistance [Ohm.m2]", "conductivity activation energy [J.mol-1]")),
