@@ -83,7 +83,7 @@ class Observability:
     @property
     def asked(self) -> list[int]:
         """Which quantities are asked for."""
-        return [i for i, kind in enumerate(self.of) if kind in self.kinds]
+        return _asked(self.observer.reduced, self.names, self.of, self.kinds)
 
     @property
     def rank(self) -> int:
@@ -283,7 +283,7 @@ def observability(
     names, of, L = _quantities(observer.reduced, sensors, way.layout.places, len(way.P))
     with_, without = (L @ way.covariances(seen) @ L.T for seen in (True, False))
     sigma, prior = (np.sqrt(np.diagonal(P, axis1=1, axis2=2)) for P in (with_, without))
-    asked = [i for i, kind in enumerate(of) if kind in kinds]
+    asked = _asked(observer.reduced, names, of, kinds)
     # what is asked for is uncorrelated before the readings: a scale is all that whitens it
     scale = np.outer(prior[-1, asked], prior[-1, asked])
     share = np.linalg.eigvalsh(with_[-1][np.ix_(asked, asked)] / scale)
@@ -291,6 +291,13 @@ def observability(
         observer.reduced.cell.name, sensors, kinds, names, of, np.append(0.0, way.time_s + way.time_s[1]), prior, sigma,
         with_[-1] / np.outer(sigma[-1], sigma[-1]), 1.0 / np.maximum(share, 1e-15) - 1.0, observer,
     )  # fmt: skip
+
+
+def _asked(reduced: ReducedModel, names: Sequence[str], of: Sequence[str], kinds: Collection[str]) -> list[int]:
+    """Which quantities are asked for: of the kinds, but for the cooling of a wall that is insulated beside others."""
+    g = reduced.conductance_W_K
+    insulated = {f"h of {wall}" for wall, each in zip(reduced.walls, g, strict=True) if g.any() and not each}
+    return [i for i, kind in enumerate(of) if kind in kinds and names[i] not in insulated]
 
 
 def _quantities(

@@ -29,6 +29,8 @@ RESISTANCE, COOLING = "DC resistance [Ohm]", "Heat transfer coefficient [W.m-2.K
 #: Curves against the state of charge.
 CURVES = (OPEN_CIRCUIT, ENTROPIC, RESISTANCE)
 AXIAL = "Axial thermal conductivity [W.m-1.K-1]"
+CONTACT = "Can thermal contact resistance [m2.K.W-1]"
+ALONG, WIDTH = "In-plane thermal conductivity [W.m-1.K-1]", "Cell width [m]"
 SHARE, SPREAD = "Surface sensor ambient share", "Relative standard deviation"
 #: Sections that the full electrochemical model reads.
 ELECTRODES = ("Negative electrode", "Positive electrode")
@@ -63,7 +65,7 @@ ELECTROCHEMISTRY: dict[str, tuple[float, float] | None] = {
 }
 ELECTROLYTE_CURVES = ("Electrolyte thermodynamic factor", "Electrolyte cation transference number")
 MAY_BE_ZERO = (
-    "Mandrel diameter [m]", "Can thickness [m]", "Can thermal contact resistance [m2.K.W-1]", COOLING,
+    "Mandrel diameter [m]", "Can thickness [m]", CONTACT, COOLING,
     "DC resistance activation energy [J.mol-1]", SHARE, "Contact resistance [Ohm]",
     *(f"{electrode} {key}" for electrode in ELECTRODES
       for key in ("film resistance [Ohm.m2]", "conductivity activation energy [J.mol-1]")),
@@ -71,7 +73,7 @@ MAY_BE_ZERO = (
 )  # fmt: skip
 OPTIONAL = (
     *MAY_BE_ZERO, *CAN, *CURVES, *ELECTROCHEMISTRY,
-    AXIAL, "In-plane thermal conductivity [W.m-1.K-1]",
+    AXIAL, ALONG, WIDTH,
 )  # fmt: skip
 #: The ``Observer`` section: noise by the name that `bmsthermal.noise.Noise` gives it, and the rest.
 NOISE = {
@@ -402,7 +404,7 @@ def _check_observer(section: Mapping[str, Any], form: str | None, where: str) ->
             raise InputError(
                 f"found {place!r:.60} of {name!r}", where=f"{where}, {SENSORS!r}",
                 expected=f"a 'wall', one of {list(FACES.get(form or '', ()))}, and perhaps 0 to 1 as 'height' on the "
-                "side or 'radius' on an end",
+                "side or 'radius' on an end of a cylinder, 'x' and 'y' on a slab",
             )  # fmt: skip
     if section.get(THERMAL, "r-z") != "r-z":
         raise InputError(f"found {section[THERMAL]!r:.60}", where=f"{where}, {THERMAL!r}", expected="'r-z', or none")
@@ -430,11 +432,11 @@ def _is_place(place: Any, form: str | None) -> bool:
     if not isinstance(place, Mapping) or not place:
         return isinstance(place, Mapping)
     wall = place.get("wall")
-    along = "height" if wall == "side" else "radius"
-    share = place.get(along, 0.0)
-    number = isinstance(share, int | float) and not isinstance(share, bool)
-    known = {"wall", along} if form == "cylinder" else {"wall"}
-    return wall in FACES.get(form or "", ()) and {*place} <= known and number and 0 <= share <= 1
+    along = ("x", "y") if form == "slab" else ("height",) if wall == "side" else ("radius",)
+    shares = [place.get(name, 0.0) for name in along]
+    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) for share in shares)
+    inside = numbers and all(0 <= share <= 1 for share in shares)
+    return wall in FACES.get(form or "", ()) and {*place} <= {"wall", *along} and inside
 
 
 def _is_sensor(name: str) -> bool:
