@@ -159,6 +159,10 @@ def calibrate(
         Literal["r-z"] | None,
         typer.Option(help="For a cylinder that loses heat through its ends: also its axis and each end, r-z."),
     ] = None,
+    contact: Annotated[bool, typer.Option("--contact", help="Fit the contact between roll and can too.")] = False,
+    entropy_shape: Annotated[
+        bool, typer.Option("--entropy-shape", help="Fit scale, tilt and hump of the entropic curve too.")
+    ] = False,
     until_s: Annotated[float | None, typer.Option("--until-s", help="Use the data before this time only.")] = None,
     slow: Annotated[
         Path | None,
@@ -186,6 +190,7 @@ def calibrate(
     from bmsthermal.calibration import calibrate as fit
     from bmsthermal.cell import load_cell
     from bmsthermal.measured import read_measured
+    from bmsthermal.parameters import EXTRAS
     from bmsthermal.tuning_commands import print_tuning, tune_observer
 
     drawn = plot.with_stem(f"{plot.stem}_innovations") if plot is not None and tuned else None
@@ -225,6 +230,7 @@ def calibrate(
         step("fit")
         found = fit(
             source, runs, use=used, order=order, step_s=step_s, initial_soc=initial_soc, thermal=thermal,
+            extras=[name for name, asked in zip(EXTRAS, (contact, entropy_shape), strict=True) if asked],
             progress=step.within,
         )  # fmt: skip
         described, tuning = found.cell, None

@@ -105,7 +105,7 @@ def passage(
     model = pack(reduced, measured, noise, reduced.cell.ambient_share, 0.0)
     if rows is not None:
         model = replace(model, sense=rows[0], mixed=rows[1])
-    filter_ = JointFilter(model, KINDS, noise, STEP_S)
+    filter_ = JointFilter(model, KINDS, noise, STEP_S, common=reduced.resolution == "r-z")
     at, N, walls = filter_.layout.places, filter_.layout.states, len(reduced.walls)
     around = np.full(walls, reduced.cell.reference_K)
     begun = Observer.start(observer, reduced.cell.reference_K, 0.5, noise=noise)  # at rest, every state 0
@@ -129,6 +129,11 @@ def passage(
     H = np.zeros((len(measured), N + 1))
     H[:, :N] = [filter_.layout.row(i) for i in range(len(measured))]
     return Passage(Fs, Qs, H, noise.sensor_K**2, shares @ P @ shares.T, filter_.layout, time_s, heat)
+
+
+def cooling(reduced: ReducedModel) -> tuple[str, ...]:
+    """Names of the heat-transfer coefficients that a filter has: one a wall, in r-z one for all."""
+    return ("h of all walls",) if reduced.resolution == "r-z" else tuple(f"h of {wall}" for wall in reduced.walls)
 
 
 def uncertainty(observer: Observer, kinds: Collection[str]) -> JointNoise:

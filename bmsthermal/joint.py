@@ -3,9 +3,10 @@ r"""Filter that estimates, beside the temperatures, what nobody knows in a car: 
 The state is that of the reduced model, then
 
 log h
-    Of each wall, over the model's own: a random walk from a physical prior. With the wall flow solved at the end of a
-    step, :math:`q_w = g_w (E_w' x^+ - c_w)`, its slope is
-    :math:`\partial q / \partial \ln g_w = (1 + g E' S)^{-1} e_w q_w`, as the flow itself drives the rest.
+    Of each wall, or of all walls together, over the model's own: a random walk from a physical prior. With the wall
+    flow solved at the end of a step, :math:`q_w = g_w (E_w' x^+ - c_w)`, its slope is
+    :math:`\partial q / \partial \ln g_w = (1 + g E' S)^{-1} e_w q_w`, as the flow itself drives the rest; the slope
+    of all together is the sum.
 slow heat
     What the heat is off by for minutes, W: first-order noise whose size goes with the mean heat.
 reading
@@ -33,7 +34,7 @@ from bmsthermal.likelihood import DISCREPANCY_S
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
 from bmsthermal.reference import HUGE
-from bmsthermal.schema import JOINT, JOINT_NOISE, LAG
+from bmsthermal.schema import JOINT, JOINT_NOISE, LAG, SLOW
 from bmsthermal.voltage import VoltageFilter
 from rom.ud import Factors
 
@@ -52,8 +53,9 @@ class JointNoise(Noise):
     Parameters
     ----------
     heat
-        White error of the heat relative to it, in s^0.5, beside ``heat_W_rts``, which is less here: a filter that
-        takes the surface's word for the heat cannot learn the cooling from it.
+        White error of the heat relative to its mean over minutes, in s^0.5, beside ``heat_W_rts``, which is less here:
+        a filter that takes the surface's word for the heat cannot learn the cooling from it. Relative to the heat of
+        the moment it would trust the surface most while a pulse has not reached it yet, and lose heat at every one.
     slow_heat, slow_heat_W
         Slow error of the heat, relative to its mean over minutes, and in W.
     log_h, log_h_rth
@@ -94,12 +96,12 @@ class JointNoise(Noise):
     def told(cls, cell: Cell) -> JointNoise:
         """What the ``Joint noise`` of the cell's ``Observer`` section says, else its defaults.
 
-        What no filter learns is as calibration found it: gradient, offset, and lag of the sensor.
+        What no filter learns is as calibration found it: gradient, offset, lag of the sensor; error of the heat, too.
         """
-        usual, lag, said = Noise.of(cell), cell.settings.get(LAG), cell.settings.get(JOINT, {})
-        known = {"gradient": usual.gradient, "offset_K": usual.offset_K} | (
-            {} if lag is None else {"lag_s": float(lag)}
-        )
+        usual, settings = Noise.of(cell), cell.settings
+        said = settings.get(JOINT, {})
+        known = {name: float(settings[key]) for name, key in (("lag_s", LAG), ("slow_heat", SLOW)) if key in settings}
+        known |= {"gradient": usual.gradient, "offset_K": usual.offset_K}
         return cls(**known | {name: float(said[key]) for name, key in JOINT_NOISE.items() if key in said})
 
     def document(self) -> Mapping[str, float]:
@@ -132,6 +134,8 @@ class Layout:
         Some of `KINDS`.
     lagged
         Whether each sensor has a lag and a discrepancy.
+    common
+        Whether one log h is that of all walls.
     """
 
     n: int
@@ -139,12 +143,14 @@ class Layout:
     sensors: int
     kinds: frozenset[str]
     lagged: bool = True
+    common: bool = False
 
     @cached_property
     def places(self) -> dict[str, slice]:
         """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
+        factors = 1 if self.common else self.walls
         sizes = {
-            "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
+            "thermal": self.n, "h": factors * ("h" in self.kinds), "heat": int("heat" in self.kinds),
             "reading": self.sensors * self.lagged, "discrepancy": self.sensors * self.lagged,
             "bias": self.sensors * ("bias" in self.kinds),
         }  # fmt: skip
@@ -184,6 +190,8 @@ class JointFilter:
         Length of a step.
     lagged
         Whether the sensors have lags and discrepancies: without, and without kinds, it is the thermal observer.
+    common
+        Whether one log h is that of all walls.
     voltage
         Where the voltage is a measurement: it says the heat, and the charge.
 
@@ -194,13 +202,21 @@ class JointFilter:
     """
 
     def __init__(
-        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, lagged: bool = True,
+        self,
+        model: Packed,
+        kinds: Collection[str],
+        noise: JointNoise,
+        step_s: float,
+        *,
+        lagged: bool = True,
+        common: bool = False,
         voltage: VoltageFilter | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
         self.model, self.noise, self.step_s, self.voltage = model, noise, step_s, voltage
-        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), lagged)
+        sizes = len(model.decay), len(model.wall), len(model.sense)
+        self.layout = Layout(*sizes, frozenset(kinds), lagged, common)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
         self.soc, self.mean_W = 0.5, 0.0
         self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
@@ -343,7 +359,9 @@ class JointFilter:
         F, G, q = np.zeros((N, N)), np.zeros((N, N + 1)), np.zeros(N + 1)
         F[:n, :n] = W * m.decay
         F[:n, 0] += W @ d * (slope * m.mean)
-        F[:n, at["h"]] = -S @ flow * out_W if "h" in self.layout.kinds else 0.0
+        if "h" in self.layout.kinds:
+            of_walls = -S @ flow * out_W
+            F[:n, at["h"]] = of_walls.sum(axis=1, keepdims=True) if self.layout.common else of_walls
         F[at["h"], at["h"]] = np.eye(len(x[at["h"]]))
         F[:n, at["heat"]] = (W @ d)[:, None]
         # thermal states freeze without noise of their own
@@ -358,7 +376,7 @@ class JointFilter:
             x[at[name]] *= keep
         G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
         G[:n, N] = W @ d
-        q[N] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+        q[N] = (noise.heat_W_rts**2 + (noise.heat * self.mean_W) ** 2) / s + lost
 
         x[:n] = W @ insulated + S @ flow @ (g * coolant)
         if not self.layout.lagged:

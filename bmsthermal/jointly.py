@@ -123,8 +123,9 @@ class JointObserver(Observer):
     reduced, measured, ambient_offset_K
         As for any observer.
     estimate
-        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor. What its sensors cannot tell
+        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall, in r-z one factor on all of
+        them; ``heat``, what the heat is off by for minutes; ``bias``, the offset of each sensor. In r-z several sensors
+        always have one, unasked of the size of the cell's offsets. What its sensors cannot tell
         (`bmsthermal.observability`) is refused. And of `bmsthermal.voltage.KINDS`: ``soc`` and ``resistance``, the
         state of charge and what the resistance has grown by, from the voltage, with a sigma that says what it tells.
     heat
@@ -160,23 +161,24 @@ class JointObserver(Observer):
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS, *ELECTRIC}:
             expected = f"some of {', '.join((*KINDS, *ELECTRIC))}, in a list"
             raise InputError(f"estimate = {estimate!r}", where=where, expected=expected)
-        if estimate and reduced.resolution == "r-z":
-            raise InputError(
-                "estimate in r-z", where=where, expected="radial or slab",
-                hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
-            )  # fmt: skip
-        if estimate and not isinstance(noise, JointNoise | None):
-            raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
-        self.estimate = tuple(kind for kind in (*KINDS, *ELECTRIC) if kind in estimate)
-        self.beside = tuple(kind for kind in KINDS if kind in estimate)
-        self.heat = heat or ("fused" if self.beside != self.estimate else None)
+        self.heat = heat or ("fused" if {*estimate} & {*ELECTRIC} else None)
         self.voltage_noise = voltage_noise or VoltageNoise.told(reduced.cell)
-        self._sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
-        if self.estimate or self.heat:
-            self.noise = self._sure
+        joint = bool(estimate or self.heat)
+        if joint and not isinstance(noise, JointNoise | None):
+            raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
+        sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
+        kinds = {*estimate}
+        if joint and reduced.resolution == "r-z" and len(measured) > 1 and "bias" not in kinds:
+            # an offset reads as a difference between places: it has to be a state, as large as offsets are
+            kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K or sure.bias_K)
+        self.estimate = tuple(kind for kind in (*KINDS, *ELECTRIC) if kind in kinds)
+        self.beside = tuple(kind for kind in KINDS if kind in kinds)
+        if joint:
+            self.noise = self._sure = sure
         else:
             self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
-        if self.beside and (refused := observability(self).refusal()):
+        asked = tuple(kind for kind in self.beside if kind in estimate)
+        if asked and (refused := observability(self, asked).refusal()):
             raise refused
         self._voltage()
 
@@ -203,9 +205,10 @@ class JointObserver(Observer):
 
     def filter(self) -> JointFilter:
         """Return the readable twin, with a state of its own."""
+        common = self.reduced.resolution == "r-z"  # three coefficients and the gradient are not told apart
         return JointFilter(
             self.packed, self.beside, self._sure, self.reduced.step_s, lagged=bool(self.estimate or self.heat),
-            voltage=self._voltage(),
+            common=common, voltage=self._voltage(),
         )  # fmt: skip
 
     def _voltage(self) -> VoltageFilter | None:
@@ -300,7 +303,8 @@ class JointObserver(Observer):
         own, fast = self.reduced.conductance_W_K / self.reduced.areas_m2, 1.0 - self.voltage_noise.share
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
-            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.beside else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
+            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)),
+            h_sd=np.broadcast_to(sd[:, at["h"]], (len(x), len(own) if "h" in self.estimate else 0)),
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
             bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N, soc_std=electric[:, 0],
             growth=fast * np.expm1(volts[:, 1]), growth_sd=fast * np.exp(volts[:, 1]) * electric[:, 1],

@@ -17,7 +17,7 @@ import numpy as np
 
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.information import REST_S, passage
+from bmsthermal.information import REST_S, cooling, passage
 from bmsthermal.joint import KINDS
 from bmsthermal.observer import Observer
 from bmsthermal.reduction import ReducedModel
@@ -83,7 +83,7 @@ class Observability:
     @property
     def asked(self) -> list[int]:
         """Which quantities are asked for."""
-        return [i for i, kind in enumerate(self.of) if kind in self.kinds]
+        return _asked(self.observer.reduced, self.names, self.of, self.kinds)
 
     @property
     def rank(self) -> int:
@@ -283,7 +283,7 @@ def observability(
     names, of, L = _quantities(observer.reduced, sensors, way.layout.places, len(way.P))
     with_, without = (L @ way.covariances(seen) @ L.T for seen in (True, False))
     sigma, prior = (np.sqrt(np.diagonal(P, axis1=1, axis2=2)) for P in (with_, without))
-    asked = [i for i, kind in enumerate(of) if kind in kinds]
+    asked = _asked(observer.reduced, names, of, kinds)
     # what is asked for is uncorrelated before the readings: a scale is all that whitens it
     scale = np.outer(prior[-1, asked], prior[-1, asked])
     share = np.linalg.eigvalsh(with_[-1][np.ix_(asked, asked)] / scale)
@@ -293,12 +293,19 @@ def observability(
     )  # fmt: skip
 
 
+def _asked(reduced: ReducedModel, names: Sequence[str], of: Sequence[str], kinds: Collection[str]) -> list[int]:
+    """Which quantities are asked for: of the kinds, but for the cooling of a wall that is insulated beside others."""
+    g = reduced.conductance_W_K
+    insulated = {f"h of {wall}" for wall, each in zip(reduced.walls, g, strict=True) if g.any() and not each}
+    return [i for i, kind in enumerate(of) if kind in kinds and names[i] not in insulated]
+
+
 def _quantities(
     reduced: ReducedModel, sensors: Sequence[str], at: dict[str, slice], states: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], Array]:
     """Names of the quantities, their kinds, and the rows ``(p, N)`` that read them from the states."""
-    names = [f"h of {wall}" for wall in reduced.walls] + ["slow heat"] + [f"offset of {name}" for name in sensors]
-    of = ["h"] * len(reduced.walls) + ["heat"] + ["bias"] * len(sensors)
+    names = [*cooling(reduced), "slow heat", *(f"offset of {name}" for name in sensors)]
+    of = ["h"] * len(cooling(reduced)) + ["heat"] + ["bias"] * len(sensors)
     one = np.eye(states)
     L = np.vstack([one[at["h"]], one[at["heat"]], one[at["bias"]], np.zeros((2, states)), one[-1:]])
     L[-3:-1, at["thermal"]] = reduced.outputs[[1, 0]]

@@ -19,7 +19,7 @@ from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
 from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
-from bmsthermal.packing import Packed, felt, pack
+from bmsthermal.packing import Packed, pack
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
@@ -290,7 +290,7 @@ class Observer:
         x = (surface_K - self.reduced.cell.reference_K - gradient * at_surface) * self.reduced.constant
         x = x + gradient * shape
         P = noise.start_K**2 * np.outer(self.reduced.constant, self.reduced.constant)
-        P += noise.start_gradient_K**2 * np.outer(shape, shape) + np.diag(1e-6 / felt(self.reduced))
+        P += noise.start_gradient_K**2 * np.outer(shape, shape) + np.diag(1e-6 / self.reduced.felt)
         row = np.concatenate([x, P[np.tril_indices(n)], [soc]])
         return Belief(row.astype(self.dtype), n)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmsthermal.curves import Array
-from bmsthermal.information import STEP_S, uncertainty
+from bmsthermal.information import STEP_S, cooling, uncertainty
 from bmsthermal.joint import JointFilter
 from bmsthermal.observer import Observer
 from bmsthermal.packing import pack
@@ -46,11 +46,12 @@ class Point:
 def points(observer: Observer, measured: Sequence[str], kinds: Collection[str]) -> tuple[Point, ...]:
     """Ranks at each of `POINTS`, and over all of them, for the states that the filter has with these kinds."""
     reduced, noise = replace(observer.reduced, step_s=STEP_S), uncertainty(observer, kinds)
-    filter_ = JointFilter(pack(reduced, measured, noise, reduced.cell.ambient_share, 0.0), kinds, noise, STEP_S)
+    model, common = pack(reduced, measured, noise, reduced.cell.ambient_share, 0.0), reduced.resolution == "r-z"
+    filter_ = JointFilter(model, kinds, noise, STEP_S, common=common)
     layout, at = filter_.layout, filter_.layout.places
     around = np.full(len(reduced.walls), reduced.cell.reference_K)
     C = np.array([layout.row(k) for k in range(len(measured))])
-    names = {layout.of("h", i): f"h of {wall}" for i, wall in enumerate(reduced.walls) if "h" in kinds}
+    names = {layout.of("h", i): name for i, name in enumerate(cooling(reduced)) if "h" in kinds}
     names |= {layout.of("heat"): "slow heat"} if "heat" in kinds else {}
     names |= {layout.of("bias", i): f"offset of {name}" for i, name in enumerate(measured) if "bias" in kinds}
     names = {0: "mean temperature"} | names

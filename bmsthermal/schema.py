@@ -29,6 +29,8 @@ RESISTANCE, COOLING = "DC resistance [Ohm]", "Heat transfer coefficient [W.m-2.K
 #: Curves against the state of charge.
 CURVES = (OPEN_CIRCUIT, ENTROPIC, RESISTANCE)
 AXIAL = "Axial thermal conductivity [W.m-1.K-1]"
+CONTACT = "Can thermal contact resistance [m2.K.W-1]"
+ALONG, WIDTH = "In-plane thermal conductivity [W.m-1.K-1]", "Cell width [m]"
 SHARE, SPREAD = "Surface sensor ambient share", "Relative standard deviation"
 #: Sections that the full electrochemical model reads.
 ELECTRODES = ("Negative electrode", "Positive electrode")
@@ -63,7 +65,7 @@ ELECTROCHEMISTRY: dict[str, tuple[float, float] | None] = {
 }
 ELECTROLYTE_CURVES = ("Electrolyte thermodynamic factor", "Electrolyte cation transference number")
 MAY_BE_ZERO = (
-    "Mandrel diameter [m]", "Can thickness [m]", "Can thermal contact resistance [m2.K.W-1]", COOLING,
+    "Mandrel diameter [m]", "Can thickness [m]", CONTACT, COOLING,
     "DC resistance activation energy [J.mol-1]", SHARE, "Contact resistance [Ohm]",
     *(f"{electrode} {key}" for electrode in ELECTRODES
       for key in ("film resistance [Ohm.m2]", "conductivity activation energy [J.mol-1]")),
@@ -71,7 +73,7 @@ MAY_BE_ZERO = (
 )  # fmt: skip
 OPTIONAL = (
     *MAY_BE_ZERO, *CAN, *CURVES, *ELECTROCHEMISTRY,
-    AXIAL, "In-plane thermal conductivity [W.m-1.K-1]",
+    AXIAL, ALONG, WIDTH,
 )  # fmt: skip
 #: The ``Observer`` section: noise by the name that `bmsthermal.noise.Noise` gives it, and the rest.
 NOISE = {
@@ -84,7 +86,7 @@ NOISE = {
     "lost_heat_W": "Lost heat uncertainty [W]",
 }
 ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
-THERMAL, LAG = "Thermal", "Sensor lag [s]"
+THERMAL, LAG, SLOW = "Thermal", "Sensor lag [s]", "Slow heat uncertainty"
 #: What is estimated beside the temperatures, how sure the observer then is, how covariances are kept, what tuned it.
 ESTIMATE, JOINT, COVARIANCE, TUNED = "Estimate", "Joint noise", "Covariance", "Tuned on"
 #: Where the heat comes from, if the voltage is a measurement.
@@ -104,7 +106,8 @@ JOINT_NOISE = {
 #: Forms of covariance: the whole symmetric matrix, or its factors U D U'.
 COVARIANCES = ("symmetric", "UD")
 OBSERVER = (
-    ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, CALIBRATED, ESTIMATE, HEAT, JOINT, COVARIANCE, TUNED, *NOISE.values(),
+    ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, SLOW, CALIBRATED, ESTIMATE, HEAT, JOINT, COVARIANCE, TUNED,
+    *NOISE.values(),
 )  # fmt: skip
 AREA = "External surface area [m2]"
 REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
@@ -117,7 +120,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "Can thickness [m]": (1e-5, 0.1), "Mandrel diameter [m]": (0.0, 10.0), SHARE: (0.0, 0.99), SPREAD: (1e-6, 10.0),
     REFERENCE: (200.0, 400.0), CAPACITY: (0.1, 1e6), OPEN_CIRCUIT: (1e-3, 10.0), RESISTANCE: (1e-9, 1e3),
     **dict.fromkeys([key for name, key in JOINT_NOISE.items() if name not in NOISE], (1e-9, 1e6)),
-    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), "Heat noise [W.s0.5]": (1e-6, 1e6), "Sensor noise [K]": (1e-6, 1e3),
+    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), SLOW: (1e-6, 10.0), "Heat noise [W.s0.5]": (1e-6, 1e6),
+    "Sensor noise [K]": (1e-6, 1e3),
     "Gradient uncertainty": (0.0, 1e3), "Offset uncertainty [K]": (0.0, 1e3), "Start uncertainty [K]": (0.0, 1e3),
     "Start gradient uncertainty [K]": (0.0, 1e3), "Lost heat uncertainty [W]": (0.0, 1e6),
     **{key: bounds for key, bounds in ELECTROCHEMISTRY.items() if bounds},
@@ -386,7 +390,7 @@ def _check_there(values: Mapping[str, Any], keys: Iterable[str], where: str) -> 
 
 
 def _check_observer(section: Mapping[str, Any], form: str | None, where: str) -> None:
-    for key in (STEP, OFFSET, LAG, *NOISE.values()):
+    for key in (STEP, OFFSET, LAG, SLOW, *NOISE.values()):
         if key in section:
             check_number(section[key], key, f"{where}, {key!r}")
     order, sensors = section.get(ORDER, 4), section.get(SENSORS, ["surface"])
@@ -403,7 +407,7 @@ def _check_observer(section: Mapping[str, Any], form: str | None, where: str) ->
             raise InputError(
                 f"found {place!r:.60} of {name!r}", where=f"{where}, {SENSORS!r}",
                 expected=f"a 'wall', one of {list(FACES.get(form or '', ()))}, and perhaps 0 to 1 as 'height' on the "
-                "side or 'radius' on an end",
+                "side or 'radius' on an end of a cylinder, 'x' and 'y' on a slab",
             )  # fmt: skip
     if section.get(THERMAL, "r-z") != "r-z":
         raise InputError(f"found {section[THERMAL]!r:.60}", where=f"{where}, {THERMAL!r}", expected="'r-z', or none")
@@ -433,11 +437,11 @@ def _is_place(place: Any, form: str | None) -> bool:
     if not isinstance(place, Mapping) or not place:
         return isinstance(place, Mapping)
     wall = place.get("wall")
-    along = "height" if wall == "side" else "radius"
-    share = place.get(along, 0.0)
-    number = isinstance(share, int | float) and not isinstance(share, bool)
-    known = {"wall", along} if form == "cylinder" else {"wall"}
-    return wall in FACES.get(form or "", ()) and {*place} <= known and number and 0 <= share <= 1
+    along = ("x", "y") if form == "slab" else ("height",) if wall == "side" else ("radius",)
+    shares = [place.get(name, 0.0) for name in along]
+    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) for share in shares)
+    inside = numbers and all(0 <= share <= 1 for share in shares)
+    return wall in FACES.get(form or "", ()) and {*place} <= {"wall", *along} and inside
 
 
 def _is_sensor(name: str) -> bool:

@@ -361,6 +361,8 @@ def with_noise(observer: Observer, noise: Noise) -> Observer:
     given: dict[str, Any] = {"engine": observer.engine, "real": observer.real}
     if beside := getattr(observer, "estimate", ()):
         given["estimate"] = beside
+    if heat := getattr(observer, "heat", None):
+        given |= {"heat": heat, "voltage_noise": getattr(observer, "voltage_noise", None)}
     return Observer(
         observer.reduced, observer.measured, noise=noise, ambient_offset_K=observer.ambient_offset_K, **given
     )

@@ -153,6 +153,7 @@ def test_what_is_wrong_is_said_in_a_sentence(run, drive, tmp_path):
         (["estimate", "a123_26650", "--data", "DRIVE", "--ambient-degC", "-300"], "--ambient-degC"),
         (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.npz"], "expected .json"),
         (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--order", "0"], "order 0"),
+        (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--contact"], "without a can"),
         (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--step-s", "0"], "step_s = 0"),
         (["export", "a123_26650", "-o", "build", "--name", "stdint"], "standard headers"),
         (["export", "a123_26650", "-o", "build", "--sensors", "surface-left"], "--sensors"),

@@ -27,7 +27,7 @@ typedef struct {
     num_t h_states, heat_states, lag_states, bias_states; /* JNT_H and so on */
     ROM_(model_t) cell;
     num_t loss[ROM_N];            /* 1 - decay: as short steps need it */
-    num_t relative_variance;      /* of the heat of one step, relative to its square, beside heat_variance */
+    num_t relative_variance;      /* of the heat of one step, relative to its mean's square */
     num_t mean_share;             /* of a step in the running mean of the heat */
     num_t log_h_fresh;
     num_t slow_variance;          /* of slow heat, W2, and relative to the square of the mean heat */
@@ -185,7 +185,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     }
     ROM_(shut)(modal, &walls, v);
     ROM_(column)(j, v, G, JNT_G, JNT_N);
-    q[JNT_N] = variance + j->relative_variance * *heat_W * *heat_W;
+    q[JNT_N] = variance + j->relative_variance * t->mean_W * t->mean_W;
     if (JNT_HEAT) {
         const int at = ROM_N + JNT_H;
         ROM_(column)(j, v, F, JNT_N, at);
