@@ -14,6 +14,7 @@ from bmsthermal import CoupledModel, Inputs, Observer, Run, load_cell, read_meas
 from bmsthermal.cli import application
 from bmsthermal.errors import InputError
 from bmsthermal.heat import MeasuredHeat
+from bmsthermal.jointly import JointObserver
 from bmsthermal.open_circuit import open_circuit
 from bmsthermal.resistance import fit_resistance
 from bmsthermal.schema import HEATS
@@ -371,3 +372,13 @@ def test_wrong_requests_are_refused_with_a_sentence():
         Observer(reduced(), heat="guessed")
     with pytest.raises(InputError, match="share"):
         VoltageNoise(share=1.0)
+
+
+def test_a_cell_file_says_where_the_heat_comes_from():
+    observer = Observer(reduced(), estimate=("heat", "soc"), heat="model")
+    cell = load_cell("lgm50_21700").with_values({"Observer": observer.section()})
+    again = Observer.of(cell)
+    assert again.estimate == ("heat", "soc") and again.heat == "model"
+    assert not isinstance(Observer.of(cell, estimate=()), JointObserver)
+    with pytest.raises(InputError, match="Heat source"):
+        Observer.of(cell.with_values({"Observer": {**observer.section(), "Heat source": "guessed"}}))
