@@ -3,10 +3,11 @@
     python tests/benchmarks/voltage_accuracy.py [SHARED_DATA]
 
 Truth of the first two tables is the full model on a coarse mesh, 3,000 s of US06 with a peak of 2.5C from 80 % charge,
-as it is and with conductivities and rate constants over 1.2; the observer has the electrodes' open-circuit voltage and a
-resistance fitted to WLTC at 25 and -10 degC, and starts 10 % of charge too high or too low. Then 10 minutes are without
-voltage, and with ``surface lost`` without a surface too. Of SHARED_DATA come the runs of an NCR18650PF, whose charge is
-counted from full; its resistance is fitted to two of them, at 10 degC with a rising ambient and at 0 degC.
+as it is and with conductivities and rate constants over 1.2; the observer has the open-circuit voltage of the
+electrodes, a resistance fitted to WLTC at 25 and -10 degC, and starts 10 % of charge too high or too low. Then 10
+minutes are without voltage, and with ``surface lost`` without a surface too. Of SHARED_DATA come the runs of an
+NCR18650PF, whose charge is counted from full; its resistance is fitted to two of them, at 10 degC with a rising
+ambient and at 0 degC.
 """
 
 from __future__ import annotations
