@@ -238,6 +238,9 @@ def estimate(
     beside: Annotated[
         str | None, typer.Option("--estimate", help="Estimated too: h (cooling), heat, bias (of sensors): h,heat.")
     ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Watch the sensors: leave faulty ones out, say which and since when.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the estimates (.csv).")] = None,
     plot: Plot = None,
 ) -> None:
@@ -257,7 +260,7 @@ def estimate(
     with steps(2) as step:
         step("estimate")
         kinds = () if beside is None else tuple(listed(beside, "--estimate"))
-        observer = Observer(reduced, wanted, engine=engine, real=real, estimate=kinds)
+        observer = Observer(reduced, wanted, engine=engine, real=real, estimate=kinds, faults=faults)
         start_K = None if start_degC is None else start_degC + ZERO_DEGC_K
         found = observer.run(run, initial_soc=initial_soc, start_K=start_K)
         score = found.score(-math.inf if score_from_s is None else score_from_s)

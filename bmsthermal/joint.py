@@ -29,6 +29,7 @@ import numpy as np
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.faults import HEAT, HOT, Watch
 from bmsthermal.likelihood import DISCREPANCY_S
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
@@ -153,6 +154,8 @@ class JointFilter:
         Standard deviations.
     step_s
         Length of a step.
+    watch
+        Over the sensors, where faults are looked for.
 
     Raises
     ------
@@ -160,13 +163,15 @@ class JointFilter:
         If a kind is not one of `KINDS`.
     """
 
-    def __init__(self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float) -> None:
+    def __init__(
+        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, watch: Watch | None = None
+    ) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
         self.model, self.noise, self.step_s = model, noise, step_s
         self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds))
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
-        self.soc, self.mean_W = 0.5, 0.0
+        self.soc, self.mean_W, self.watch = 0.5, 0.0, watch
 
     def start(self, x: Array, P: Array, soc: float, coolant_K: Array) -> None:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
@@ -193,10 +198,11 @@ class JointFilter:
         self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
         F, G, q = self._predict(u, heat, slope, lost)
         self.factors.predict(F, G, q)
+        taken, level = self._trusted(u, z), self._level()
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
-            if not abs(reading) < HUGE:
+            if not (taken[k] and abs(reading) < HUGE):
                 continue
             row = np.zeros(len(x))
             row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
@@ -207,7 +213,59 @@ class JointFilter:
             x += gain * off
             innovation[k], variance[k] = off, S
         slow = float(x[at["heat"]].sum())
+        if self.watch is not None:
+            self._note(u, level, None if lost > 0 else slow)
         return Instant(heat + slow, innovation, variance)
+
+    def _trusted(self, u: Array, z: Array) -> list[bool]:
+        """Which readings are to be taken: all, or those that the watch trusts."""
+        if self.watch is None:
+            return [True] * len(z)
+        at, expected_K = self.layout.places, self.model.reference_K + self.x[self.layout.places["reading"]]
+        around = np.array(u[3 : 3 + self.layout.walls]) - self.model.coolant_reference_K + self.model.reference_K
+        around = around[np.abs(around) < HUGE]
+        rise = np.abs(expected_K[:, None] - around).max(axis=1, initial=0.0)
+        states = np.eye(len(self.x))
+
+        def variance(k: int) -> float:
+            return self.factors.variance(self.layout.of("reading", k))
+
+        taken, healed = self.watch.look(np.asarray(z, float).tolist(), expected_K.tolist(), rise.tolist(), variance)
+        for k in healed:  # what was known of its bias may be of the fault
+            for name, sd in (("discrepancy", self.noise.discrepancy_K), ("bias", self.noise.bias_K)):
+                if at[name].start < at[name].stop:
+                    self.factors.inflate(states[self.layout.of(name, k)], sd**2)
+        return taken
+
+    def _level(self) -> float:
+        """Mean temperature, and what all sensors are biased by: readings that move either say that there is heat."""
+        return float(self.model.mean * self.x[0]) + self._common()
+
+    def _common(self) -> float:
+        """Mean bias of the sensors, 0 where it is no state."""
+        bias = self.x[self.layout.places["bias"]]
+        return float(bias.sum()) / max(len(bias), 1)
+
+    def _note(self, u: Array, level: float, slow: float | None) -> None:
+        """Tell the watch what the readings did; while heat is unknown, sensors that agree are not all biased."""
+        assert self.watch is not None
+        m, at, x, n, watch = self.model, self.layout.places, self.x, self.layout.n, self.watch
+        g = m.conductance_W_K * (np.exp(x[at["h"]]) if "h" in self.layout.kinds else 1.0)
+        around = np.array(u[3 : 3 + self.layout.walls]) - m.coolant_reference_K
+        g = np.where(np.abs(around) < HUGE, g, 0.0)
+        out_W = abs(float(np.where(g > 0, g * (m.wall @ x[:n] - around), 0.0).sum()))
+        common, told = self._common(), None
+        if slow is not None:
+            slow_W2 = self.factors.variance(self.layout.of("heat")) if "heat" in self.layout.kinds else 0.0
+            told = (self.mean_W, out_W, slow + float(g.sum()) * common, slow_W2)
+        added_K = self._level() - level
+        if watch.cell[HOT] > 0 and common != 0:  # as if their mean bias had been read: none
+            mean = np.zeros(len(x))
+            mean[at["bias"]] = 1 / self.layout.sensors
+            gain, _ = self.factors.measure(mean, watch.rules.offset_K**2)
+            x -= gain * common
+            watch.shifted((-common * gain[at["reading"]]).tolist())
+        watch.after((m.reference_K + x[at["reading"]]).tolist(), added_K, told)
 
     def _heat(self, u: Array) -> tuple[float, float, float]:
         """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""
@@ -264,6 +322,9 @@ class JointFilter:
         # the readings have no noise of their own: their first column is that of the heat
         G[:n, at["reading"].start] = W @ d
         q[at["reading"].start] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+        if self.watch is not None and self.watch.cell[HOT] > 0:  # a heat event: the heat is not known
+            slow, unknown = "heat" in self.layout.kinds, min(self.watch.cell[HEAT] ** 2, HUGE)
+            q[at["heat" if slow else "reading"].start] += unknown * (s / self.watch.rules.heat_s if slow else 1.0 / s)
 
         x[:n] = W @ insulated + S @ flow @ (g * coolant)
         late = np.exp(-s / noise.lag_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from bmsthermal.belief import Belief, Estimate, Inputs
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
-from bmsthermal.joint import KINDS, JointFilter, JointNoise
+from bmsthermal.fault_log import FaultLog, WatchedBelief
+from bmsthermal.faults import FaultRules, Watch
+from bmsthermal.joint import BIAS_S, KINDS, JointFilter, JointNoise
 from bmsthermal.noise import Noise
 from bmsthermal.observer import Observer
 from bmsthermal.packing import HOST_SENSORS
+from bmsthermal.plot import save
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
 from rom.ud import Factors, unpacked
@@ -36,6 +40,7 @@ class JointEstimates(Estimates):
     bias_K: Array = field(kw_only=True)
     bias_sd_K: Array = field(kw_only=True)
     rows: Array = field(kw_only=True, repr=False)
+    faults: FaultLog | None = field(kw_only=True, default=None, repr=False)
 
     def beside(self) -> list[tuple[str, str]]:
         """Name and value with unit of what was estimated beside temperatures, at the end of the run."""
@@ -47,7 +52,8 @@ class JointEstimates(Estimates):
         ]  # fmt: skip
         if self.slow_heat_sd_W[-1] > 0:
             columns.append(("heat not accounted for", self.slow_heat_W[-1], self.slow_heat_sd_W[-1], "W"))
-        return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
+        said = [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
+        return said if self.faults is None else said + self.faults.table()
 
     def columns(self) -> dict[str, Array]:
         """What `to_csv` writes: of temperatures, and of what was estimated beside."""
@@ -58,10 +64,23 @@ class JointEstimates(Estimates):
             found |= {f"bias_{i + 1}_K": bias, f"bias_{i + 1}_std_K": sd}
         if self.slow_heat_sd_W.any():
             found |= {"slow_heat_W": self.slow_heat_W, "slow_heat_std_W": self.slow_heat_sd_W}
-        return found
+        return found if self.faults is None else found | self.faults.columns()
+
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together, and about sensors that are not believed."""
+        return super().doubts() + ([] if self.faults is None else self.faults.sentences())
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw what `Estimates.plot` does, and under the readings when a sensor was masked."""
+        drawn = super().plot()
+        if self.faults is not None:
+            self.faults.draw(drawn.axes[0])
+        return save(drawn, path)
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
+        if self.faults is not None:
+            return self.faults.belief(self.rows[i])
         return Belief(self.rows[i], _states(self.rows.shape[1]))
 
 
@@ -75,6 +94,9 @@ class JointObserver(Observer):
     estimate
         Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
         by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest.
+    faults
+        Whether to watch the sensors, or a `FaultRules` to watch them by: the readings of a faulty one are left out, and
+        heat that nobody accounts for is told (`bmsthermal.faults`).
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
     engine, real
@@ -87,9 +109,9 @@ class JointObserver(Observer):
     """
 
     def __init__(
-        self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = ("h",),
-        noise: Noise | None = None, ambient_offset_K: float | None = None, engine: str = "kernel",
-        real: str = "double",
+        self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = (),
+        faults: bool | FaultRules = False, noise: Noise | None = None, ambient_offset_K: float | None = None,
+        engine: str = "kernel", real: str = "double",
     ) -> None:  # fmt: skip
         where = reduced.cell.name
         if engine != "kernel" or real != "double":
@@ -98,9 +120,9 @@ class JointObserver(Observer):
             )
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
             raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
-        if reduced.resolution == "r-z":
+        if reduced.resolution == "r-z" and "h" in estimate:
             raise InputError(
-                "estimate in r-z", where=where, expected="radial or slab",
+                "estimate h in r-z", where=where, expected="radial or slab",
                 hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
             )  # fmt: skip
         if "bias" in estimate and len(measured) < 2:
@@ -112,15 +134,30 @@ class JointObserver(Observer):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
         sure = noise or JointNoise.told(reduced.cell)
         super().__init__(reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K)
-        self.estimate, self._sure = tuple(kind for kind in KINDS if kind in estimate), sure
+        kinds = {*estimate}
+        if reduced.resolution == "r-z" and len(measured) > 1 and "bias" not in kinds:
+            # an offset reads as a difference between places: it has to be a state, as large as offsets are
+            kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K)
+        self.estimate, self._sure = tuple(kind for kind in KINDS if kind in kinds), sure
+        if not isinstance(faults, bool | FaultRules):
+            raise InputError(f"faults = {faults!r:.60}", where=where, expected="True, False or a FaultRules")
+        self.faults = FaultRules() if faults is True else faults or None
 
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
-        return f"{super().__repr__()[:-1]}{beside})"
+        return f"{super().__repr__()[:-1]}{beside}{', watches for faults' if self.faults else ''})"
 
     def filter(self) -> JointFilter:
         """Return a filter with a state of its own."""
-        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s)
+        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s, self._watch())
+
+    def _watch(self) -> Watch | None:
+        if self.faults is None:
+            return None
+        step_s, m, rules = self.reduced.step_s, self.packed, self.faults
+        place = rules.place if self.reduced.resolution == "r-z" else rules.place_1d
+        heat_J_K = step_s / (m.mean * float(m.drive[0][0]))
+        return Watch(rules, len(self.measured), step_s, heat_J_K, self._sure.sensor_K**2, place)
 
     def kernel(self, cells: int = 1) -> Any:
         """Not there: this observer steps one cell, through `step` and `run`, or through `filter`."""
@@ -143,7 +180,7 @@ class JointObserver(Observer):
         absent = np.full(len(self.measured), np.nan)
         for _ in range(steps):
             filter_.step(row, absent)
-        return Belief(_row(filter_), belief.states)
+        return self._belief_of(_row(filter_))
 
     def run(
         self, run: Run, *, initial_soc: float | None = None, start: Belief | None = None, start_K: float | None = None
@@ -173,17 +210,25 @@ class JointObserver(Observer):
         thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
         filter_ = self.filter()
         filter_.start(np.asarray(thermal.x, float), thermal.P, soc, coolant_K)
-        return Belief(_row(filter_), filter_.layout.states)
+        return self._belief_of(_row(filter_))
+
+    def _belief_of(self, row: Array) -> Belief:
+        states = self.filter().layout.states
+        return Belief(row, states) if self.faults is None else WatchedBelief(row, states, self.measured)
 
     def _resumed(self, belief: Belief) -> JointFilter:
         """A filter that goes on from a belief."""
         filter_ = self.filter()
         n = filter_.layout.states
         row = np.asarray(getattr(belief, "row", np.empty(0)), float)
-        if row.shape != (n + n * (n + 1) // 2 + 2,) or not np.isfinite(row).all():
+        joint, watch = n + n * (n + 1) // 2 + 2, filter_.watch
+        if row.shape != (joint + (0 if watch is None else len(watch.state)),) or not np.isfinite(row).all():
             found = "the belief is not finite, or of another observer"
             raise InputError(found, where=repr(self), hint="make one with start()")
-        filter_.x, filter_.factors, (filter_.soc, filter_.mean_W) = row[:n].copy(), Factors(row[n:-2]), row[-2:]
+        filter_.x, filter_.factors = row[:n].copy(), Factors(row[n : joint - 2])
+        filter_.soc, filter_.mean_W = row[joint - 2 : joint]
+        if watch is not None:
+            watch.state[:] = row[joint:]
         return filter_
 
     def _march(self, start: Belief, u: Array, z: Array) -> tuple[Array, Array]:
@@ -200,23 +245,30 @@ class JointObserver(Observer):
     def _estimates(self, time_s: Array, rows: Array, out: Array, run: Run | None = None) -> JointEstimates:
         layout = self.filter().layout
         at, n, N = layout.places, layout.n, layout.states
-        P = np.array([U * D @ U.T for U, D in map(unpacked, rows[:, N:-2])])
+        soc = N + N * (N + 1) // 2
+        P = np.array([U * D @ U.T for U, D in map(unpacked, rows[:, N:soc])])
         x, sd = rows[:, :N], np.sqrt(np.diagonal(P, axis1=1, axis2=2))
         i, j = np.tril_indices(n)
-        thermal = np.hstack([x[:, :n], P[:, i, j], rows[:, -2:-1]])
+        thermal = np.hstack([x[:, :n], P[:, i, j], rows[:, soc : soc + 1]])
         found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
+        log = None if self.faults is None else FaultLog(self.measured, time_s, rows[:, soc + 2 :])
+        if log is not None:  # what one sensor drifts by, nothing tells
+            unseen = self._sure.bias_K**2 * -np.expm1(-2 * log.alone_s / BIAS_S)
+            wider = {name: np.sqrt(getattr(found, name) ** 2 + unseen) for name in ("core_std_K", "surface_std_K")}
+            found = replace(found, **wider)
         own = self.reduced.conductance_W_K / self.reduced.areas_m2
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
             h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
-            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=rows,
+            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=rows, faults=log,
         )  # fmt: skip
 
 
 def _row(filter_: JointFilter) -> Array:
-    """State, factors, charge and mean heat of a filter."""
-    return np.concatenate([filter_.x, filter_.factors.packed, [filter_.soc, filter_.mean_W]])
+    """State, factors, charge and mean heat of a filter, and what its watch remembers."""
+    watch = np.empty(0) if filter_.watch is None else filter_.watch.state
+    return np.concatenate([filter_.x, filter_.factors.packed, [filter_.soc, filter_.mean_W], watch])
 
 
 def _states(size: int) -> int:

@@ -23,6 +23,7 @@ from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
 
 if TYPE_CHECKING:
+    from bmsthermal.faults import FaultRules
     from bmsthermal.reduced.model import ReducedCell
 
 #: Half the width of the range of SOC, beyond which a rest voltage does not identify it.
@@ -66,6 +67,8 @@ class Observer:
     estimate
         What is estimated beside the temperatures, ``h``, ``heat``, ``bias``:
         then it is a `bmsthermal.jointly.JointObserver`.
+    faults
+        Whether to watch the sensors, with or without something estimated beside: the same observer.
 
     Raises
     ------
@@ -85,7 +88,7 @@ class Observer:
 
     def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
         """Make the observer that goes with the model and with what it estimates; copies come with none."""
-        if cls is Observer and kwargs.get("estimate"):
+        if cls is Observer and (kwargs.get("estimate") or kwargs.get("faults")):
             from bmsthermal.jointly import JointObserver
 
             return super().__new__(JointObserver)
@@ -106,6 +109,7 @@ class Observer:
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
         estimate: Collection[str] = (),
+        faults: bool | FaultRules = False,
     ) -> None:
         named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
         if not named or isinstance(measured, str) or not measured or len(set(measured)) != len(measured):
