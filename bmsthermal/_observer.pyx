@@ -9,11 +9,13 @@ from libc.string cimport memcpy
 
 cdef extern from "kernels.h":
     ctypedef struct observer_f64_t:
-        int model, state, input, output, lanes, sensors_at, table_last_at
+        int model, input, output, lanes, sensors_at, table_last_at
+        int (*state)(const double *) noexcept nogil
         void (*run)(const double *, double *, const double *, const double *, double *, double *,
                     int, long, long) noexcept nogil
     ctypedef struct observer_f32_t:
-        int model, state, input, output, lanes, sensors_at, table_last_at
+        int model, input, output, lanes, sensors_at, table_last_at
+        int (*state)(const float *) noexcept nogil
         void (*run)(const float *, float *, const float *, const float *, float *, float *,
                     int, long, long) noexcept nogil
     const observer_f64_t *observer_f64(int n, int w) nogil
@@ -22,6 +24,8 @@ cdef extern from "kernels.h":
     const observer_f32_t *observer_avx2_f32(int n, int w) nogil
     const observer_f64_t *observer_avx512_f64(int n, int w) nogil
     const observer_f32_t *observer_avx512_f32(int n, int w) nogil
+    const observer_f64_t *joint_f64(int n, int w) nogil
+    const observer_f32_t *joint_f32(int n, int w) nogil
 
 MAX_STATES = 8
 MAX_WALLS = 3
@@ -69,6 +73,9 @@ cdef class Kernel:
         Sizes.
     cells
         How many cells are observed side by side.
+    joint
+        Whether the model is a ``joint_t`` (see `bmsthermal.joint.pack_joint`), which says what is estimated beside
+        the temperatures.
     """
 
     cdef const observer_f64_t *wide
@@ -83,7 +90,7 @@ cdef class Kernel:
     cdef readonly long cells
     cdef readonly bint single
 
-    def __cinit__(self, model, int states, int walls, int sensors, long cells=1):
+    def __cinit__(self, model, int states, int walls, int sensors, long cells=1, bint joint=False):
         cdef const double[::1] model64
         cdef const float[::1] model32
         cdef int size, sensors_at, table_last_at
@@ -97,16 +104,14 @@ cdef class Kernel:
             raise ValueError(f"cells must be at least 1, got {cells}")
         self.states, self.walls, self.sensors, self.cells = states, walls, sensors, cells
         if self.single:
-            self.narrow = widest_f32(states, walls, cells)
+            self.narrow = joint_f32(states, walls) if joint else widest_f32(states, walls, cells)
             size, self.lanes = self.narrow.model, self.narrow.lanes
-            self.state_size, self.input_size = self.narrow.state, self.narrow.input
-            self.output_size = self.narrow.output
+            self.input_size, self.output_size = self.narrow.input, self.narrow.output
             sensors_at, table_last_at = self.narrow.sensors_at, self.narrow.table_last_at
         else:
-            self.wide = widest_f64(states, walls, cells)
+            self.wide = joint_f64(states, walls) if joint else widest_f64(states, walls, cells)
             size, self.lanes = self.wide.model, self.wide.lanes
-            self.state_size, self.input_size = self.wide.state, self.wide.input
-            self.output_size = self.wide.output
+            self.input_size, self.output_size = self.wide.input, self.wide.output
             sensors_at, table_last_at = self.wide.sensors_at, self.wide.table_last_at
         if len(model) != size:
             raise ValueError(f"the model row has {len(model)} numbers, expected {size}")
@@ -117,16 +122,25 @@ cdef class Kernel:
             )
         cdef size_t width = 4 if self.single else 8
         cdef size_t blocks = (cells + self.lanes - 1) // self.lanes
+        if joint:  # what is beside bounds loops, too
+            beside = [float(number) for number in model[:4]]
+            if beside[0] not in (0, 1, walls) or not set(beside[1:]) <= {0, 1}:
+                raise ValueError(f"the model row has {beside} states beside: expected 0, 1 or a coefficient of each "
+                                 "wall, and 0 or 1 for heat, lags and biases")
         self.model = calloc(size, width)
-        self.state_ = calloc(blocks * self.lanes * self.state_size, width)
-        if self.model == NULL or self.state_ == NULL:
-            raise MemoryError("no memory for the observer's state")
+        if self.model == NULL:
+            raise MemoryError("no memory for the observer's model")
         if self.single:
             model32 = model
             memcpy(self.model, &model32[0], size * width)
+            self.state_size = self.narrow.state(<float *>self.model)
         else:
             model64 = model
             memcpy(self.model, &model64[0], size * width)
+            self.state_size = self.wide.state(<double *>self.model)
+        self.state_ = calloc(blocks * self.lanes * self.state_size, width)
+        if self.state_ == NULL:
+            raise MemoryError("no memory for the observer's state")
         for i in range(16):
             self.u64[i] = NAN
             self.u32[i] = NAN

@@ -10,23 +10,27 @@ from numpy.typing import NDArray
 
 from bmsthermal.curves import Array
 from bmsthermal.packing import unpack_covariance
+from rom.ud import covariance
 
 
 @dataclass(frozen=True)
 class Belief:
-    """State of one observer: mean and covariance of the thermal states, and the state of charge.
+    """State of one observer: mean and covariance of its states, and the state of charge.
 
     Parameters
     ----------
     row
-        The kernel's own state, ``x``, packed covariance and SOC, in the
-        kernel's precision: bytes are kept from step to step.
+        The kernel's own state (see `Observer.kernel`), in the kernel's
+        precision: bytes are kept from step to step.
     states
-        Number of thermal states.
+        Number of states.
+    factored
+        Whether the covariance is kept as factors (`rom.ud`) and each state with what rounding took from it.
     """
 
     row: NDArray[np.floating] = field(repr=False)
     states: int
+    factored: bool = False
 
     def __post_init__(self) -> None:
         row = np.array(self.row)
@@ -35,18 +39,20 @@ class Belief:
 
     @property
     def x(self) -> NDArray[np.floating]:
-        """States ``(n,)`` in K at the first surface, above the reference temperature."""
+        """States ``(n,)``: K at the first surface, above the reference temperature; then what is estimated beside."""
         return self.row[: self.states]
 
     @property
     def P(self) -> Array:
-        """Covariance ``(n, n)`` in K2."""
+        """Covariance ``(n, n)`` of the states."""
+        if self.factored:
+            return covariance(self.row[2 * self.states : -3])
         return unpack_covariance(self.row[self.states : -1], self.states)
 
     @property
     def soc(self) -> float:
         """State of charge, 0 to 1."""
-        return float(self.row[-1])
+        return float(self.row[-3 if self.factored else -1])
 
 
 @dataclass(frozen=True)

@@ -119,11 +119,6 @@ class FaultLog:
             height += 0.03 if stretches else 0.0
         axes.legend(fontsize=8, frameon=False, ncols=3, loc="best")
 
-    def belief(self, row: Array) -> WatchedBelief:
-        """Belief of a row."""
-        size = len(row) - self.states.shape[1]
-        return WatchedBelief(row, int((np.sqrt(8 * size - 7) - 3) / 2), self.sensors)
-
     def _span(self, first: int, last: int) -> str:
         """Text of a stretch of rows."""
         end = "" if last == len(self.time_s) else f" to {self.time_s[last]:,.0f} s"
@@ -144,12 +139,12 @@ class WatchedBelief(Belief):
     @property
     def P(self) -> Array:
         """Covariance of all states ``(n, n)``."""
-        return covariance(self.row[self.states : self._joint - 2])
+        return covariance(self.row[2 * self.states : self._joint - 3])
 
     @property
     def soc(self) -> float:
         """State of charge, 0 to 1."""
-        return float(self.row[self._joint - 2])
+        return float(self.row[self._joint - 3])
 
     @property
     def fault(self) -> dict[str, str]:

@@ -80,6 +80,8 @@ class FaultRules:
     recover_s
         Seconds of agreement after which a sensor is taken again: within half the limit of the healthy ones, or, where
         there is none, within two sigma of the filter.
+    alone_K
+        What a sensor drifts by over hours, which no other one shows: it goes into the sigma of the temperatures.
     heat, cooling, heat_K_s
         Errors of the heat, of the cooling, and in K/s of the whole cell: the sigma of what is not accounted for.
     heat_limit
@@ -109,6 +111,7 @@ class FaultRules:
     stuck_K: float = 0.5
     stuck_s: float = 300.0
     recover_s: float = 120.0
+    alone_K: float = 1.0
     heat: float = 0.1
     cooling: float = 0.1
     heat_K_s: float = 0.0005

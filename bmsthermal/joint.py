@@ -41,6 +41,8 @@ from rom.ud import Factors
 KINDS = ("h", "heat", "bias")
 #: How long a slow error of the heat lasts, and a bias, in s; and the mean that the former is relative to.
 SLOW_S, BIAS_S, MEAN_S = 600.0, 7200.0, 300.0
+#: How far ln h may be from the model's own where it is used: a factor of 150.
+MOST_LOG_H = 5.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class JointNoise(Noise):
     Notes
     -----
     ``sensor_K`` is 0.1 K here: errors of the model from second to second count as noise of the sensor, or they would
-    be taken for knowledge of the cooling. ``start_gradient_K`` is 3 K: a key may be turned on mid-drive.
+    be taken for knowledge of the cooling; within a second they are one error, however many steps it has.
+    ``start_gradient_K`` is 3 K: a key may be turned on mid-drive.
     """
 
     heat_W_rts: float = 0.3
@@ -81,11 +84,11 @@ class JointNoise(Noise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        own = ("heat", "slow_heat", "slow_heat_W", "log_h", "log_h_rth", "lag_s", "discrepancy_K", "bias_K")
-        for name in own:
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 < value < HUGE:
-                raise InputError(f"{name} = {value!r}", where="JointNoise", expected="a positive number")
+        for name in ("heat", "slow_heat", "slow_heat_W", "log_h_rth", "discrepancy_K", "log_h", "lag_s", "bias_K"):
+            value, least = getattr(self, name), name in ("log_h", "lag_s", "bias_K")
+            if not isinstance(value, int | float | np.number) or not 0 <= value < HUGE or (least and not value):
+                expected = "a positive number" if least else "0 or a positive number"
+                raise InputError(f"{name} = {value!r}", where="JointNoise", expected=expected)
 
     @classmethod
     def told(cls, cell: Cell) -> JointNoise:
@@ -93,6 +96,10 @@ class JointNoise(Noise):
         usual, lag = Noise.of(cell), cell.settings.get(LAG)
         known = {} if lag is None else {"lag_s": float(lag)}
         return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
+
+    def sensor_variance(self, step_s: float) -> float:
+        """Variance of a reading in K2, with steps of that length."""
+        return self.sensor_K**2 * max(1.0 / step_s, 1.0)
 
 
 @dataclass(frozen=True)
@@ -114,19 +121,23 @@ class Layout:
         Thermal states, walls, sensors.
     kinds
         Some of `KINDS`.
+    lagged
+        Whether each sensor has a lag and a discrepancy.
     """
 
     n: int
     walls: int
     sensors: int
     kinds: frozenset[str]
+    lagged: bool = True
 
     @cached_property
     def places(self) -> dict[str, slice]:
         """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
         sizes = {
             "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
-            "reading": self.sensors, "discrepancy": self.sensors, "bias": self.sensors * ("bias" in self.kinds),
+            "reading": self.sensors * self.lagged, "discrepancy": self.sensors * self.lagged,
+            "bias": self.sensors * ("bias" in self.kinds),
         }  # fmt: skip
         ends = np.cumsum([0, *sizes.values()]).tolist()
         return {name: slice(a, b) for name, a, b in zip(sizes, ends[:-1], ends[1:], strict=True)}
@@ -154,6 +165,8 @@ class JointFilter:
         Standard deviations.
     step_s
         Length of a step.
+    lagged
+        Whether the sensors have lags and discrepancies: without, and without kinds, it is the thermal observer.
     watch
         Over the sensors, where faults are looked for.
 
@@ -164,14 +177,18 @@ class JointFilter:
     """
 
     def __init__(
-        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, watch: Watch | None = None
-    ) -> None:
+        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, lagged: bool = True,
+        watch: Watch | None = None,
+    ) -> None:  # fmt: skip
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
         self.model, self.noise, self.step_s = model, noise, step_s
-        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds))
+        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), lagged)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
         self.soc, self.mean_W, self.watch = 0.5, 0.0, watch
+        self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
+        self.joint_size = self.layout.states * (self.layout.states + 5) // 2 + 3
+        self.state_size = self.joint_size + (0 if watch is None else len(watch.state))
 
     def start(self, x: Array, P: Array, soc: float, coolant_K: Array) -> None:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
@@ -181,54 +198,55 @@ class JointFilter:
         whole = np.zeros((self.layout.states,) * 2)
         whole[at["thermal"], at["thermal"]] = P
         read = np.eye(self.layout.states)
-        read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
+        if self.layout.lagged:
+            read[at["reading"], at["thermal"]], read[at["reading"], at["reading"]] = m.sense, 0.0
         for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
                          ("bias", noise.bias_K)):  # fmt: skip
             whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
         self.x[:] = 0.0
         self.x[at["thermal"]] = x
-        self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
+        if self.layout.lagged:
+            self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
         self.factors = Factors(factored(read @ whole @ read.T))
         self.soc, self.mean_W = soc, 0.0
 
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
-        m, at, noise, x = self.model, self.layout.places, self.noise, self.x
+        m, at, x = self.model, self.layout.places, self.x
         heat, slope, lost = self._heat(u)
         self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
-        F, G, q = self._predict(u, heat, slope, lost)
+        F, G, q, coolant = self._predict(u, heat, slope, lost)
         self.factors.predict(F, G, q)
-        taken, level = self._trusted(u, z), self._level()
+        taken, level = self._trusted(u, z, coolant), self._level()
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
             if not (taken[k] and abs(reading) < HUGE):
                 continue
-            row = np.zeros(len(x))
-            row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+            row, known = self._row(k), 0.0 if self.layout.lagged else m.mixed[k] @ coolant
             if "bias" in self.layout.kinds:
                 row[self.layout.of("bias", k)] = 1.0
-            off = reading - row @ x
-            gain, S = self.factors.measure(row, noise.sensor_K**2)
+            off = reading - row @ x - known
+            gain, S = self.factors.measure(row, m.sense_variance[k])
             x += gain * off
             innovation[k], variance[k] = off, S
         slow = float(x[at["heat"]].sum())
         if self.watch is not None:
-            self._note(u, level, None if lost > 0 else slow)
+            self._note(u, coolant, level, None if lost > 0 else slow)
         return Instant(heat + slow, innovation, variance)
 
-    def _trusted(self, u: Array, z: Array) -> list[bool]:
+    def _trusted(self, u: Array, z: Array, coolant: Array) -> list[bool]:
         """Which readings are to be taken: all, or those that the watch trusts."""
         if self.watch is None:
             return [True] * len(z)
-        at, expected_K = self.layout.places, self.model.reference_K + self.x[self.layout.places["reading"]]
+        at, expected_K = self.layout.places, self._expected_K(coolant)
         around = np.array(u[3 : 3 + self.layout.walls]) - self.model.coolant_reference_K + self.model.reference_K
         around = around[np.abs(around) < HUGE]
         rise = np.abs(expected_K[:, None] - around).max(axis=1, initial=0.0)
         states = np.eye(len(self.x))
 
         def variance(k: int) -> float:
-            return self.factors.variance(self.layout.of("reading", k))
+            return self.factors.spread(self._row(k))
 
         taken, healed = self.watch.look(np.asarray(z, float).tolist(), expected_K.tolist(), rise.tolist(), variance)
         for k in healed:  # what was known of its bias may be of the fault
@@ -246,11 +264,29 @@ class JointFilter:
         bias = self.x[self.layout.places["bias"]]
         return float(bias.sum()) / max(len(bias), 1)
 
-    def _note(self, u: Array, level: float, slow: float | None) -> None:
+    def _expected_K(self, coolant: Array) -> Array:
+        """What the sensors would read without biases ``(m,)``."""
+        m, reading = self.model, self.x[self.layout.places["reading"]]
+        return np.asarray(
+            m.reference_K + (reading if self.layout.lagged else m.sense @ self.x[: self.layout.n] + m.mixed @ coolant)
+        )
+
+    def _row(self, k: int) -> Array:
+        """A reading but for its bias, of the states."""
+        row = np.zeros(len(self.x))
+        if self.layout.lagged:
+            row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+        else:
+            row[self.layout.places["thermal"]] = self.model.sense[k]
+        return row
+
+    def _note(self, u: Array, coolant: Array, level: float, slow: float | None) -> None:
         """Tell the watch what the readings did; while heat is unknown, sensors that agree are not all biased."""
         assert self.watch is not None
         m, at, x, n, watch = self.model, self.layout.places, self.x, self.layout.n, self.watch
-        g = m.conductance_W_K * (np.exp(x[at["h"]]) if "h" in self.layout.kinds else 1.0)
+        g = m.conductance_W_K * (
+            np.exp(np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H)) if "h" in self.layout.kinds else 1.0
+        )
         around = np.array(u[3 : 3 + self.layout.walls]) - m.coolant_reference_K
         g = np.where(np.abs(around) < HUGE, g, 0.0)
         out_W = abs(float(np.where(g > 0, g * (m.wall @ x[:n] - around), 0.0).sum()))
@@ -264,8 +300,33 @@ class JointFilter:
             mean[at["bias"]] = 1 / self.layout.sensors
             gain, _ = self.factors.measure(mean, watch.rules.offset_K**2)
             x -= gain * common
-            watch.shifted((-common * gain[at["reading"]]).tolist())
-        watch.after((m.reference_K + x[at["reading"]]).tolist(), added_K, told)
+            by_K = gain[at["reading"]] if self.layout.lagged else m.sense @ gain[:n]
+            watch.shifted((-common * by_K).tolist())
+        watch.after(self._expected_K(coolant).tolist(), added_K, told)
+
+    def run(self, u: Array, z: Array, out: Array | None = None, past: Array | None = None) -> None:
+        """Step through arrays; see `Kernel.run`."""
+        for k in range(len(u)):
+            said = self.step(u[k, 0], z[k, 0])
+            if out is not None:
+                m = self.sensors
+                out[k, 0, 0], out[k, 0, 1 : 1 + m], out[k, 0, 9 : 9 + m] = vars(said).values()
+            if past is not None:
+                self.read(past[k])
+
+    def read(self, rows: Array) -> None:
+        """Copy the state into `rows` ``(1, state_size)``: x, what rounding took (nothing), factors, tally, watch."""
+        n = self.layout.states
+        watch = [] if self.watch is None else self.watch.state
+        rows[0] = [*self.x, *np.zeros(n), *self.factors.packed, self.soc, 0.0, self.mean_W, *watch]
+
+    def write(self, rows: Array) -> None:
+        """Set the state from `rows`."""
+        n, row = self.layout.states, np.asarray(rows[0, : self.joint_size], float)
+        if self.watch is not None:
+            self.watch.state[:] = rows[0, self.joint_size :]
+        self.x, self.factors = row[:n] - row[n : 2 * n], Factors(row[2 * n : -3])
+        self.soc, self.mean_W = row[-3] - row[-2], row[-1]
 
     def _heat(self, u: Array) -> tuple[float, float, float]:
         """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""
@@ -275,7 +336,8 @@ class JointFilter:
         current = current if known else 0.0
         grid = np.linspace(0.0, 1.0, len(m.open_circuit_V))
         E, dE = np.interp(self.soc, grid, m.open_circuit_V), np.interp(self.soc, grid, m.entropy_V_K)
-        heat = current * (E - voltage) - current * (m.reference_K + m.mean * self.x[0]) * dE
+        with np.errstate(invalid="ignore"):  # an infinite voltage and no current
+            heat = current * (E - voltage) - current * (m.reference_K + m.mean * self.x[0]) * dE
         counted = self.soc - m.soc_per_A * current
         self.soc = min(max(counted, 0.0), 1.0)
         if abs(given) < HUGE:
@@ -284,15 +346,15 @@ class JointFilter:
             return float(heat), float(-current * dE), 0.0
         return 0.0, 0.0, m.lost_heat_variance
 
-    def _predict(self, u: Array, heat: float, slope: float, lost: float) -> tuple[Array, Array, Array]:
-        """Move the state; return its slopes ``(N, N)`` and the columns and variances of the noise of the step."""
+    def _predict(self, u: Array, heat: float, slope: float, lost: float) -> tuple[Array, Array, Array, Array]:
+        """Move the state; return its slopes ``(N, N)``, columns and variances of the noise, and the surroundings."""
         m, at, noise, x, s = self.model, self.layout.places, self.noise, self.x, self.step_s
         n, walls, N = self.layout.n, self.layout.walls, self.layout.states
         coolant = np.array(u[3 : 3 + walls]) - m.coolant_reference_K
         given = np.array(u[3 + walls :])
         g = np.where((np.abs(given) < HUGE) & (given >= 0), given, m.conductance_W_K)
         if "h" in self.layout.kinds:
-            g = g * np.exp(x[at["h"]])
+            g = g * np.exp(np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H))
         open_ = np.abs(coolant) < HUGE
         g = np.where(open_, g, 0.0)
         E, S, d = m.wall.T, m.sink.T, m.drive[0]
@@ -302,7 +364,7 @@ class JointFilter:
         W = np.eye(n) - S @ flow @ (g[:, None] * E.T)
         out_W = flow @ (g * (E.T @ insulated - coolant))
 
-        F, G, q = np.zeros((N, N)), np.zeros((N, N)), np.zeros(N)
+        F, G, q = np.zeros((N, N)), np.zeros((N, N + 1)), np.zeros(N + 1)
         F[:n, :n] = W * m.decay
         F[:n, 0] += W @ d * (slope * m.mean)
         F[:n, at["h"]] = -S @ flow * out_W if "h" in self.layout.kinds else 0.0
@@ -319,17 +381,18 @@ class JointFilter:
             q[at[name]] = sd**2 * (1 - keep**2)
             x[at[name]] *= keep
         G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
-        # the readings have no noise of their own: their first column is that of the heat
-        G[:n, at["reading"].start] = W @ d
-        q[at["reading"].start] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+        G[:n, N] = W @ d
+        q[N] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
         if self.watch is not None and self.watch.cell[HOT] > 0:  # a heat event: the heat is not known
             slow, unknown = "heat" in self.layout.kinds, min(self.watch.cell[HEAT] ** 2, HUGE)
-            q[at["heat" if slow else "reading"].start] += unknown * (s / self.watch.rules.heat_s if slow else 1.0 / s)
+            q[at["heat"].start if slow else N] += unknown * (s / self.watch.rules.heat_s if slow else 1.0 / s)
 
         x[:n] = W @ insulated + S @ flow @ (g * coolant)
+        if not self.layout.lagged:
+            return F, G, q, coolant
         late = np.exp(-s / noise.lag_s)
         x[at["reading"]] = late * x[at["reading"]] + (1 - late) * (m.sense @ x[:n] + m.mixed @ coolant)
         F[at["reading"]] = (1 - late) * m.sense @ F[:n]
         F[at["reading"], at["reading"]] = late * np.eye(len(m.sense))
         G[at["reading"]] = (1 - late) * m.sense @ G[:n]
-        return F, G, q
+        return F, G, q, coolant

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bmsthermal.belief import Belief, Estimate, Inputs
+from bmsthermal.belief import Belief
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
 from bmsthermal.fault_log import FaultLog, WatchedBelief
 from bmsthermal.faults import FaultRules, Watch
-from bmsthermal.joint import BIAS_S, KINDS, JointFilter, JointNoise
+from bmsthermal.joint import BIAS_S, KINDS, JointFilter, JointNoise, Layout
+from bmsthermal.joint_packing import PackedJoint, pack_joint
 from bmsthermal.noise import Noise
-from bmsthermal.observer import Observer
-from bmsthermal.packing import HOST_SENSORS
+from bmsthermal.observer import Observer, compiled
 from bmsthermal.plot import save
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
-from rom.ud import Factors, unpacked
+from rom.ud import covariance
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class JointEstimates(Estimates):
     slow_heat_sd_W: Array = field(kw_only=True)
     bias_K: Array = field(kw_only=True)
     bias_sd_K: Array = field(kw_only=True)
-    rows: Array = field(kw_only=True, repr=False)
+    rows: NDArray[np.floating] = field(kw_only=True, repr=False)
+    joint_states: int = field(kw_only=True, repr=False)
     faults: FaultLog | None = field(kw_only=True, default=None, repr=False)
 
     def beside(self) -> list[tuple[str, str]]:
@@ -80,12 +83,12 @@ class JointEstimates(Estimates):
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
         if self.faults is not None:
-            return self.faults.belief(self.rows[i])
-        return Belief(self.rows[i], _states(self.rows.shape[1]))
+            return WatchedBelief(self.rows[i], self.joint_states, factored=True, sensors=self.faults.sensors)
+        return Belief(self.rows[i], self.joint_states, factored=True)
 
 
 class JointObserver(Observer):
-    """What `bmsthermal.Observer` is with ``estimate``: it holds no state either.
+    """What `bmsthermal.Observer` is with ``estimate``, or with factored covariance: it holds no state either.
 
     Parameters
     ----------
@@ -99,25 +102,28 @@ class JointObserver(Observer):
         heat that nobody accounts for is told (`bmsthermal.faults`).
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
-    engine, real
-        Covariances are compiled, the rest is NumPy: ``kernel`` and ``double``.
+        Where nothing is estimated beside, the `Noise` of any observer.
+    engine, real, form
+        As for any observer; ``filterpy`` is the readable twin, `bmsthermal.joint.JointFilter`.
 
     Raises
     ------
     InputError
-        If something cannot be estimated, or it is asked for another engine.
+        If something cannot be estimated.
     """
 
     def __init__(
         self, reduced: ReducedModel, measured: Sequence[str] = ("surface",), *, estimate: Collection[str] = (),
-        faults: bool | FaultRules = False, noise: Noise | None = None, ambient_offset_K: float | None = None,
-        engine: str = "kernel", real: str = "double",
+        noise: Noise | None = None, ambient_offset_K: float | None = None,
+        engine: Literal["kernel", "filterpy"] = "kernel", real: Literal["double", "float"] = "double",
+        form: Literal["ekf", "ud"] | None = None, faults: bool | FaultRules = False,
     ) -> None:  # fmt: skip
+        super().__init__(
+            reduced, measured, noise=noise, ambient_offset_K=ambient_offset_K, engine=engine, real=real, form=form
+        )  # fmt: skip
         where = reduced.cell.name
-        if engine != "kernel" or real != "double":
-            raise InputError(
-                f"engine={engine!r}, real={real!r}", where=where, expected="'kernel' and 'double' with estimate"
-            )
+        if form == "ekf":
+            raise InputError("form='ekf' with estimate", where=where, expected="'ud': its covariance is factored")
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
             raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
         if reduced.resolution == "r-z" and "h" in estimate:
@@ -130,26 +136,40 @@ class JointObserver(Observer):
                 "the bias of one sensor alone", where=where, expected="two sensors or more",
                 hint="a warmer reading is as well more heat or less cooling: no other sensor tells them apart",
             )  # fmt: skip
-        if not isinstance(noise, JointNoise | None):
-            raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
-        sure = noise or JointNoise.told(reduced.cell)
-        super().__init__(reduced, measured, noise=sure, ambient_offset_K=ambient_offset_K)
-        kinds = {*estimate}
-        if reduced.resolution == "r-z" and len(measured) > 1 and "bias" not in kinds:
-            # an offset reads as a difference between places: it has to be a state, as large as offsets are
-            kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K)
-        self.estimate, self._sure = tuple(kind for kind in KINDS if kind in kinds), sure
         if not isinstance(faults, bool | FaultRules):
             raise InputError(f"faults = {faults!r:.60}", where=where, expected="True, False or a FaultRules")
         self.faults = FaultRules() if faults is True else faults or None
+        # in r-z an offset reads as a difference between places: it has to be a state, as large as offsets are
+        placed = (
+            reduced.resolution == "r-z" and len(measured) > 1 and bool(estimate or faults) and "bias" not in estimate
+        )
+        kinds = {*estimate, "bias"} if placed else {*estimate}
+        if kinds and not isinstance(noise, JointNoise | None):
+            raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
+        self.estimate = tuple(kind for kind in KINDS if kind in kinds)
+        self._sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
+        if placed:
+            self._sure = replace(self._sure, bias_K=self._sure.offset_K)
+        if self.estimate:
+            self.noise = self._sure
+        else:
+            self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
 
     def __repr__(self) -> str:
-        beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ""
+        beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ", factored"
         return f"{super().__repr__()[:-1]}{beside}{', watches for faults' if self.faults else ''})"
 
+    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
+        """Return the same observer in another precision and form, as `Observer.on_target`."""
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real,
+            form=form, estimate=self.estimate, faults=self.faults or False,
+        )  # fmt: skip
+
     def filter(self) -> JointFilter:
-        """Return a filter with a state of its own."""
-        return JointFilter(self.packed, self.estimate, self._sure, self.reduced.step_s, self._watch())
+        """Return the readable twin, with a state of its own."""
+        step_s, lagged = self.reduced.step_s, bool(self.estimate)
+        return JointFilter(self.packed, self.estimate, self._sure, step_s, lagged, self._watch())
 
     def _watch(self) -> Watch | None:
         if self.faults is None:
@@ -157,103 +177,76 @@ class JointObserver(Observer):
         step_s, m, rules = self.reduced.step_s, self.packed, self.faults
         place = rules.place if self.reduced.resolution == "r-z" else rules.place_1d
         heat_J_K = step_s / (m.mean * float(m.drive[0][0]))
-        return Watch(rules, len(self.measured), step_s, heat_J_K, self._sure.sensor_K**2, place)
+        return Watch(rules, len(self.measured), step_s, heat_J_K, float(m.sense_variance[0]), place)
+
+    @cached_property
+    def packed_joint(self) -> PackedJoint:
+        """The observer as the numbers of the kernel that estimates more than temperatures."""
+        return pack_joint(self.packed, self.layout, self._sure, self.reduced.step_s)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each kind of state is."""
+        return self.filter().layout
+
+    @cached_property
+    def _model_row(self) -> NDArray[np.floating]:
+        return self.packed_joint.row(self.dtype)
 
     def kernel(self, cells: int = 1) -> Any:
-        """Not there: this observer steps one cell, through `step` and `run`, or through `filter`."""
-        raise InputError("an observer with estimate has no kernel of its own yet", hint="use step(), run() or filter()")
+        """Return an engine with a state of its own, for `cells` cells, as `Observer.kernel`.
+
+        A state is a row of x, what rounding took from it, packed U D U' factors (see `rom.ud`), and a tally: charge,
+        what rounding took from it, and the running mean of the heat in W.
+        """
+        if self.engine == "kernel" and compiled() and self.faults is None:
+            from bmsthermal._observer import Kernel
+
+            n, w = self.reduced.order, len(self.reduced.walls)
+            return Kernel(self._model_row, n, w, len(self.measured), cells, joint=True)
+        if cells != 1:
+            raise InputError(f"{cells} cells on {self.engine}", expected="one", hint="use the compiled kernel")
+        return self.filter()
 
     def start(self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None) -> Belief:
         """Belief about a cell, as `Observer.start`; its sensors read what its surface is."""
-        return self._begin(surface_K, soc, core_K, noise, np.full(len(self.reduced.walls), float(surface_K)))
+        return self._start(surface_K, soc, core_K, noise, surface_K)
 
-    def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
-        """One step: `inputs` held over it, `measurements` in K at its end, NaN where absent."""
-        found, out = self._march(belief, np.asarray(self._row(inputs))[None], self._seen(measurements)[None])
-        result = self._estimates(np.zeros(1), found[1:], out)
-        return result.belief(0), result.at(0)
+    def _begin(self, surface_K: float, soc: float, ambient_K: float) -> Belief:
+        return self._start(surface_K, soc, None, None, ambient_K if np.isfinite(ambient_K) else surface_K)
 
-    def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
-        """Let the cell rest for whole steps without heat and without measurements."""
-        steps, filter_ = self._rest_steps(seconds), self._resumed(belief)
-        row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K, heat_W=0.0)))
-        absent = np.full(len(self.measured), np.nan)
-        for _ in range(steps):
-            filter_.step(row, absent)
-        return self._belief_of(_row(filter_))
-
-    def run(
-        self, run: Run, *, initial_soc: float | None = None, start: Belief | None = None, start_K: float | None = None
-    ) -> JointEstimates:
-        """Estimate along a measured run, resampled to whole steps, as `Observer.run` does."""
-        notes: list[str] = []
-        self._check_sensors(run)
-        run = run.resample(self.reduced.step_s)
-        soc, heat_W = self._heat_source(run, initial_soc, notes)
-        z = np.column_stack([run.surfaces_K[name] for name in self.measured])
-        around = np.repeat(run.ambient_K[:, None], len(self.reduced.walls), axis=1)
-        if start is None:
-            rows = z[np.isfinite(z).any(axis=1)]
-            first = float(np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]) if start_K is None else start_K
-            known = np.where(np.isfinite(around[0]), around[0], first)
-            start = self._begin(first, soc, None, None, known)
-        own = np.full_like(around, np.nan)  # conductances of the model, not of the input
-        u = np.column_stack([run.current_A, run.voltage_V, heat_W, around, own])
-        found, out = self._march(start, u[:-1], z[1:])
-        # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
-        result = self._estimates(run.time_s, found, np.vstack([np.zeros_like(out[:1]), out]), run)
-        return replace(result, notes=(*notes, *result.doubts()))
-
-    def _begin(
-        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: Array
+    def _start(
+        self, surface_K: float, soc: float, core_K: float | None, noise: Noise | None, coolant_K: float
     ) -> Belief:
-        thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
+        thermal = self._thermal.start(surface_K, soc, core_K=core_K, noise=noise or self.noise)
         filter_ = self.filter()
-        filter_.start(np.asarray(thermal.x, float), thermal.P, soc, coolant_K)
-        return self._belief_of(_row(filter_))
+        filter_.start(np.asarray(thermal.x), thermal.P, soc, np.full(len(self.reduced.walls), float(coolant_K)))
+        row = np.empty((1, filter_.state_size))
+        filter_.read(row)
+        whole, states = row[0].astype(self.dtype), self.layout.states
+        if self.faults is not None:
+            return WatchedBelief(whole, states, factored=True, sensors=self.measured)
+        return Belief(whole, states, factored=True)
 
-    def _belief_of(self, row: Array) -> Belief:
-        states = self.filter().layout.states
-        return Belief(row, states) if self.faults is None else WatchedBelief(row, states, self.measured)
+    @cached_property
+    def _thermal(self) -> Observer:
+        """The observer of the temperatures alone."""
+        offset = self.ambient_offset_K
+        return Observer(self.reduced, self.measured, noise=self.noise, ambient_offset_K=offset, form="ekf")
 
-    def _resumed(self, belief: Belief) -> JointFilter:
-        """A filter that goes on from a belief."""
-        filter_ = self.filter()
-        n = filter_.layout.states
-        row = np.asarray(getattr(belief, "row", np.empty(0)), float)
-        joint, watch = n + n * (n + 1) // 2 + 2, filter_.watch
-        if row.shape != (joint + (0 if watch is None else len(watch.state)),) or not np.isfinite(row).all():
-            found = "the belief is not finite, or of another observer"
-            raise InputError(found, where=repr(self), hint="make one with start()")
-        filter_.x, filter_.factors = row[:n].copy(), Factors(row[n : joint - 2])
-        filter_.soc, filter_.mean_W = row[joint - 2 : joint]
-        if watch is not None:
-            watch.state[:] = row[joint:]
-        return filter_
-
-    def _march(self, start: Belief, u: Array, z: Array) -> tuple[Array, Array]:
-        """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
-        filter_, m = self._resumed(start), len(self.measured)
-        rows, out = np.empty((len(u) + 1, len(start.row))), np.zeros((len(u), 1 + 2 * HOST_SENSORS))
-        rows[0] = start.row
-        for k in range(len(u)):
-            said = filter_.step(u[k], z[k])
-            rows[k + 1], out[k, 0] = _row(filter_), said.heat_W
-            out[k, 1 : 1 + m], out[k, 1 + HOST_SENSORS : 1 + HOST_SENSORS + m] = said.innovation_K, said.variance_K2
-        return rows, out
-
-    def _estimates(self, time_s: Array, rows: Array, out: Array, run: Run | None = None) -> JointEstimates:
-        layout = self.filter().layout
-        at, n, N = layout.places, layout.n, layout.states
-        soc = N + N * (N + 1) // 2
-        P = np.array([U * D @ U.T for U, D in map(unpacked, rows[:, N:soc])])
-        x, sd = rows[:, :N], np.sqrt(np.diagonal(P, axis1=1, axis2=2))
+    def _found(
+        self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None
+    ) -> JointEstimates:
+        at, n, N = self.layout.places, self.layout.n, self.layout.states
+        tally = N * (N + 5) // 2
+        P = np.array([covariance(row) for row in states[:, 2 * N : tally]])
+        x, sd = states[:, :N].astype(float), np.sqrt(np.maximum(np.diagonal(P, axis1=1, axis2=2), 0.0))
         i, j = np.tril_indices(n)
-        thermal = np.hstack([x[:, :n], P[:, i, j], rows[:, soc : soc + 1]])
+        thermal = np.hstack([x[:, :n], P[:, i, j], states[:, tally : tally + 1]])
         found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
-        log = None if self.faults is None else FaultLog(self.measured, time_s, rows[:, soc + 2 :])
-        if log is not None:  # what one sensor drifts by, nothing tells
-            unseen = self._sure.bias_K**2 * -np.expm1(-2 * log.alone_s / BIAS_S)
+        log = None if self.faults is None else FaultLog(self.measured, time_s, states[:, tally + 3 :].astype(float))
+        if log is not None and self.faults is not None:  # what one sensor drifts by, nothing tells
+            unseen = self.faults.alone_K**2 * -np.expm1(-2 * log.alone_s / BIAS_S)
             wider = {name: np.sqrt(getattr(found, name) ** 2 + unseen) for name in ("core_std_K", "surface_std_K")}
             found = replace(found, **wider)
         own = self.reduced.conductance_W_K / self.reduced.areas_m2
@@ -261,16 +254,6 @@ class JointObserver(Observer):
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
             h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
-            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=rows, faults=log,
+            bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N,
+            faults=log,
         )  # fmt: skip
-
-
-def _row(filter_: JointFilter) -> Array:
-    """State, factors, charge and mean heat of a filter, and what its watch remembers."""
-    watch = np.empty(0) if filter_.watch is None else filter_.watch.state
-    return np.concatenate([filter_.x, filter_.factors.packed, [filter_.soc, filter_.mean_W], watch])
-
-
-def _states(size: int) -> int:
-    """States of a belief's row of so many numbers: n + n (n + 1) / 2 + 2."""
-    return int((np.sqrt(8 * size - 7) - 3) / 2)

@@ -62,6 +62,10 @@ class Noise:
             given |= {"gradient": spread[0]} if spread else {}
         return cls(**given)
 
+    def sensor_variance(self, step_s: float) -> float:
+        """Variance of a reading in K2, with steps of that length."""
+        return self.sensor_K**2
+
     def document(self) -> Mapping[str, float]:
         """Return the entries of an ``Observer`` section."""
         return {key: float(getattr(self, name)) for name, key in NOISE.items()}

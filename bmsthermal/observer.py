@@ -69,6 +69,11 @@ class Observer:
         then it is a `bmsthermal.jointly.JointObserver`.
     faults
         Whether to watch the sensors, with or without something estimated beside: the same observer.
+    form
+        How the covariance is kept: ``ekf``, packed, or ``ud``, as factors that
+        rounding cannot make negative, with increments that carry what rounding
+        takes. By default ``ud`` in single precision and with `estimate`, which
+        has no other, and ``ekf`` in double.
 
     Raises
     ------
@@ -88,15 +93,17 @@ class Observer:
 
     def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
         """Make the observer that goes with the model and with what it estimates; copies come with none."""
-        if cls is Observer and (kwargs.get("estimate") or kwargs.get("faults")):
-            from bmsthermal.jointly import JointObserver
-
-            return super().__new__(JointObserver)
         if cls is Observer and reduced is not None and not isinstance(reduced, ReducedModel):
             from bmsthermal.reduced.model import ReducedCell
             from bmsthermal.reduced.observing import CoupledObserver
 
             return super().__new__(CoupledObserver if isinstance(reduced, ReducedCell) else cls)
+        usual = "ud" if kwargs.get("real") == "float" and kwargs.get("engine", "kernel") == "kernel" else "ekf"
+        beside = kwargs.get("estimate") or kwargs.get("faults")
+        if cls is Observer and (beside or (kwargs.get("form") or usual) == "ud"):
+            from bmsthermal.jointly import JointObserver
+
+            return super().__new__(JointObserver)
         return super().__new__(cls)
 
     def __init__(
@@ -109,6 +116,7 @@ class Observer:
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
         estimate: Collection[str] = (),
+        form: Literal["ekf", "ud"] | None = None,
         faults: bool | FaultRules = False,
     ) -> None:
         named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
@@ -118,6 +126,8 @@ class Observer:
             raise InputError(
                 f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
             )
+        if form not in ("ekf", "ud", None):
+            raise InputError(f"form={form!r}", expected="'ekf' or 'ud'")
         if not isinstance(reduced, ReducedModel):
             raise InputError(f"reduced = {reduced!r:.60}", expected="a reduced model")
         if reduced.order < 2:
@@ -146,6 +156,15 @@ class Observer:
         return (
             f"Observer({self.reduced.cell.name}: {self.reduced.order} states, measures {', '.join(self.measured)}, "
             f"{self.engine}, {self.real})"
+        )
+
+    #: What is estimated beside the temperatures.
+    estimate: tuple[str, ...] = ()
+
+    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
+        """Return the same observer in another precision and form, both as for `Observer`, on the compiled kernel."""
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real, form=form
         )
 
     @cached_property
@@ -240,8 +259,8 @@ class Observer:
         out = np.zeros((1, 1, engine.output_size), self.dtype)
         engine.write(belief.row[None, :].copy())
         engine.run(u[None, None, :], z, out, past)
-        result = Estimates.of(self.reduced, self.noise, np.array([0.0]), past[:, 0], out[:, 0])
-        return Belief(past[0, 0], self.reduced.order), result.at(0)
+        result = self._found(np.array([0.0]), past[:, 0], out[:, 0])
+        return result.belief(0), result.at(0)
 
     def rest(self, belief: Belief, seconds: float, coolant_K: float) -> Belief:
         """Let the cell rest for whole steps without heat and without measurements, as between key-off and key-on."""
@@ -255,7 +274,7 @@ class Observer:
         engine.write(state)
         engine.run(np.ascontiguousarray(u), z)
         engine.read(state)
-        return Belief(state[0], self.reduced.order)
+        return replace(belief, row=state[0])
 
     def run(
         self,
@@ -287,7 +306,7 @@ class Observer:
         if start is None:
             rows = z[np.isfinite(z).any(axis=1)]
             first = np.nanmean(rows[0]) if len(rows) else run.ambient_K[0]
-            start = self.start(float(first if start_K is None else start_K), soc)
+            start = self._begin(float(first if start_K is None else start_K), soc, float(run.ambient_K[0]))
         engine, walls = self.kernel(), len(self.reduced.walls)
         self._check_belief(start, engine)
         k = len(run.time_s)
@@ -300,8 +319,18 @@ class Observer:
         engine.write(start.row[None, :].copy())
         # Row i holds what was known at time i: the inputs of the step before it, the measurements at its end.
         engine.run(u[:-1], np.ascontiguousarray(z[1:, None, :], self.dtype), out[1:], past[1:])
-        found = Estimates.of(self.reduced, self.noise, run.time_s, past[:, 0], out[:, 0], run=run)
+        found = self._found(run.time_s, past[:, 0], out[:, 0], run)
         return replace(found, notes=(*notes, *found.doubts()))
+
+    def _begin(self, surface_K: float, soc: float, ambient_K: float) -> Belief:
+        """Belief at the first row of a run."""
+        return self.start(surface_K, soc)
+
+    def _found(
+        self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None
+    ) -> Estimates:
+        """Estimates that the kernel's states and outputs are."""
+        return Estimates.of(self.reduced, self.noise, time_s, states, out, run=run)
 
     def _heat_source(self, run: Run, initial_soc: float | None, notes: list[str]) -> tuple[float, Array]:
         """State of charge to start from, and heat (NaN: from current and voltage) for every row."""

@@ -111,7 +111,7 @@ def pack(
         entropy_V_K=heat.entropy_V_K,
         sense=sense,
         mixed=mixed,
-        sense_variance=np.full(len(measured), noise.sensor_K**2),
+        sense_variance=np.full(len(measured), noise.sensor_variance(seconds)),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bmsthermal.errors import InputError
 from firmware_export.folder import MANIFEST, sha256, write_folder
@@ -55,7 +55,14 @@ class Bundle:
         return check_host(self.folder, self.name)
 
 
-def export(observer: Observer, folder: str | Path, *, real: Real = "float", name: str | None = None) -> Bundle:
+def export(
+    observer: Observer,
+    folder: str | Path,
+    *,
+    real: Real = "float",
+    form: Literal["ekf", "ud"] | None = None,
+    name: str | None = None,
+) -> Bundle:
     """Write an observer as C99: kernel, constants, self-test, a program for the host, and how to wire it.
 
     The same observer gives the same bytes. An earlier export in the folder is
@@ -69,6 +76,9 @@ def export(observer: Observer, folder: str | Path, *, real: Real = "float", name
         Folder to write.
     real
         Number type on the target.
+    form
+        How the covariance is kept, see `bmsthermal.Observer`: by default ``ud`` for ``float`` and for an observer
+        that estimates more than temperatures, which has no other, and ``ekf`` for ``double``.
     name
         What files and functions begin with; by default the cell's name.
 
@@ -85,6 +95,7 @@ def export(observer: Observer, folder: str | Path, *, real: Real = "float", name
     for sensor in observer.measured:
         identifier(sensor, "sensor", "--sensors")
     _check_size(observer)
+    observer = observer.on_target(real, form)
     files, manifest = texts(observer, real, name)
     manifest["files"] = {file: sha256(data) for file, data in files.items()}
     files[MANIFEST] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()

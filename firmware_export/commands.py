@@ -17,6 +17,13 @@ def export(
     cell: Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     real: Annotated[Literal["float", "double"], typer.Option(help="Number type on the target.")] = "float",
+    form: Annotated[
+        Literal["ekf", "ud"] | None,
+        typer.Option(help="How the covariance is kept: packed, or factored; by default ud for float, ekf for double."),
+    ] = None,
+    estimate: Annotated[
+        str | None, typer.Option(help="What it estimates beside the temperatures: h,heat,bias or some of them.")
+    ] = None,
     order: Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")] = None,
     step_s: Annotated[
         float | None, typer.Option("--step-s", help="Step in seconds; by default the cell file's, else 1.")
@@ -36,8 +43,10 @@ def export(
 
     reduced = load_model(cell, order=order, step_s=step_s)
     named = reduced.cell.settings.get("Sensors", ["surface"])
-    observer = Observer(reduced, list(named) if sensors is None else listed(sensors, "--sensors"), real=real)
-    bundle = write(observer, out, real=real, name=name)
+    measured = list(named) if sensors is None else listed(sensors, "--sensors")
+    kinds = () if estimate is None else listed(estimate, "--estimate")
+    observer = Observer(reduced, measured, estimate=kinds).on_target(real, form)
+    bundle = write(observer, out, real=real, form=form, name=name)
     rows = [(path.name, f"{path.stat().st_size}") for path in bundle.files]
     console.print(observer)
     print_table(f"{bundle.name} in {out}", ("file", "bytes"), rows)

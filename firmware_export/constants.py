@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bmsthermal.errors import InputError
+from bmsthermal.joint_packing import PackedJoint
 from bmsthermal.packing import Packed
 from firmware_export.render import DTYPES, Real
 
@@ -41,6 +42,23 @@ MODEL = {
     "mixed": ("-", "and of the surroundings of each wall"),
     "sense_variance": ("K2", "noise of each sensor"),
 }
+#: Members of ``joint_t`` but for the thermal observer, which is ``cell``.
+JOINT = {
+    "h_states": ("-", "how many coefficients of cooling are estimated: none, one for all walls, or one of each"),
+    "heat_states": ("-", "whether slow heat is"),
+    "lag_states": ("-", "whether sensors have lags and discrepancies"),
+    "bias_states": ("-", "whether biases of sensors are estimated"),
+    "loss": ("-", "1 - decay of each insulated mode"),
+    "relative_variance": ("-", "of the heat of one step, relative to its square"),
+    "mean_share": ("-", "of a step in the running mean of the heat"),
+    "log_h_fresh": ("-", "variance that a step adds to the logarithm of a coefficient of cooling"),
+    "slow_variance": ("W2", "of slow heat"),
+    "slow_relative_variance": ("-", "and relative to the square of the mean heat"),
+    "heat": ("-", "slow heat: share lost in a step, and of its variance that comes in"),
+    "discrepancy": ("-, K2", "of a sensor: share lost in a step, and variance that comes in"),
+    "bias": ("-, K2", "of a sensor: share lost in a step, and variance that comes in"),
+    "catch_up": ("-", "share of its lag that a sensor makes up in a step"),
+}
 #: Largest prior variance over sensor variance that a float covariance survives; above, it may turn indefinite.
 LARGEST_RATIO = 4e6
 
@@ -61,10 +79,14 @@ def members(packed: Packed) -> tuple[list[Member], list[Member]]:
     return found[: len(MODAL)], found[len(MODAL) :]
 
 
-def digest(packed: Packed, start_P: NDArray[np.floating], real: Real) -> str:
-    """SHA-256 of all constants as the target holds them, little end first."""
-    sensors = len(packed.sense)
-    row = np.concatenate([packed.row(DTYPES[real], sensors), start_P.astype(DTYPES[real])])
+def joint_members(packed: PackedJoint) -> list[Member]:
+    """Members of ``joint_t`` in their order, without the thermal observer."""
+    return [Member(name, *JOINT[name], value) for name, value in vars(packed).items() if name != "cell"]
+
+
+def digest(packed: Packed | PackedJoint, sensors: int, start: NDArray[np.floating], real: Real) -> str:
+    """SHA-256 of all constants as the target holds them, little end first; `start` is the covariance of a start."""
+    row = np.concatenate([packed.row(DTYPES[real], sensors), start.astype(DTYPES[real])])
     return hashlib.sha256(row.astype(row.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firmware_export.constants import check_precision, digest, members
+from bmsthermal.joint_packing import PackedJoint
+from firmware_export.constants import check_precision, digest, joint_members, members
 from firmware_export.folder import sha256
+from firmware_export.form import form_of
 from firmware_export.host import STRICT
 from firmware_export.render import DTYPES, Real, environment
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
 
-#: The kernel's text, by package.
-KERNEL = {"real.h": "rom.kernel", "step.h": "rom.kernel", "observer.h": "bmsthermal.kernel"}
 #: Templates and the files they become.
 TEMPLATES = {
     "{name}.h": "api.h", "{name}.c": "api.c", "{name}_model.h": "model.h", "{name}_model.c": "model.c",
@@ -25,9 +25,9 @@ TEMPLATES = {
 }  # fmt: skip
 
 
-def kernel_text(file: str) -> bytes:
+def kernel_text(package: str, file: str) -> bytes:
     """Text of a file of the kernel, as Python was built from it."""
-    return (resources.files(KERNEL[file]) / file).read_bytes()
+    return (resources.files(package) / file).read_bytes()
 
 
 def _version() -> str:
@@ -41,25 +41,32 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
     """Every file by its name, and the manifest without them."""
     from firmware_export.vectors import vectors
 
-    reduced, packed, cell = observer.reduced, observer.packed, observer.reduced.cell
-    prior = observer.start(packed.reference_K, 0.5).P
-    check_precision(packed, prior, real)
-    start_P = prior[np.tril_indices(reduced.order)]
+    reduced, cell, form = observer.reduced, observer.reduced.cell, form_of(observer)
+    packed, sensors = form.cell, len(observer.measured)
+    begun = observer.start(packed.reference_K, 0.5)
+    if isinstance(form.packed, PackedJoint):
+        start = begun.row[2 * begun.states : -3].astype(float)
+    else:
+        check_precision(packed, begun.P, real)
+        start = begun.P[np.tril_indices(reduced.order)]
     width = np.dtype(DTYPES[real]).itemsize
-    constants = packed.row(DTYPES[real], len(observer.measured)).size + start_P.size
     sizes = {
         "states": reduced.order,
         "walls": list(reduced.walls),
         "sensors": list(observer.measured),
         "table": len(packed.open_circuit_V),
-        "state_bytes": width * (reduced.order + start_P.size + 1),
-        "model_bytes": width * constants,
+        "state_bytes": width * form.numbers,
+        "output_bytes": width * sum(each.size for each in form.output),
+        "model_bytes": width * (form.packed.row(DTYPES[real], sensors).size + start.size),
     }
+    kernel_texts = {file: kernel_text(package, file) for file, package in form.kernel.items()}
     manifest = {
         "bmsthermal": _version(),
         "cell": {"name": cell.name, "digest": cell.digest},
-        "kernel": {file: sha256(kernel_text(file)) for file in KERNEL},
-        "model": digest(packed, start_P, real),
+        "estimate": list(observer.estimate),
+        "form": form.name,
+        "kernel": {file: sha256(text) for file, text in kernel_texts.items()},
+        "model": digest(form.packed, sensors, start, real),
         "name": name,
         "real": real,
         "sizes": sizes,
@@ -71,11 +78,17 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "cell": cell,
         "kernel": kernel,
         "modal": modal,
+        "joint": joint_members(form.packed) if isinstance(form.packed, PackedJoint) else [],
+        "beside": {each.name: int(np.asarray(each.value)) for each in joint_members(form.packed)[:4]}
+        if isinstance(form.packed, PackedJoint) else {},
+        "numbers": form.state,
+        "outputs": form.output,
+        "all_states": form.state[0].size,
         "areas": reduced.areas_m2.tolist(),
-        "packed_size": start_P.size,
-        "run": vectors(observer, real),
-        "start_P": start_P,
+        "start": start,
+        "run": vectors(observer, form, real),
         "uniform": int(packed.uniform),
+        "headers": [*form.kernel],
         "columns": [
             "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
             *(f"conductance_{w}_W_K" for w in reduced.walls), *(f"{sensor}_K" for sensor in observer.measured),
@@ -87,4 +100,4 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         file.format(name=name): templates.get_template(f"{template}.jinja").render(context).encode()
         for file, template in TEMPLATES.items()
     }
-    return filled | {file: kernel_text(file) for file in KERNEL}, manifest
+    return filled | kernel_texts, manifest

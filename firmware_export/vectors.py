@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from bmsthermal.observer import Observer
 from bmsthermal.packing import Packed
+from firmware_export.form import Form, Row, read_out, start_row
 from firmware_export.render import DTYPES, Real
 
 #: Steps between two looks at the state.
 STRIDE = 6
 START_SOC = 0.5
-
-Row = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -64,62 +63,26 @@ class Vectors:
             }  # fmt: skip
 
 
-def start(observer: Observer, surface_K: float, soc: float, real: Real) -> Row:
-    """State row as ``<name>_init`` makes it: one temperature everywhere, subtracted in the target's precision."""
-    dtype = DTYPES[real]
-    row: Row = observer.start(surface_K, soc).row.astype(dtype)
-    row[0] = dtype(surface_K) - dtype(observer.packed.reference_K)
-    return row
-
-
-def read_out(packed: Packed, state: Row, out: Row, sensors: int) -> Row:
-    """Output row as ``<name>_get`` makes it, operation by operation in the state's precision."""
-    dtype, n = state.dtype.type, len(packed.decay)
-    x, P = state[:n], np.empty((n, n), state.dtype)
-    i, j = np.tril_indices(n)
-    P[i, j] = P[j, i] = state[n:-1]
-
-    def dot(a: Row, b: Row) -> np.floating:
-        total: np.floating = a[0] * b[0]
-        for k in range(1, n):
-            total = total + a[k] * b[k]
-        return total
-
-    def read(row: Row) -> tuple[np.floating, np.floating]:
-        above = dot(row, x)
-        gradient = above - dot(wall, x)
-        Pr = np.array([dot(line, row) for line in P])
-        spread = dtype(packed.gradient_variance) * (gradient * gradient)
-        return reference + above, dot(row, Pr) + spread + dtype(packed.offset_variance)
-
-    wall, reference = packed.wall[0].astype(dtype), dtype(packed.reference_K)
-    mean = reference + dtype(packed.mean) * x[0]
-    room = (len(out) - 1) // 2
-    return np.array(
-        [*read(packed.core.astype(dtype)), mean, *read(wall), out[0], *out[1 : 1 + sensors],
-         *out[1 + room : 1 + room + sensors]], dtype,
-    )  # fmt: skip
-
-
-def vectors(observer: Observer, real: Real) -> Vectors:
+def vectors(observer: Observer, form: Form, real: Real) -> Vectors:
     """Run the Python build over the self-test."""
     from bmsthermal._observer import Kernel
 
-    packed, dtype, n = observer.packed, DTYPES[real], len(observer.packed.decay)
+    packed, dtype, n = form.cell, DTYPES[real], len(form.cell.decay)
     soc, u, z, start_K = _plan(packed, observer.reduced.cell.capacity_Ah)
     soc, u, z = soc.astype(dtype), u.astype(dtype), z.astype(dtype)
-    kernel = Kernel(packed.row(dtype), n, len(packed.wall), z.shape[1])
-    state = start(observer, start_K, START_SOC, real)[None, :]
+    layout = getattr(observer, "layout", None)
+    kernel = Kernel(form.packed.row(dtype), n, len(packed.wall), z.shape[1], joint=layout is not None)
+    state = start_row(observer, form, start_K, START_SOC, real)[None, :]
     out = np.zeros((1, 1, kernel.output_size), dtype)
     checked, expected = [], []
     for k in range(len(u)):
-        state[0, -1] = state[0, -1] if np.isnan(soc[k]) else soc[k]
+        state[0, form.soc_at] = state[0, form.soc_at] if np.isnan(soc[k]) else soc[k]
         kernel.write(state)
         kernel.run(u[None, None, k], z[None, None, k], out)
         kernel.read(state)
         if (k + 1) % STRIDE == 0 or k + 1 == len(u):
             checked.append(k + 1)
-            expected.append(np.concatenate([state[0], read_out(packed, state[0], out[0, 0], z.shape[1])]))
+            expected.append(np.concatenate([state[0], read_out(form, layout, state[0], out[0, 0], z.shape[1])]))
     return Vectors(start_K, START_SOC, soc, u, z, np.array(checked), np.array(expected))
 
 

@@ -5,28 +5,26 @@ import numpy as np
 
 cdef extern from "uds.h":
     enum:
-        UDS_N
+        UDS_ROOM
 
     ctypedef struct ud_kernel_t:
-        void (*predict)(void *ud, const void *F, const void *G, const void *q) noexcept nogil
-        double (*measure)(void *ud, const void *row, double variance, double weight, void *gain) noexcept nogil
-        void (*inflate)(void *ud, const void *vector, double weight) noexcept nogil
-        double (*variance)(const void *ud, int state) noexcept nogil
-        double (*spread)(const void *ud, const void *row) noexcept nogil
-        void (*add)(void *x, void *carry, const void *dx, long steps) noexcept nogil
+        void (*predict)(int n, int g, void *ud, const void *F, const void *G, const void *q) noexcept nogil
+        double (*measure)(int n, void *ud, const void *row, double variance, double weight, void *gain) noexcept nogil
+        void (*inflate)(int n, void *ud, const void *vector, double weight) noexcept nogil
+        double (*variance)(int n, const void *ud, int state) noexcept nogil
+        double (*spread)(int n, const void *ud, const void *row) noexcept nogil
+        void (*add)(int n, void *x, void *carry, const void *dx, long steps) noexcept nogil
 
-    const ud_kernel_t *ud_f64(int n) noexcept nogil
-    const ud_kernel_t *ud_f32(int n) noexcept nogil
+    const ud_kernel_t ud_f64
+    const ud_kernel_t ud_f32
 
 
 cdef const ud_kernel_t *kernel_of(dtype, Py_ssize_t n) except NULL:
-    cdef const ud_kernel_t *kernel
     if dtype not in (np.float64, np.float32):
         raise ValueError(f"dtype must be float64 or float32, got {dtype}")
-    kernel = (ud_f32 if dtype == np.float32 else ud_f64)(<int>min(n, UDS_N + 1))
-    if kernel == NULL:
-        raise ValueError(f"no compiled factors for {n} states: 1 to {UDS_N}; take rom.ud.PlainFactors")
-    return kernel
+    if not 1 <= n <= UDS_ROOM:
+        raise ValueError(f"no compiled factors for {n} states: 1 to {UDS_ROOM}; take rom.ud.PlainFactors")
+    return &ud_f32 if dtype == np.float32 else &ud_f64
 
 
 cdef void *at(array):
@@ -47,7 +45,7 @@ cdef class Factors:
     Parameters
     ----------
     packed : array_like
-        Packed factors of 1 to 24 states, such as those of `rom.ud.factored`.
+        Packed factors of 1 to 48 states, such as those of `rom.ud.factored`.
     dtype : dtype
         ``float64``, or ``float32`` as on most targets.
 
@@ -60,7 +58,7 @@ cdef class Factors:
 
     cdef const ud_kernel_t *kernel
     cdef object row, dtype
-    cdef Py_ssize_t n
+    cdef int n
 
     def __cinit__(self, packed, dtype=np.float64):
         self.dtype = np.dtype(dtype)
@@ -83,40 +81,37 @@ cdef class Factors:
         return self.row.copy()
 
     def predict(self, F, G=None, q=None):
-        """``P <- F P F' + G diag(q) G'``; `G` ``(n, g)``, `q` ``(g,)``, at most ``n`` of them."""
+        """``P <- F P F' + G diag(q) G'``; `G` ``(n, g)``, `q` ``(g,)``, at most ``n + 1`` of them."""
         F = shaped(F, (self.n, self.n), self.dtype)
-        given = np.zeros(0) if q is None else np.asarray(q)
-        columns = np.zeros((self.n, len(given))) if G is None else np.asarray(G)
-        if columns.shape != (self.n, len(given)) or len(given) > self.n:
-            raise ValueError(f"expected at most {self.n} columns of {self.n} numbers and a variance for each, "
-                             f"got shapes {columns.shape} and {given.shape}")
-        noise = np.zeros((self.n, self.n), self.dtype)
-        variances = np.zeros(self.n, self.dtype)
-        noise[:, :len(given)], variances[:len(given)] = columns, given
-        self.kernel.predict(at(self.row), at(F), at(noise), at(variances))
+        q = np.ascontiguousarray(np.zeros(0) if q is None else q, self.dtype)
+        G = np.ascontiguousarray(np.zeros((self.n, q.size)) if G is None else G, self.dtype)
+        if q.ndim != 1 or G.shape != (self.n, q.size) or q.size > self.n + 1:
+            raise ValueError(f"expected at most {self.n + 1} columns of {self.n} numbers and a variance for each, "
+                             f"got shapes {G.shape} and {q.shape}")
+        self.kernel.predict(self.n, <int>q.size, at(self.row), at(F), at(G), at(q))
 
     def measure(self, row, double variance, double weight=1.0):
         """Take a scalar reading of ``row @ x``: gain ``(n,)`` and variance of the innovation, zeros where absent."""
         row = shaped(row, (self.n,), self.dtype)
         gain = np.empty(self.n, self.dtype)
-        S = self.kernel.measure(at(self.row), at(row), variance, weight, at(gain))
+        S = self.kernel.measure(self.n, at(self.row), at(row), variance, weight, at(gain))
         return gain, S
 
     def inflate(self, vector, double weight):
         """``P <- P + weight vector vector'``, `weight` positive, else nothing."""
         vector = shaped(vector, (self.n,), self.dtype)
-        self.kernel.inflate(at(self.row), at(vector), weight)
+        self.kernel.inflate(self.n, at(self.row), at(vector), weight)
 
     def variance(self, Py_ssize_t state):
         """Variance of a state, a diagonal element of ``P``."""
         if not 0 <= state < self.n:
             raise IndexError(f"no state {state} of {self.n}")
-        return self.kernel.variance(at(self.row), <int>state)
+        return self.kernel.variance(self.n, at(self.row), <int>state)
 
     def spread(self, row):
         """Variance of ``row @ x``."""
         row = shaped(row, (self.n,), self.dtype)
-        return self.kernel.spread(at(self.row), at(row))
+        return self.kernel.spread(self.n, at(self.row), at(row))
 
 
 def increment(x, carry, dx):
@@ -125,5 +120,5 @@ def increment(x, carry, dx):
     carry = np.array(shaped(carry, x.shape, x.dtype))
     dx = np.atleast_2d(np.asarray(dx))
     dx = shaped(dx, (len(dx), *x.shape), x.dtype)
-    kernel_of(x.dtype, x.size).add(at(x), at(carry), at(dx), len(dx))
+    kernel_of(x.dtype, x.size).add(<int>x.size, at(x), at(carry), at(dx), len(dx))
     return x, carry

@@ -132,7 +132,7 @@ class PlainFactors:
             Transition ``(n, n)``, of any rank.
         G, q
             Columns of process noise ``(n, g)`` and their variances ``(g,)``; one that is not above 0 counts as 0.
-            The compiled kernel takes at most ``n`` of them.
+            The compiled kernel takes at most ``n + 1`` of them.
         """
         n, dtype = len(self.D), self.D.dtype
         F = _shaped(F, (n, n), dtype)

@@ -9,8 +9,10 @@ from bmsthermal.errors import InputError
 from bmsthermal.joint import JointFilter, JointNoise
 from bmsthermal.jointly import JointObserver
 from bmsthermal.noise import Noise
+from bmsthermal.observer import compiled
 from rom.ud import covariance
 
+needs_kernel = pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
 CELL = "a123_26650"
 AMBIENT_K = 283.15
 
@@ -59,8 +61,19 @@ def observed(model, run, heat, **given):
         run.current_A, np.full(len(heat), np.nan), heat, np.repeat(run.ambient_K[:, None], len(model.walls), 1),
         np.full((len(heat), len(model.walls)), np.nan),
     ])  # fmt: skip
-    rows, out = observer._march(belief, u[:-1], run.surfaces_K["surface"][1:, None])
-    return observer._estimates(run.time_s, rows, np.vstack([np.zeros_like(out[:1]), out]), run)
+    rows, out = stepped(observer, belief, u[:-1], run.surfaces_K["surface"][1:, None])
+    return observer._found(run.time_s, rows, np.vstack([np.zeros_like(out[:1]), out]), run)
+
+
+def stepped(observer, belief, u, z):
+    """Rows of states, the first one the belief's, and outputs."""
+    engine = observer.kernel()
+    past = np.empty((len(u) + 1, 1, engine.state_size), observer.dtype)
+    out = np.zeros((len(u), 1, engine.output_size), observer.dtype)
+    past[0, 0] = belief.row
+    engine.write(past[0])
+    engine.run(*(np.ascontiguousarray(each[:, None], observer.dtype) for each in (u, z)), out, past[1:])
+    return past[:, 0], out[:, 0]
 
 
 @pytest.mark.parametrize("factor", [2.0, 0.5])
@@ -117,7 +130,7 @@ def test_slopes_of_a_step_are_those_of_differences():
 
     def moved(x):
         filter_.x = x.copy()
-        F, _, _ = filter_._predict(u, 7.0, 0.0, 0.0)
+        F, _, _, _ = filter_._predict(u, 7.0, 0.0, 0.0)
         return filter_.x.copy(), F
 
     F = moved(base)[1]
@@ -135,7 +148,7 @@ def test_what_is_absent_changes_nothing_and_covariances_stay_positive():
     found = observed(model, run, np.where(np.arange(300) % 50 == 0, np.nan, heat), estimate=("h", "heat"))
     N = found.belief().states
     for row in found.rows[::20]:
-        assert np.linalg.eigvalsh(covariance(row[N:-2]))[0] > -1e-12
+        assert np.linalg.eigvalsh(covariance(row[2 * N : -3]))[0] > -1e-12
     assert np.isfinite(found.core_K).all() and np.isnan(found.nis[150])
     std = found.surface_std_K
     assert std[199] > 1.5 * std[99] and std[199] > 1.5 * std[299]
@@ -152,7 +165,7 @@ def test_step_after_step_is_the_run_and_goes_on():
     whole = observed(model, run, heat, estimate=("h", "heat"))
     assert np.array_equal(belief.row, whole.belief().row) and estimate.core_K == whole.core_K[-1]
     rested = observer.rest(belief, 36000.0, AMBIENT_K)
-    assert abs(observer._estimates(np.zeros(1), rested.row[None], np.zeros((1, 17))).core_K[0] - AMBIENT_K) < 0.05
+    assert abs(observer._found(np.zeros(1), rested.row[None], np.zeros((1, 17))).core_K[0] - AMBIENT_K) < 0.05
 
 
 def test_the_whole_row_of_questions_is_answered(tmp_path):
@@ -175,13 +188,70 @@ def test_the_whole_row_of_questions_is_answered(tmp_path):
         ({"estimate": ("cooling",)}, "cooling"),
         ({"estimate": "h"}, "in a list"),
         ({"estimate": ("bias",)}, "one sensor"),
-        ({"estimate": ("h",), "engine": "filterpy"}, "filterpy"),
+        ({"estimate": ("h",), "engine": "numpy"}, "filterpy"),
         ({"estimate": ("h",), "noise": Noise()}, "JointNoise"),
     ],
 )
 def test_wrong_requests_are_refused_with_a_sentence(given, said):
     with pytest.raises(InputError, match=said):
         Observer(reduced(), **given)
+
+
+def rough(observer, steps, seed):
+    """Inputs and readings with everything missing, given or absurd now and then, and cooling that changes."""
+    rng = np.random.default_rng(seed)
+    walls, m = len(observer.reduced.walls), len(observer.measured)
+    u = np.full((steps, 3 + 2 * walls), np.nan)
+    u[:, 0] = np.repeat(rng.normal(0.0, 12.0, steps // 10 + 1), 10)[:steps]
+    u[:, 1] = 3.3 - 0.012 * u[:, 0]
+    u[:, 3 : 3 + walls] = 295.0 + 3.0 * np.sin(np.arange(steps) / 200.0)[:, None] + np.arange(walls)
+    z = 299.0 + 4.0 * np.sin(np.arange(steps) / 300.0)[:, None] + rng.normal(0, 0.05, (steps, m))
+    for column in (0, 1, 3):
+        u[rng.random(steps) < 0.03, column] = rng.choice([np.nan, np.inf, 1e9])
+    u[100:120, 2] = 4.0
+    u[steps // 2 :, 3 + walls :] = 3.0 * observer.packed.conductance_W_K
+    z[rng.random(z.shape) < 0.1] = np.nan
+    z[steps // 4] = -1e9
+    return u, z
+
+
+LAYOUTS = [
+    (1, ("surface",), ("h", "heat")), (1, ("surface",), ("heat",)), (2, ("surface_a", "surface_b"), ("h", "bias")),
+    (2, ("surface_a", "surface_b"), ("h", "heat", "bias")),
+]  # fmt: skip
+
+
+@needs_kernel
+@pytest.mark.parametrize(("walls", "sensors", "kinds"), LAYOUTS)
+def test_kernel_and_twin_are_the_same_filter(walls, sensors, kinds):
+    model = reduced(walls=walls)
+    if walls == 2:
+        sensors = tuple(f"surface_{wall}" for wall in model.walls)
+    compiled, twin = (Observer(model, sensors, estimate=kinds, engine=e) for e in ("kernel", "filterpy"))
+    u, z = rough(compiled, 600, len(kinds))
+    found, out = stepped(compiled, compiled.start(295.0, 0.6), u, z)
+    wanted, said = stepped(twin, twin.start(295.0, 0.6), u, z)
+    N = compiled.layout.states
+    off = found[:, :N] - found[:, N : 2 * N] - wanted[:, :N]
+    assert abs(off).max() < 1e-9  # K, W and logarithms: sums of the same terms in another order
+    P, twin_P = (np.array([covariance(row) for row in rows[::50, 2 * N : -3]]) for rows in (found, wanted))
+    scale = np.sqrt(np.einsum("kii,kjj->kij", twin_P, twin_P))
+    assert (abs(P - twin_P) <= 1e-9 * scale).all()
+    np.testing.assert_allclose(out, said, rtol=1e-9, atol=1e-9)
+
+
+@needs_kernel
+@pytest.mark.parametrize("step_s", [1.0, 0.01])
+def test_single_precision_follows_double(step_s):
+    """At 100 Hz a step moves the states by less than their last digit: the carry keeps it."""
+    model = CoupledModel(load_cell(CELL), heat="measured").reduce(order=4, step_s=step_s)
+    wide, narrow = (Observer(model, estimate=("h", "heat"), real=real) for real in ("double", "float"))
+    steps = round(600 / step_s)
+    u, z = (np.repeat(each, round(1 / step_s), axis=0) for each in rough(wide, 600, 7))
+    rows = [stepped(each, each.start(295.0, 0.6), u[:steps], z[:steps])[0] for each in (wide, narrow)]
+    core = [found[:, : model.order].astype(float) @ model.outputs[0] for found in rows]
+    assert abs(core[0] - core[1]).max() < 0.005  # K: a hundredfold of the last digit of a reading in kelvin
+    assert abs(rows[0][:, -3] - rows[1][:, -3]).max() < 1e-5  # charge
 
 
 def test_wrong_noise_and_beliefs_and_rows_are_refused():

@@ -16,6 +16,7 @@ SENSORS = ["surface", "surface_left", "surface_right"]
 
 
 def observer_of(kind, a123, slab, **given):
+    given = {"form": "ekf"} | given
     if kind == "cylinder":
         return Observer(CoupledModel(a123, heat="measured").reduce(order=6), SENSORS, **given)
     leaky = slab.with_values({"Surface sensor ambient share": 0.1})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,11 +49,11 @@ def test_steps_make_the_run(reduced, drive, engine, real):
         inputs = Inputs(run.current_A[k], run.voltage_V[k], run.ambient_K[k])
         belief, estimate = observer.step(belief, inputs, [run.surfaces_K["surface"][k + 1]])
         if engine == "kernel":
-            assert belief.row.tobytes() == whole.states[k + 1].tobytes()
+            assert belief.row.tobytes() == whole.belief(k + 1).row.tobytes()
             assert estimate.core_K == whole.core_K[k + 1] and estimate.core_std_K == whole.core_std_K[k + 1]
             assert estimate.nis == whole.nis[k + 1] and estimate.sensors == 1
         else:  # its covariance is symmetric only to rounding, a belief's is exactly so
-            np.testing.assert_allclose(belief.row, whole.states[k + 1], rtol=0, atol=1e-9)
+            np.testing.assert_allclose(belief.row, whole.belief(k + 1).row, rtol=0, atol=1e-9)
     assert belief.row.dtype == observer.dtype and not belief.row.flags.writeable
 
 
@@ -102,16 +104,18 @@ odd = st.one_of(st.sampled_from([NAN, float("inf"), float("-inf"), 1e30, -1e30, 
 @given(
     st.lists(st.tuples(odd, odd, odd, odd, odd, odd), min_size=1, max_size=12),
     st.sampled_from(["double", "float"]),
+    st.sampled_from([{"form": "ekf"}, {"form": "ud"}, {"estimate": ("h", "heat")}]),
 )
-def test_no_input_poisons_the_kernel(reduced, rows, real):
+def test_no_input_poisons_the_kernel(reduced, rows, real, given_form):
     """What the friendly step refuses still reaches a target."""
-    observer = Observer(reduced, real=real)
-    kernel, state = observer.kernel(), observer.start(298.0, 0.5).row[None].copy()
+    observer = Observer(reduced, real=real, **given_form)
+    begun = observer.start(298.0, 0.5)
+    kernel, state = observer.kernel(), begun.row[None].copy()
     kernel.write(state)
     for *inputs, surface in rows:
         kernel.step(tuple(inputs), (surface,))
         kernel.read(state)
-        assert np.isfinite(state).all() and 0 <= state[0, -1] <= 1
+        assert np.isfinite(state).all() and 0 <= replace(begun, row=state[0]).soc <= 1
     for _ in range(3000):  # a sane hour afterwards: it comes back
         kernel.step((0.0, 3.3, NAN, 298.0), (298.0,))
     kernel.read(state)

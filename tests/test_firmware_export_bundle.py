@@ -17,10 +17,9 @@ from bmsthermal import CoupledModel, InputError, Noise, Observer, load_cell
 from bmsthermal.observer import compiled
 from firmware_export import export
 from firmware_export.folder import BUILD, MANIFEST
+from firmware_export.form import form_of, read_out, start_row
 from firmware_export.host import compile_bundle, find_compiler
 from firmware_export.render import DTYPES
-from firmware_export.texts import KERNEL
-from firmware_export.vectors import read_out, start
 
 pytestmark = pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compiler here")
@@ -34,8 +33,10 @@ SLAB = {
     "Through-plane thermal conductivity [W.m-1.K-1]": 0.6,
     "Heat transfer coefficient [W.m-2.K-1]": {"back": 80.0, "front": 15.0},
 }  # fmt: skip
-KINDS = ("cylinder", "slab", "sensors")
+KINDS = ("cylinder", "slab", "sensors", "factored", "joint", "joint_slab")
+UNROLLED = KINDS[:3]  # the others keep their covariance as factors
 REALS = ("float", "double")
+FORM = ("ud", "ekf")
 
 
 @functools.cache
@@ -47,6 +48,13 @@ def observer(kind):
         return Observer(
             CoupledModel(a123.with_values(SLAB, "slab"), heat="measured").reduce(order=5), ["surface_front"]
         )
+    if kind == "factored":
+        return Observer(CoupledModel(a123, heat="measured").reduce(order=4), form="ud")
+    if kind == "joint":
+        return Observer(CoupledModel(a123, heat="measured").reduce(order=4), estimate=("h", "heat"))
+    if kind == "joint_slab":
+        slab = CoupledModel(a123.with_values(SLAB, "slab"), heat="measured").reduce(order=3)
+        return Observer(slab, ["surface_front", "surface_back"], estimate=("h", "heat", "bias"))
     leaky = load_cell("lfp_32113").with_values({"Surface sensor ambient share": 0.1})
     return Observer(
         CoupledModel(leaky, heat="measured").reduce(order=8, step_s=0.5), ["surface", "surface_left", "surface_right"]
@@ -57,7 +65,8 @@ def observer(kind):
 def bundles(tmp_path_factory):
     @functools.cache
     def make(kind, real):
-        return export(observer(kind), tmp_path_factory.mktemp("bundle") / "c", real=real, name=f"{kind}_{real}")
+        folder = tmp_path_factory.mktemp("bundle") / "c"
+        return export(observer(kind), folder, real=real, form=FORM[kind in UNROLLED], name=f"{kind}_{real}")
 
     return make
 
@@ -95,9 +104,10 @@ def drive(observer, steps, seed):
 def python_run(observer, real, u, z, surface_K, soc):
     from bmsthermal._observer import Kernel
 
-    dtype, packed = DTYPES[real], observer.packed
-    kernel = Kernel(packed.row(dtype), len(packed.decay), len(packed.wall), z.shape[1])
-    kernel.write(start(observer, surface_K, soc, real)[None, :])
+    dtype, form = DTYPES[real], form_of(observer)
+    n, w = len(form.cell.decay), len(form.cell.wall)
+    kernel = Kernel(form.packed.row(dtype), n, w, z.shape[1], joint=form.name == "ud")
+    kernel.write(start_row(observer, form, surface_K, soc, real)[None, :])
     past = np.empty((len(u), 1, kernel.state_size), dtype)
     out = np.zeros((len(u), 1, kernel.output_size), dtype)
     kernel.run(u.astype(dtype)[:, None, :], z.astype(dtype)[:, None, :], out, past)
@@ -113,7 +123,7 @@ def c_run(bundle, place, u, z, surface_K, soc):
     init, step, get = (getattr(lib, f"{name}_{verb}") for verb in ("init", "step", "get"))
     u, z = np.ascontiguousarray(u, dtype), np.ascontiguousarray(z, dtype)
     state = np.empty(bundle.manifest["sizes"]["state_bytes"] // dtype().itemsize, dtype)
-    out = np.empty(6 + 2 * z.shape[1], dtype)
+    out = np.empty(bundle.manifest["sizes"]["output_bytes"] // dtype().itemsize, dtype)
     init(model, ctypes.c_void_p(state.ctypes.data), number(surface_K), number(soc))
     begun, states, outs = state.copy(), np.empty((len(u), len(state)), dtype), np.empty((len(u), len(out)), dtype)
     for k in range(len(u)):
@@ -128,17 +138,19 @@ def c_run(bundle, place, u, z, surface_K, soc):
 @pytest.mark.parametrize("real", REALS)
 def test_same_observer_same_bytes(kind, real, bundles, tmp_path):
     bundle = bundles(kind, real)
-    again = export(observer(kind), tmp_path / "elsewhere", real=real, name=bundle.name)
+    form = FORM[kind in UNROLLED]
+    again = export(observer(kind), tmp_path / "elsewhere", real=real, form=form, name=bundle.name)
     assert contents(again.folder) == contents(bundle.folder)
-    assert export(observer(kind), bundle.folder, real=real, name=bundle.name) == bundle
+    assert export(observer(kind), bundle.folder, real=real, form=form, name=bundle.name) == bundle
     assert contents(again.folder) == contents(bundle.folder)
     assert {path.name for path in bundle.files} == set(contents(bundle.folder))
 
 
 def test_the_kernel_is_the_one_that_python_runs(bundles):
-    for file, package in KERNEL.items():
-        text = (resources.files(package) / file).read_bytes()
-        assert (bundles("cylinder", "float").folder / file).read_bytes() == text
+    for kind in ("cylinder", "joint"):
+        for file, package in form_of(observer(kind)).kernel.items():
+            text = (resources.files(package) / file).read_bytes()
+            assert (bundles(kind, "float").folder / file).read_bytes() == text
 
 
 def test_the_manifest_says_what_went_in(bundles):
@@ -176,11 +188,36 @@ def test_c_and_python_have_the_same_bytes_over_a_drive(kind, real, bundles, tmp_
     u, z = drive(watched, 2000, seed=KINDS.index(kind))
     begun, states, outs = c_run(bundles(kind, real), tmp_path, u, z, 301.7, 0.63)
     past, out = python_run(watched, real, u, z, 301.7, 0.63)
-    assert begun.tobytes() == start(watched, 301.7, 0.63, real).tobytes()
+    form, layout = form_of(watched), getattr(watched, "layout", None)
+    assert begun.tobytes() == start_row(watched, form, 301.7, 0.63, real).tobytes()
     assert states.tobytes() == past.tobytes()
     assert np.isfinite(states).all() and np.isfinite(outs).all()
-    expected = [read_out(watched.packed, past[k], out[k], z.shape[1]) for k in range(0, 2000, 97)]
+    expected = [read_out(form, layout, past[k], out[k], z.shape[1]) for k in range(0, 2000, 97)]
     assert outs[::97].tobytes() == np.array(expected).tobytes()
+
+
+@needs_compiler
+def test_factors_and_packed_covariance_are_the_same_filter(bundles, tmp_path):
+    u, z = drive(observer("factored"), 2000, seed=4)
+    found = [c_run(bundles(kind, "double"), tmp_path, u, z, 298.0, 0.5)[2] for kind in ("cylinder", "factored")]
+    # a start whose smallest variances are 1e-8 of its largest keeps half of its digits; that fades
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found[0][1000:], found[1][1000:], rtol=1e-4, atol=1e-6)
+
+
+@needs_compiler
+def test_what_c_reads_out_of_cooling_and_heat_is_what_python_estimates(bundles, tmp_path):
+    watched = observer("joint_slab")
+    u, z = drive(watched, 400, seed=6)
+    _, states, outs = c_run(bundles("joint_slab", "double"), tmp_path, u, z, 298.0, 0.5)
+    found = watched._found(np.arange(400.0), states, np.zeros((400, 17)))
+    own = watched.reduced.conductance_W_K / watched.reduced.areas_m2
+    for places, wanted in (
+        (slice(5, 7), found.h_W_m2K / own), (slice(7, 9), found.h_sd**2), (9, found.slow_heat_W),
+        (10, found.slow_heat_sd_W**2), (slice(11, 13), found.bias_K), (slice(13, 15), found.bias_sd_K**2),
+        (0, found.core_K),
+    ):  # fmt: skip
+        np.testing.assert_allclose(outs[:, places], wanted, rtol=1e-9, atol=1e-12)
 
 
 @needs_compiler
@@ -220,8 +257,9 @@ def test_the_host_program_drives_from_csv(real, bundles, tmp_path):
     printed = from_file.splitlines()
     assert printed[-1] == "state " + past[-1].tobytes().hex()
     assert printed[0].startswith("core_K,core_variance_K2,mean_K,surface_K") and len(printed) == 602
+    assert len(printed[0].split(",")) == len(printed[-2].split(","))
     last = np.array(printed[-2].split(","), dtype)
-    assert last.tobytes() == read_out(watched.packed, past[-1], out[-1], 1)[:7].tobytes()
+    assert last.tobytes() == read_out(form_of(watched), None, past[-1], out[-1], 1).tobytes()
     bad = subprocess.run([program, "300", "0.4"], input="current_mA\n1\n", capture_output=True, text=True, check=False)
     assert bad.returncode == 2 and "current_mA" in bad.stderr
 
@@ -286,7 +324,7 @@ def test_no_way_back_and_nothing_missing(kind, real, bundles, tmp_path):
     listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = functions(listing)
     assert {f"{name}_init", f"{name}_step", f"{name}_get"} <= set(found)
-    for code in found.values():
+    for code in found.values() if kind in UNROLLED else ():
         graphlib.TopologicalSorter(ways(code)).prepare()  # raises CycleError where there is a loop
     if kind == "cylinder":
         assert not [word for word, _ in found[f"{name}_step"].values() if word.startswith("call")]
@@ -309,7 +347,7 @@ def test_fast_math_does_not_compile(bundles, tmp_path):
 @pytest.mark.parametrize(
     "member", ["decay", "drive", "wall", "sink", "decay2", "heat_variance", "lost_heat_variance", "mean", "reference_K",
                "soc_per_A", "gradient_variance", "offset_variance", "core", "conductance_W_K", "open_circuit_V",
-               "entropy_V_K", "sense", "mixed", "sense_variance", "start_P"],
+               "entropy_V_K", "sense", "mixed", "sense_variance", "start"],
 )  # fmt: skip
 def test_the_selftest_finds_a_constant_that_was_changed(member, bundles, tmp_path):
     bundle = bundles("sensors" if member == "mixed" else "cylinder", "float")
@@ -363,7 +401,7 @@ def test_nothing_is_left_half_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_bytes", stop)
     with pytest.raises(KeyboardInterrupt):
-        export(observer("cylinder"), tmp_path / "c", real="double")
+        export(observer("cylinder"), tmp_path / "c", real="double", form="ud")
     assert contents(tmp_path / "c") == before and [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
@@ -379,7 +417,7 @@ def test_an_interrupt_between_the_renames_leaves_a_folder(at, tmp_path, monkeypa
 
     monkeypatch.setattr(Path, "rename", stop)
     with pytest.raises(KeyboardInterrupt):
-        export(observer("cylinder"), tmp_path / "c", real="double")
+        export(observer("cylinder"), tmp_path / "c", real="double", form="ud")
     assert (contents(tmp_path / "c") == before) == (at == 0)  # all of the old one, or all of the new one
     assert contents(tmp_path / "c").keys() == before.keys()
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
@@ -403,8 +441,10 @@ def test_other_refusals(tmp_path):
         export(observer("cylinder"), tmp_path / "c", real="half")
     sure = Observer(reduced, noise=Noise(sensor_K=1e-3, start_K=50.0))
     with pytest.raises(InputError, match="float covariance may turn indefinite"):
-        export(sure, tmp_path / "c", real="float")
-    export(sure, tmp_path / "c", real="double")
+        export(sure, tmp_path / "c", real="float", form="ekf")
+    export(sure, tmp_path / "c", real="float")  # factors carry it
+    with pytest.raises(InputError, match="form='ekf' with estimate"):
+        export(observer("joint"), tmp_path / "c", form="ekf")
     with pytest.raises(InputError, match="9 sensors"):
         export(Observer(reduced, [f"surface_{i}" for i in range(9)], engine="filterpy"), tmp_path / "d")
     with pytest.raises(InputError, match=r"sensor 'surface-left'.*--sensors"):

@@ -1,4 +1,4 @@
-"""log and 1/sqrt of the kernel, in both precisions, against more digits than they have."""
+"""log, exp and 1/sqrt of the kernel, in both precisions, against more digits than they have."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ SOURCE = """
 #include <stddef.h>
 #include "elementary.h"
 void logs(const num_t *x, num_t *y, size_t n);
+void exps(const num_t *x, num_t *y, size_t n);
 void roots(const num_t *x, num_t *y, size_t n);
 void logs(const num_t *x, num_t *y, size_t n) { for (size_t i = 0; i < n; i++) { y[i] = rom_log(x[i]); } }
+void exps(const num_t *x, num_t *y, size_t n) { for (size_t i = 0; i < n; i++) { y[i] = rom_exp(x[i]); } }
 void roots(const num_t *x, num_t *y, size_t n) { for (size_t i = 0; i < n; i++) { y[i] = rom_root(x[i]); } }
 """
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -83,3 +85,13 @@ def test_log_rises_and_root_falls(library, dtype):
     y, r = apply(library, "logs", x), apply(library, "roots", x)
     assert (np.diff(y) >= -few * np.abs(y[1:])).all()
     assert (np.diff(r) <= few * r[1:]).all()
+
+
+@DTYPES
+def test_exp_within_a_few_last_digits(library, dtype):
+    rng = np.random.default_rng(1)
+    ends = np.array([0.0, 80.0, -80.0, np.log(2) / 2, -np.log(2) / 2])
+    x = np.concatenate([rng.uniform(-80, 80, 50_000), rng.normal(0, 1e-3, 10_000), ends]).astype(dtype)
+    y, exact = apply(library, "exps", x), np.exp(x.astype(np.longdouble))
+    np.testing.assert_array_less(np.abs(y - exact), 4 * np.spacing(exact.astype(dtype)))
+    assert apply(library, "exps", np.zeros(1, dtype))[0] == 1.0

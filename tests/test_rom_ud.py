@@ -256,8 +256,8 @@ def test_wrong_shapes_are_refused(kind):
 
 @needs_kernel
 def test_sizes_that_were_not_built_are_refused():
-    with pytest.raises(ValueError, match="1 to 24"):
-        Factors(packed(np.eye(25), np.ones(25)))
+    with pytest.raises(ValueError, match="1 to 48"):
+        Factors(packed(np.eye(49), np.ones(49)))
     with pytest.raises(ValueError, match="float64 or float32"):
         Factors([1.0], np.float16)
     with pytest.raises(IndexError):
@@ -273,17 +273,17 @@ def test_text_compiles_for_a_target_and_side_by_side(flags, tmp_path):
     #if defined(ROM_LANES)
     #include "lanes.h"
     #endif
-    #define ROM_(name) few_##name
-    #define UD_N 3
-    #define UD_G 1
+    #define UD_(name) few_##name
+    #define UD_ROOM 3
+    #define UD_COLUMNS 1
     #include "ud.h"
     real_t few(real_t *ud, real_t *x, real_t *carry, const real_t *F, const real_t *q);
     real_t few(real_t *ud, real_t *x, real_t *carry, const real_t *F, const real_t *q)
     {
-        few_ud_predict(ud, F, F, q);
-        few_ud_inflate(ud, F, q[0]);
-        few_ud_add(x, carry, F);
-        return few_ud_measure(ud, F, q[0], q[1], x) + few_ud_variance(ud, 1) + few_ud_spread(ud, F);
+        few_predict(3, 1, ud, F, F, q);
+        few_inflate(3, ud, F, q[0]);
+        few_add(3, x, carry, F);
+        return few_measure(3, ud, F, q[0], q[1], x) + few_variance(3, ud, 1) + few_spread(3, ud, F);
     }"""
     (tmp_path / "few.c").write_text(source)
     include = f"-I{Path(__file__).parents[1] / 'rom' / 'kernel'}"

@@ -40,65 +40,22 @@
 #define ROM_(name) OBS_PASTE(ROM_N, ROM_W, name)
 #define ROM_W_MAX ROM_W
 
+#define OBS_SIZE "host_size.h"
+#define OBS_ROW(w)                                                                                                 \
+    {&observer_n1w##w##_entry, &observer_n2w##w##_entry, &observer_n3w##w##_entry, &observer_n4w##w##_entry,       \
+     &observer_n5w##w##_entry, &observer_n6w##w##_entry, &observer_n7w##w##_entry, &observer_n8w##w##_entry}
+
 #define ROM_W 1
-#define ROM_N 2
-#include "host_size.h"
-#define ROM_N 3
-#include "host_size.h"
-#define ROM_N 4
-#include "host_size.h"
-#define ROM_N 5
-#include "host_size.h"
-#define ROM_N 6
-#include "host_size.h"
-
+#include "host_sizes.h"
+#undef ROM_W
 #if !defined(ROM_LANES)
-#define ROM_N 1
-#include "host_size.h"
-#define ROM_N 7
-#include "host_size.h"
-#define ROM_N 8
-#include "host_size.h"
-#undef ROM_W
-
 #define ROM_W 2
-#define ROM_N 1
-#include "host_size.h"
-#define ROM_N 2
-#include "host_size.h"
-#define ROM_N 3
-#include "host_size.h"
-#define ROM_N 4
-#include "host_size.h"
-#define ROM_N 5
-#include "host_size.h"
-#define ROM_N 6
-#include "host_size.h"
-#define ROM_N 7
-#include "host_size.h"
-#define ROM_N 8
-#include "host_size.h"
+#include "host_sizes.h"
 #undef ROM_W
-
 #define ROM_W 3
-#define ROM_N 1
-#include "host_size.h"
-#define ROM_N 2
-#include "host_size.h"
-#define ROM_N 3
-#include "host_size.h"
-#define ROM_N 4
-#include "host_size.h"
-#define ROM_N 5
-#include "host_size.h"
-#define ROM_N 6
-#include "host_size.h"
-#define ROM_N 7
-#include "host_size.h"
-#define ROM_N 8
-#include "host_size.h"
-#endif
+#include "host_sizes.h"
 #undef ROM_W
+#endif
 
 const observer_t *OBS_KERNELS(int n, int w)
 {
@@ -107,13 +64,7 @@ const observer_t *OBS_KERNELS(int n, int w)
         {0, &observer_n2w1_entry, &observer_n3w1_entry, &observer_n4w1_entry, &observer_n5w1_entry,
          &observer_n6w1_entry, 0, 0}};
 #else
-    static const observer_t *const built[3][8] = {
-        {&observer_n1w1_entry, &observer_n2w1_entry, &observer_n3w1_entry, &observer_n4w1_entry,
-         &observer_n5w1_entry, &observer_n6w1_entry, &observer_n7w1_entry, &observer_n8w1_entry},
-        {&observer_n1w2_entry, &observer_n2w2_entry, &observer_n3w2_entry, &observer_n4w2_entry,
-         &observer_n5w2_entry, &observer_n6w2_entry, &observer_n7w2_entry, &observer_n8w2_entry},
-        {&observer_n1w3_entry, &observer_n2w3_entry, &observer_n3w3_entry, &observer_n4w3_entry,
-         &observer_n5w3_entry, &observer_n6w3_entry, &observer_n7w3_entry, &observer_n8w3_entry}};
+    static const observer_t *const built[3][8] = {OBS_ROW(1), OBS_ROW(2), OBS_ROW(3)};
 #endif
     const int walls = (int)(sizeof(built) / sizeof(built[0]));
     return (n < 1 || n > 8 || w < 1 || w > walls || !OBS_SUPPORTED) ? (const observer_t *)0 : built[w - 1][n - 1];

@@ -3,6 +3,12 @@
 
 #include "observer.h"
 
+static int ROM_(numbers)(const num_t *model)
+{
+    (void)model;
+    return sizeof(ROM_(state_t)) / sizeof(real_t);
+}
+
 /* Rows: u, out and past [steps][cells], z [steps][cells][sensors]; out and past may be NULL. */
 OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const num_t *z, num_t *out,
                                  num_t *past, int sensors, long steps, long cells)
@@ -60,8 +66,6 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
 }
 
 static const observer_t ROM_(entry) = {
-    sizeof(ROM_(model_t)) / sizeof(num_t), sizeof(ROM_(state_t)) / sizeof(real_t),
+    sizeof(ROM_(model_t)) / sizeof(num_t), ROM_(numbers),
     sizeof(ROM_(input_t)) / sizeof(real_t), sizeof(ROM_(output_t)) / sizeof(real_t), OBS_LANES,
     offsetof(ROM_(model_t), sensors) / sizeof(num_t), offsetof(ROM_(model_t), table_last) / sizeof(num_t), ROM_(run)};
-
-#undef ROM_N

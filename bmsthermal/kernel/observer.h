@@ -64,9 +64,10 @@ ROM_INLINE real_t ROM_(lookup)(const num_t table[OBS_TABLE], rom_index_t i, real
     return low + share * (ROM_AT(table + 1, i) - low);
 }
 
-/* Heat of the step that ends now, how it changes with the mean temperature, and its variance. */
-ROM_INLINE void ROM_(heat)(const ROM_(model_t) *restrict m, ROM_(state_t) *restrict s,
-                           const ROM_(input_t) *restrict u, real_t *heat_W, real_t *slope_W_K,
+/* Heat of the step that ends now, how it changes with the mean temperature, and its variance; what the step takes
+   off the charge. x_0 is the state of the mean. */
+ROM_INLINE void ROM_(heat)(const ROM_(model_t) *restrict m, real_t soc, real_t x_0,
+                           const ROM_(input_t) *restrict u, real_t *taken, real_t *heat_W, real_t *slope_W_K,
                            real_t *variance_W2)
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0)), last = ROM_EACH(m->table_last - ROM_NUM(1.0));
@@ -74,26 +75,47 @@ ROM_INLINE void ROM_(heat)(const ROM_(model_t) *restrict m, ROM_(state_t) *restr
     const real_t current = ROM_SELECT(flows, u->current_A, zero);
 
     /* both tables at the charge before the step; whatever the charge is, inside them */
-    const real_t place = s->soc * m->table_last;
+    const real_t place = soc * m->table_last;
     const real_t before = ROM_SELECT(place < last, place, last);
     const rom_index_t i = ROM_INDEX(ROM_SELECT(before > ROM_NUM(0.0), before, zero));
     const real_t share = place - ROM_REAL(i);
     const real_t slope = -current * ROM_(lookup)(m->entropy_V_K, i, share);
     const real_t over = ROM_(lookup)(m->open_circuit_V, i, share) - u->voltage_V;
 
-    const real_t counted = s->soc - m->soc_per_A * current;
+    *taken = m->soc_per_A * current;
+    const real_t counted = soc - *taken;
     const rom_test_t inside = (counted >= ROM_NUM(0.0)) & (counted <= ROM_NUM(1.0));
-    const real_t held = ROM_SELECT(counted > ROM_NUM(0.0), counted, zero);
-    s->soc = ROM_SELECT(held < ROM_NUM(1.0), held, ROM_EACH(ROM_NUM(1.0)));
 
     /* I (E - V) - I T dE/dT, unless the heat itself is given. A count that leaves 0 to 1 is wrong, and so is E:
        nothing known, nothing released, but less sure of it. */
-    const real_t said = current * over + slope * (m->reference_K + m->mean * s->x[0]);
+    const real_t said = current * over + slope * (m->reference_K + m->mean * x_0);
     const rom_test_t known = ROM_PRESENT(said) & flows & inside;
     *heat_W = ROM_SELECT(given, u->heat_W, ROM_SELECT(known, said, zero));
     *slope_W_K = ROM_SELECT(given, zero, ROM_SELECT(known, slope, zero));
     *variance_W2 = ROM_SELECT(given | known, ROM_EACH(m->heat_variance),
                               ROM_EACH(m->heat_variance + m->lost_heat_variance));
+}
+
+/* A state of charge, held inside 0 to 1. */
+ROM_INLINE real_t ROM_(charge)(real_t counted)
+{
+    const real_t held = ROM_SELECT(counted > ROM_NUM(0.0), counted, ROM_EACH(ROM_NUM(0.0)));
+    return ROM_SELECT(held < ROM_NUM(1.0), held, ROM_EACH(ROM_NUM(1.0)));
+}
+
+/* Conductances of the walls and surroundings beside the reference: surroundings that are not known, and a wall then
+   exchanges nothing, are what the wall is at. */
+ROM_INLINE void ROM_(around)(const ROM_(model_t) *restrict m, const ROM_(input_t) *restrict u, const real_t x[ROM_N],
+                             real_t g[ROM_W_MAX], real_t coolant[ROM_W_MAX])
+{
+    ROM_FOR
+    for (int w = 0; w < ROM_W; w++) {
+        g[w] = ROM_SELECT(ROM_PRESENT(u->conductance_W_K[w]) & (u->conductance_W_K[w] >= ROM_NUM(0.0)),
+                          u->conductance_W_K[w], ROM_EACH(m->conductance_W_K[w]));
+        coolant[w] = u->coolant_K[w] - m->coolant_reference_K;
+        g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));
+        coolant[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), coolant[w], ROM_(dot)(m->modal.wall[w], x));
+    }
 }
 
 /* P v for a constant row v. */
@@ -155,10 +177,11 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, ROM_(state_t) *re
 {
     const ROM_(modal_t) *modal = &m->modal;
     const num_t *d = modal->drive[0];
-    real_t slope, variance, source[ROM_U], g[ROM_W_MAX], a[ROM_N];
+    real_t taken, slope, variance, source[ROM_U], g[ROM_W_MAX], a[ROM_N];
     ROM_(walls_t) walls;
 
-    ROM_(heat)(m, s, u, heat_W, &slope, &variance);
+    ROM_(heat)(m, s->soc, s->x[0], u, &taken, heat_W, &slope, &variance);
+    s->soc = ROM_(charge)(s->soc - taken);
     slope = slope * m->mean;
 
     /* P* = D P D + a d' + d a' + noise,  a = D P v + d (v' P v + variance) / 2,  v = slope e_0: only the mean heats */
@@ -191,21 +214,24 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, ROM_(state_t) *re
     }
     source[0] = *heat_W;
     ROM_(drive)(modal, s->x, source);
-    ROM_FOR
-    for (int w = 0; w < ROM_W; w++) {
-        g[w] = ROM_SELECT(ROM_PRESENT(u->conductance_W_K[w]) & (u->conductance_W_K[w] >= ROM_NUM(0.0)),
-                          u->conductance_W_K[w], ROM_EACH(m->conductance_W_K[w]));
-        coolant[w] = u->coolant_K[w] - m->coolant_reference_K;
-        /* surroundings that are not known exchange nothing */
-        g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));
-        coolant[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), coolant[w], ROM_(dot)(modal->wall[w], s->x));
-    }
+    ROM_(around)(m, u, s->x, g, coolant);
     ROM_(open)(modal, g, &walls);
     ROM_(exchange)(modal, &walls, s->x, coolant);
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
         ROM_(shed)(modal, &walls, w, s->P);
     }
+}
+
+/* What a sensor shows: a mix of the states and of the surroundings. */
+ROM_INLINE real_t ROM_(surface)(const ROM_(model_t) *m, int k, const real_t x[ROM_N],
+                                   const real_t coolant[ROM_W_MAX])
+{
+    real_t mix = ROM_(dot)(m->sense[k], x);
+    for (int w = 0; w < ROM_W; w++) {
+        mix = mix + m->mixed[k][w] * coolant[w];
+    }
+    return mix;
 }
 
 /* Measurement update with one scalar sensor after another; an absent one changes nothing. */
@@ -218,10 +244,7 @@ ROM_INLINE void ROM_(update)(const ROM_(model_t) *restrict m, ROM_(state_t) *res
     for (int k = 0; k < OBS_M; k++) {
         real_t Pc[ROM_N];
         const real_t z = surface_K[k] - m->reference_K;
-        real_t expected = ROM_(dot)(m->sense[k], s->x);
-        for (int w = 0; w < ROM_W; w++) {
-            expected = expected + m->mixed[k][w] * coolant[w];
-        }
+        const real_t expected = ROM_(surface)(m, k, s->x, coolant);
         ROM_(times)(s->P, m->sense[k], Pc);
         /* S = c'Pc + R, never below R: rounding cannot turn the filter round */
         real_t prior = ROM_(dot)(m->sense[k], Pc);

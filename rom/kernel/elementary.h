@@ -1,7 +1,8 @@
-/* elementary.h - log and 1/sqrt in + - * / alone, so that they round alike on every machine.
+/* elementary.h - log, exp and 1/sqrt in + - * / alone, so that they round alike on every machine.
  *
  * No libm: its last digit differs from one library to the next. Arguments are
- * positive, finite and normal. Errors are a few units of the last place.
+ * finite and normal, of log and root positive, of exp at most 80 either way.
+ * Errors are a few units of the last place.
  */
 #ifndef ROM_ELEMENTARY_H
 #define ROM_ELEMENTARY_H
@@ -64,6 +65,29 @@ ROM_INLINE num_t rom_log(num_t x)
     sum = sum + eighth * (ROM_NUM(2.2222222222222222e-1) + ROM_NUM(1.8181818181818182e-1) * square);
 #endif
     return (num_t)k * ROM_NUM(6.931471805599453e-1) + s * sum;
+}
+
+/* exp(x) = 2^k exp(r), |r| <= ln 2 / 2, by Taylor's series. */
+ROM_INLINE num_t rom_exp(num_t x)
+{
+    const num_t turns = x * ROM_NUM(1.4426950408889634);
+    const int k = (int)(turns + ((turns < ROM_NUM(0.0)) ? ROM_NUM(-0.5) : ROM_NUM(0.5)));
+#if defined(ROM_DOUBLE)
+    static const num_t terms[] = {1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0,
+                                  1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0,
+                                  1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0};
+    const num_t r = (x - (num_t)k * 6.93147180369123816490e-01) - (num_t)k * 1.90821492927058770002e-10;
+#else
+    static const num_t terms[] = {1.0f / 5040.0f, 1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f,
+                                  1.0f, 1.0f};
+    const num_t r = (x - (num_t)k * 0.693359375f) - (num_t)k * -2.12194440e-4f;
+#endif
+    num_t sum = terms[0];
+    ROM_FOR
+    for (int i = 1; i < (int)(sizeof terms / sizeof terms[0]); i++) {
+        sum = sum * r + terms[i];
+    }
+    return sum * rom_number((rom_word_t)(k + ROM_BIAS) << ROM_MANTISSA);
 }
 
 /* 1/sqrt(x): Newton's iteration from a guess on the bits. */

@@ -1,3 +1,3 @@
 /* The factors in single precision, as on most targets. */
-#define UD_KERNELS ud_f32
+#define UD_KERNEL ud_f32
 #include "ud_host.h"

@@ -1,4 +1,4 @@
 /* The factors in double precision. */
 #define ROM_DOUBLE
-#define UD_KERNELS ud_f64
+#define UD_KERNEL ud_f64
 #include "ud_host.h"

@@ -2,20 +2,18 @@
 #ifndef ROM_UDS_H
 #define ROM_UDS_H
 
-/* The largest size that is built, as many columns of noise, and the numbers of its factors. */
-enum { UDS_N = 24, UDS_P = UDS_N * (UDS_N + 1) / 2 };
+/* The most states that they take, and one column of noise more. */
+enum { UDS_ROOM = 48 };
 
 typedef struct {
-    void (*predict)(void *ud, const void *F, const void *G, const void *q);
-    double (*measure)(void *ud, const void *row, double variance, double weight, void *gain);
-    void (*inflate)(void *ud, const void *vector, double weight);
-    double (*variance)(const void *ud, int state);
-    double (*spread)(const void *ud, const void *row);
-    void (*add)(void *x, void *carry, const void *dx, long steps); /* dx[steps][states] */
+    void (*predict)(int n, int g, void *ud, const void *F, const void *G, const void *q);
+    double (*measure)(int n, void *ud, const void *row, double variance, double weight, void *gain);
+    void (*inflate)(int n, void *ud, const void *vector, double weight);
+    double (*variance)(int n, const void *ud, int state);
+    double (*spread)(int n, const void *ud, const void *row);
+    void (*add)(int n, void *x, void *carry, const void *dx, long steps); /* dx[steps][n] */
 } ud_kernel_t;
 
-/* The kernel for n states, or NULL where none was built. */
-const ud_kernel_t *ud_f64(int n);
-const ud_kernel_t *ud_f32(int n);
+extern const ud_kernel_t ud_f64, ud_f32;
 
 #endif

@@ -83,8 +83,11 @@ def observer(kinds: Sequence[str] = (), bottom_W_m2K: float = H_W_M2K) -> Observ
 
 def march(watched: Any, start: Any, inputs: Array, readings_K: Array) -> Any:
     """Estimates along rows."""
-    rows, out = watched._march(start, inputs, readings_K)
-    return watched._estimates(np.arange(float(len(inputs))), rows[1:], out)
+    engine, k = watched.kernel(), len(inputs)
+    past, out = np.empty((k, 1, engine.state_size)), np.zeros((k, 1, engine.output_size))
+    engine.write(start.row[None].copy())
+    engine.run(np.ascontiguousarray(inputs[:, None]), np.ascontiguousarray(readings_K[:, None]), out, past)
+    return watched._found(np.arange(float(k)), past[:, 0], out[:, 0])
 
 
 def onsets(log: Any) -> int:

@@ -1,0 +1,267 @@
+/* joint.h - the filter that estimates, beside the temperatures, cooling, slow heat and what each sensor is off by.
+ *
+ * Text, after elementary.h, step.h, observer.h and ud.h: once per size. bmsthermal/joint.py is the readable twin and
+ * says what each state is. In their order, of JNT_ROOM that there is room for:
+ *
+ *   temperatures | ln h, JNT_H of them | slow heat, JNT_HEAT | reading, discrepancy, JNT_LAG | bias, JNT_BIAS
+ *
+ * with as many of the last three as there are sensors. JNT_H is 0, 1 (of all walls) or the number of walls, the others
+ * 0 or 1: all 0 is the filter of observer.h. The covariance is U D U' (ud.h), and increments carry what rounding takes
+ * from them: steps may be short. The caller owns x, carry and ud, and the tally.
+ */
+
+#define JNT_READ (ROM_N + JNT_H + JNT_HEAT)
+#define JNT_OFF (JNT_READ + JNT_LAG * OBS_M)
+#define JNT_BIASED (JNT_OFF + JNT_LAG * OBS_M)
+#define JNT_N (JNT_BIASED + JNT_BIAS * OBS_M)
+#define JNT_G (JNT_N + 1) /* noise of each state, and of the heat */
+#define JNT_MOST_LOG_H ROM_NUM(5.0) /* a factor of 150 */
+
+/* What is first-order noise: it loses a share of itself in a step, and fresh variance comes in. */
+typedef struct {
+    num_t loss, fresh;
+} ROM_(slow_t);
+
+typedef struct {
+    num_t h_states, heat_states, lag_states, bias_states; /* JNT_H and so on */
+    ROM_(model_t) cell;
+    num_t loss[ROM_N];            /* 1 - decay: as short steps need it */
+    num_t relative_variance;      /* of the heat of one step, relative to its square, beside heat_variance */
+    num_t mean_share;             /* of a step in the running mean of the heat */
+    num_t log_h_fresh;
+    num_t slow_variance;          /* of slow heat, W2, and relative to the square of the mean heat */
+    num_t slow_relative_variance;
+    ROM_(slow_t) heat, discrepancy, bias;
+    num_t catch_up;               /* share of its lag that a sensor makes up in a step */
+} ROM_(joint_t);
+
+/* Beside the states: charge and its carry, running mean of the heat. */
+typedef struct {
+    real_t soc, soc_carry, mean_W;
+} ROM_(tally_t);
+
+/* Heat-transfer coefficient over the model's own. */
+ROM_INLINE real_t ROM_(h_factor)(real_t log_h)
+{
+    const real_t held = ROM_SELECT(log_h < JNT_MOST_LOG_H, log_h, JNT_MOST_LOG_H);
+    return rom_exp(ROM_SELECT(held > -JNT_MOST_LOG_H, held, -JNT_MOST_LOG_H));
+}
+
+/* The walls' share of a step, for what no surroundings pull at: v <- W v. */
+ROM_INLINE void ROM_(shut)(const ROM_(modal_t) *modal, const ROM_(walls_t) *walls, real_t v[ROM_N])
+{
+    ROM_FOR
+    for (int w = 0; w < ROM_W; w++) {
+        const real_t flow = walls->gain[w] * ROM_(dot)(modal->wall[w], v);
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            v[i] = v[i] - walls->answer[w][i] * flow;
+        }
+    }
+}
+
+/* A column of F or G for the temperatures, and for the readings, which go after them. */
+ROM_INLINE void ROM_(column)(const ROM_(joint_t) *restrict j, const real_t v[ROM_N], real_t *matrix, int width,
+                             int column)
+{
+    const ROM_(model_t) *m = &j->cell;
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        matrix[i * width + column] = v[i];
+    }
+    for (int k = 0; JNT_LAG && (k < OBS_M); k++) {
+        matrix[(JNT_READ + k) * width + column] = j->catch_up * ROM_(dot)(m->sense[k], v);
+    }
+}
+
+/* Time update. Slopes: of the temperatures as in observer.h; of ln h at a wall, -W sink q with the flow q at the end
+   of the step, which follows from (1 + g E'S) q = g (E' x* - c). */
+ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
+                                    real_t *restrict ud, ROM_(tally_t) *restrict t, const ROM_(input_t) *restrict u,
+                                    real_t coolant[ROM_W_MAX], real_t *heat_W)
+{
+    const ROM_(model_t) *m = &j->cell;
+    const ROM_(modal_t) *modal = &m->modal;
+    const real_t zero = ROM_NUM(0.0);
+    real_t F[JNT_ROOM * JNT_ROOM], G[JNT_ROOM * (JNT_ROOM + 1)], q[JNT_ROOM + 1], dx[JNT_ROOM];
+    real_t heat, slope, variance, less, g[ROM_W_MAX], after[ROM_N], v[ROM_N], of_log_h[ROM_N];
+    ROM_(walls_t) walls;
+
+    ROM_(heat)(m, t->soc, x[0], u, &less, &heat, &slope, &variance);
+    less = -less;
+    UD_(add)(1, &t->soc, &t->soc_carry, &less);
+    t->soc = ROM_(charge)(t->soc);
+    t->mean_W = t->mean_W + (((heat < zero) ? -heat : heat) - t->mean_W) * j->mean_share;
+    *heat_W = heat;
+
+    for (int i = 0; i < JNT_N; i++) {
+        for (int k = 0; k < JNT_N; k++) {
+            F[i * JNT_N + k] = zero;
+            G[i * JNT_G + k] = (i == k) ? ROM_NUM(1.0) : zero;
+        }
+        G[i * JNT_G + JNT_N] = zero;
+        q[i] = zero;
+        dx[i] = zero;
+    }
+
+    /* temperatures, insulated, and then their walls */
+    if (JNT_HEAT) {
+        heat = heat + x[ROM_N + JNT_H];
+    }
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        dx[i] = modal->drive[0][i] * heat - j->loss[i] * x[i];
+        after[i] = x[i] + dx[i];
+        q[i] = m->noise[i];
+    }
+    ROM_(around)(m, u, after, g, coolant);
+    for (int w = 0; (w < ROM_W) && (JNT_H > 0); w++) {
+        g[w] = g[w] * ROM_(h_factor)(x[ROM_N + ((JNT_H > 1) ? w : 0)]);
+    }
+    ROM_(open)(modal, g, &walls);
+    ROM_FOR
+    for (int w = 0; w < ROM_W; w++) {
+        const real_t flow = walls.gain[w] * (ROM_(dot)(modal->wall[w], after) - coolant[w]);
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            dx[i] = dx[i] - walls.answer[w][i] * flow;
+            after[i] = after[i] - walls.answer[w][i] * flow;
+        }
+    }
+    for (int k = 0; k < ROM_N; k++) {
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            v[i] = zero;
+        }
+        v[k] = ROM_NUM(1.0);
+        ROM_(column)(j, v, G, JNT_G, k);
+        v[k] = ROM_NUM(1.0) - j->loss[k];
+        ROM_FOR
+        for (int i = 0; (k == 0) && (i < ROM_N); i++) { /* only the mean heats */
+            v[i] = v[i] + modal->drive[0][i] * (slope * m->mean);
+        }
+        ROM_(shut)(modal, &walls, v);
+        ROM_(column)(j, v, F, JNT_N, k);
+    }
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        of_log_h[i] = zero;
+    }
+    for (int w = 0; (w < ROM_W) && (JNT_H > 0); w++) {
+        const int at = ROM_N + ((JNT_H > 1) ? w : 0);
+        const real_t flow = g[w] * (ROM_(dot)(modal->wall[w], after) - coolant[w]);
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            v[i] = ROM_EACH(modal->sink[w][i]);
+        }
+        ROM_(shut)(modal, &walls, v);
+        ROM_FOR
+        for (int i = 0; i < ROM_N; i++) {
+            of_log_h[i] = ROM_SELECT(JNT_H > 1, zero, of_log_h[i]) - v[i] * flow;
+        }
+        ROM_(column)(j, of_log_h, F, JNT_N, at);
+        F[at * JNT_N + at] = ROM_NUM(1.0);
+        q[at] = j->log_h_fresh;
+    }
+
+    /* heat: its noise, and its slow error */
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        v[i] = ROM_EACH(modal->drive[0][i]);
+    }
+    ROM_(shut)(modal, &walls, v);
+    ROM_(column)(j, v, G, JNT_G, JNT_N);
+    q[JNT_N] = variance + j->relative_variance * *heat_W * *heat_W;
+    if (JNT_HEAT) {
+        const int at = ROM_N + JNT_H;
+        ROM_(column)(j, v, F, JNT_N, at);
+        F[at * JNT_N + at] = ROM_NUM(1.0) - j->heat.loss;
+        q[at] = (j->slow_variance + j->slow_relative_variance * t->mean_W * t->mean_W) * j->heat.fresh;
+        dx[at] = -j->heat.loss * x[at];
+    }
+
+    /* sensors */
+    for (int k = 0; JNT_LAG && (k < OBS_M); k++) {
+        const int read = JNT_READ + k, off = JNT_OFF + k;
+        const real_t surface = ROM_(surface)(m, k, after, coolant);
+        dx[read] = j->catch_up * (surface - x[read]);
+        F[read * JNT_N + read] = ROM_NUM(1.0) - j->catch_up;
+        F[off * JNT_N + off] = ROM_NUM(1.0) - j->discrepancy.loss;
+        q[off] = j->discrepancy.fresh;
+        dx[off] = -j->discrepancy.loss * x[off];
+    }
+    for (int i = JNT_BIASED; i < JNT_N; i++) {
+        F[i * JNT_N + i] = ROM_NUM(1.0) - j->bias.loss;
+        q[i] = j->bias.fresh;
+        dx[i] = -j->bias.loss * x[i];
+    }
+    UD_(predict)(JNT_N, JNT_G, ud, F, G, q);
+    UD_(add)(JNT_N, x, carry, dx);
+}
+
+/* Measurement update with one sensor after another; an absent one changes nothing. */
+ROM_INLINE void ROM_(joint_update)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
+                                   real_t *restrict ud, const real_t coolant[ROM_W_MAX],
+                                   const real_t surface_K[OBS_M_MAX], ROM_(output_t) *restrict out)
+{
+    const ROM_(model_t) *m = &j->cell;
+    const real_t zero = ROM_NUM(0.0);
+    real_t row[JNT_ROOM], gain[JNT_ROOM];
+    for (int k = 0; k < OBS_M; k++) {
+        for (int i = 0; i < JNT_N; i++) {
+            row[i] = zero;
+        }
+        real_t expected;
+        if (JNT_LAG) {
+            row[JNT_READ + k] = ROM_NUM(1.0);
+            row[JNT_OFF + k] = ROM_NUM(1.0);
+            expected = x[JNT_READ + k] + x[JNT_OFF + k];
+        } else {
+            ROM_FOR
+            for (int i = 0; i < ROM_N; i++) {
+                row[i] = ROM_EACH(m->sense[k][i]);
+            }
+            expected = ROM_(surface)(m, k, x, coolant);
+        }
+        if (JNT_BIAS) {
+            row[JNT_BIASED + k] = ROM_NUM(1.0);
+            expected = expected + x[JNT_BIASED + k];
+        }
+        const real_t z = surface_K[k] - m->reference_K;
+        const rom_test_t there = ROM_PRESENT(z);
+        const real_t innovation = ROM_SELECT(there, z - expected, zero);
+        out->innovation_K[k] = innovation;
+        out->variance_K2[k] = UD_(measure)(JNT_N, ud, row, m->sense_variance[k],
+                                           ROM_SELECT(there, ROM_NUM(1.0), zero), gain);
+        for (int i = 0; i < JNT_N; i++) {
+            gain[i] = gain[i] * innovation;
+        }
+        UD_(add)(JNT_N, x, carry, gain);
+    }
+}
+
+/* One whole step: inputs held over it, measurements at its end. */
+ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
+                                    real_t *restrict ud, ROM_(tally_t) *restrict t, const ROM_(input_t) *restrict u,
+                                    const real_t surface_K[OBS_M_MAX], ROM_(output_t) *restrict out)
+{
+    real_t coolant[ROM_W_MAX];
+    ROM_(joint_predict)(j, x, carry, ud, t, u, coolant, &out->heat_W);
+    ROM_(joint_update)(j, x, carry, ud, coolant, surface_K, out);
+    out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
+}
+
+/* A temperature (a row over the thermal states) and its variance: see observer.h. */
+ROM_INLINE void ROM_(joint_read)(const ROM_(joint_t) *j, const real_t *x, const real_t *ud, const num_t row[ROM_N],
+                                 real_t *value_K, real_t *variance_K2)
+{
+    const ROM_(model_t) *m = &j->cell;
+    real_t whole[JNT_ROOM];
+    for (int i = 0; i < JNT_N; i++) {
+        whole[i] = (i < ROM_N) ? row[(i < ROM_N) ? i : 0] : ROM_NUM(0.0);
+    }
+    const real_t above = ROM_(dot)(row, x);
+    const real_t gradient = above - ROM_(dot)(m->modal.wall[0], x);
+    *value_K = m->reference_K + above;
+    *variance_K2 = UD_(spread)(JNT_N, ud, whole) + m->gradient_variance * (gradient * gradient) + m->offset_variance;
+}

@@ -1,0 +1,228 @@
+"""The two forms of an exported filter: what its state and its output are, number by number.
+
+``ekf`` keeps the covariance packed; ``ud`` keeps it as factors that rounding cannot make negative, carries what
+rounding takes from its states, and estimates what the observer does beside the temperatures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmsthermal.joint import MOST_LOG_H, Layout
+from bmsthermal.joint_packing import PackedJoint
+from bmsthermal.packing import Packed
+from firmware_export.render import DTYPES, Real
+
+if TYPE_CHECKING:
+    from bmsthermal.observer import Observer
+
+Row = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A member of a struct: one number, or `count` of them."""
+
+    name: str
+    count: int | None
+    meaning: str
+
+    @property
+    def size(self) -> int:
+        """How many numbers it is."""
+        return 1 if self.count is None else self.count
+
+
+@dataclass(frozen=True)
+class Form:
+    """How an observer is kept on a target.
+
+    Parameters
+    ----------
+    name
+        ``ekf`` or ``ud``.
+    kernel
+        Its texts, by package.
+    state, output
+        Members of the structs, in their order.
+    packed
+        The constants.
+    """
+
+    name: str
+    kernel: dict[str, str]
+    state: tuple[Number, ...]
+    output: tuple[Number, ...]
+    packed: Packed | PackedJoint
+
+    @property
+    def cell(self) -> Packed:
+        """The constants of the thermal observer."""
+        return self.packed.cell if isinstance(self.packed, PackedJoint) else self.packed
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of a state."""
+        return sum(each.size for each in self.state)
+
+    @property
+    def soc_at(self) -> int:
+        """Place of the state of charge in a state."""
+        names = [each.name for each in self.state]
+        return sum(each.size for each in self.state[: names.index("soc")])
+
+
+def form_of(observer: Observer) -> Form:
+    """Form of an observer: ``ud`` where its covariance is factored."""
+    from bmsthermal.jointly import JointObserver
+
+    n, m = observer.reduced.order, len(observer.measured)
+    shown = (
+        Number("core_K", None, "by _get, from here"), Number("core_variance_K2", None, "of the core"),
+        Number("mean_K", None, "over the heat capacity"),
+        Number("surface_K", None, f"at the wall {observer.reduced.walls[0]}"),
+        Number("surface_variance_K2", None, "of the surface"),
+    )  # fmt: skip
+    stepped = (
+        Number("heat_W", None, "by _step, from here: released in the step"),
+        Number("innovation_K", m, "reading minus expectation; 0 where absent"),
+        Number("innovation_variance_K2", m, "0 where absent"),
+    )
+    soc = Number("soc", None, "state of charge, 0 to 1")
+    thermal = "K at the first wall, above the reference temperature, mode by mode"
+    kernel = {"real.h": "rom.kernel", "step.h": "rom.kernel", "observer.h": "bmsthermal.kernel"}
+    if not isinstance(observer, JointObserver):
+        P = Number("P", n * (n + 1) // 2, "K2, covariance of x, lower triangle by rows")
+        return Form("ekf", kernel, (Number("x", n, thermal), P, soc), shown + stepped, observer.packed)
+    layout = observer.layout
+    at, N = layout.places, layout.states
+    beside = (
+        ("h_factor", "h", "heat-transfer coefficient over the model's own"),
+        ("log_h_variance", "h", "of its logarithm"), ("slow_heat_W", "heat", "heat not accounted for"),
+        ("slow_heat_variance_W2", "heat", "of it"), ("bias_K", "bias", "of each sensor"),
+        ("bias_variance_K2", "bias", "of it"),
+    )  # fmt: skip
+    counted = [(name, at[kind].stop - at[kind].start, meaning) for name, kind, meaning in beside]
+    return Form(
+        "ud",
+        kernel | {"elementary.h": "rom.kernel", "ud.h": "rom.kernel", "joint.h": "bmsthermal.kernel"},
+        (
+            Number("x", N, f"{thermal}; then what is estimated beside"),
+            Number("carry", N, "what rounding took from x"),
+            Number("ud", N * (N + 1) // 2, "U and, on its diagonal, D of the covariance, by rows"), soc,
+            Number("soc_carry", None, "what rounding took from it"),
+            Number("mean_heat_W", None, "running mean of the heat"),
+        ),
+        shown + tuple(Number(*each) for each in counted if each[1]) + stepped,
+        observer.packed_joint,
+    )  # fmt: skip
+
+
+def start_row(observer: Observer, form: Form, surface_K: float, soc: float, real: Real) -> Row:
+    """State as ``<name>_init`` makes it: one temperature everywhere, subtracted in the target's precision."""
+    dtype, cell = DTYPES[real], form.cell
+    row: Row = observer.start(surface_K, soc).row.astype(dtype)
+    row[0] = dtype(surface_K) - dtype(cell.reference_K)
+    if isinstance(form.packed, PackedJoint) and form.packed.lag_states:
+        layout: Layout = observer.layout  # type: ignore[attr-defined]
+        around = dtype(surface_K) - dtype(cell.coolant_reference_K)
+        for k, (sense, mixed) in enumerate(zip(cell.sense.astype(dtype), cell.mixed.astype(dtype), strict=True)):
+            reading = sense[0] * row[0]
+            for share in mixed:
+                reading = reading + share * around
+            row[layout.of("reading", k)] = reading
+    return row
+
+
+def read_out(form: Form, layout: Layout | None, state: Row, out: Row, sensors: int) -> Row:
+    """Output row as ``<name>_get`` makes it, operation by operation in the state's precision."""
+    dtype, cell, n = state.dtype.type, form.cell, len(form.cell.decay)
+    x, at = state[:n], layout.places if layout else {}
+    wall, reference = cell.wall[0].astype(dtype), dtype(cell.reference_K)
+    room = (len(out) - 1) // 2
+
+    def read(row: Row) -> tuple[np.floating, np.floating]:
+        above = _dot(row, x)
+        gradient = above - _dot(wall, x)
+        spread = _spread_ud(row, state, layout) if layout else _spread(row, state, n)
+        return reference + above, spread + dtype(cell.gradient_variance) * (gradient * gradient) + dtype(
+            cell.offset_variance
+        )
+
+    beside: list[np.floating] = []
+    for kind in ("h", "heat", "bias"):
+        places = range(at[kind].start, at[kind].stop) if layout else range(0)
+        beside += [_factor(state[i]) if kind == "h" else state[i] for i in places]
+        beside += [_variance_ud(i, state, layout) for i in places] if layout else []
+    mean = reference + dtype(cell.mean) * x[0]
+    return np.array(
+        [*read(cell.core.astype(dtype)), mean, *read(wall), *beside, out[0], *out[1 : 1 + sensors],
+         *out[1 + room : 1 + room + sensors]], dtype,
+    )  # fmt: skip
+
+
+def _dot(a: Row, b: Row) -> np.floating:
+    total: np.floating = a[0] * b[0]
+    for k in range(1, len(a)):
+        total = total + a[k] * b[k]
+    return total
+
+
+def _spread(row: Row, state: Row, n: int) -> np.floating:
+    """``row P row'`` of a packed covariance, as ``times`` and ``dot`` of observer.h."""
+    P = np.empty((n, n), state.dtype)
+    i, j = np.tril_indices(n)
+    P[i, j] = P[j, i] = state[n:-1]
+    return _dot(row, np.array([_dot(line, row) for line in P]))
+
+
+def _factors(state: Row, layout: Layout) -> Row:
+    """``U`` with ``D`` on its diagonal."""
+    N = layout.states
+    both = np.zeros((N, N), state.dtype)
+    both[np.triu_indices(N)] = state[2 * N : -3]
+    return both
+
+
+def _spread_ud(row: Row, state: Row, layout: Layout) -> np.floating:
+    """``row P row'`` of factors, as ``spread`` of ud.h, with zeros after the thermal states."""
+    both, dtype = _factors(state, layout), state.dtype.type
+    whole = np.concatenate([row, np.zeros(layout.states - len(row), dtype)])
+    total: np.floating = dtype(0.0)
+    for j in range(layout.states):
+        f = whole[j]
+        for i in range(j):
+            f = f + whole[i] * both[i, j]
+        total = total + both[j, j] * f * f
+    return total
+
+
+def _variance_ud(i: int, state: Row, layout: Layout) -> np.floating:
+    """Variance of a state, as ``variance`` of ud.h."""
+    both = _factors(state, layout)
+    total: np.floating = both[i, i]
+    for j in range(i + 1, layout.states):
+        total = total + both[j, j] * both[i, j] * both[i, j]
+    return total
+
+
+def _factor(log_h: np.floating) -> np.floating:
+    """``h_factor`` of joint.h, with ``rom_exp`` of elementary.h."""
+    dtype = type(log_h)
+    x = dtype(np.clip(log_h, -MOST_LOG_H, MOST_LOG_H))
+    wide = dtype is np.float64
+    turns = x * dtype(1.4426950408889634)
+    k = int(turns + dtype(-0.5 if turns < 0 else 0.5))
+    high, low = (6.93147180369123816490e-01, 1.90821492927058770002e-10) if wide else (0.693359375, -2.12194440e-4)
+    r = (x - dtype(k) * dtype(high)) - dtype(k) * dtype(low)
+    terms = [dtype(1.0)]
+    for i in range(1, 14 if wide else 8):
+        terms.append(dtype(1.0) / dtype(np.prod(np.arange(1.0, i + 1))))
+    total = terms[-1]
+    for term in terms[-2::-1]:
+        total = total * r + term
+    return dtype(np.ldexp(total, k))
