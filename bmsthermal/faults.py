@@ -37,8 +37,8 @@ from bmsthermal.reference import HUGE
 #: Codes of a sensor; from ``open`` on its readings are not taken.
 NAMES = ("none", "absent", "open", "short", "bias", "stuck", "drift", "swap")
 NONE, ABSENT, OPEN, SHORT, BIAS, STUCK, DRIFT, SWAP = range(8)
-#: Of the cell: age in s, seconds with fewer than two trusted sensors, heat that readings add, all that is not accounted
-#: for and the variance of it, cooling, whether it is flagged, seconds since it was too small for that.
+#: Of the cell: seconds since it began, seconds with fewer than two trusted sensors, heat that readings add, all that
+#: is not accounted for and the variance of it, cooling, whether it is flagged, seconds since it was too small for that.
 AGE, ALONE, ADDED, HEAT, VARIANCE, COOLING, HOT, CALM = range(8)
 #: Of a sensor: code, seconds absent, residual before and seconds since (-1: none yet), residual before a jump and
 #: seconds since, reading it holds to, expectation and difference from the others then, moves of the model since,
@@ -83,7 +83,8 @@ class FaultRules:
     alone_K
         What a sensor drifts by over hours, which no other one shows: it goes into the sigma of the temperatures.
     heat, cooling, heat_K_s
-        Errors of the heat, of the cooling, and in K/s of the whole cell: the sigma of what is not accounted for.
+        Errors of the heat, of the cooling, and in K/s of the whole cell: the sigma of what is not accounted for, with
+        what offsets of the sensors make of the cooling.
     heat_limit
         Of its square over its variance: 16 is exceeded upwards in 3e-5 of draws.
     heat_s, settle_s
@@ -230,6 +231,8 @@ class Watch:
                     healthy = [0] * count  # one in a step
             elif was > ABSENT and row[JUMPED] == 0 and self._agrees(k, off[k], chi2[k], healthy[k], variance):
                 healed.append(k)
+                if not healthy[k]:  # it moves the level that the others did not hold: no sign of heat
+                    self.cell[AGE] = self.cell[ADDED] = 0.0
             if trusted[k] and row[CODE] in (BIAS, DRIFT):
                 self._swap(k, off, readings_K, expected_K, rise_K[k], trusted)
         self.cell[AGE] += dt
@@ -238,7 +241,7 @@ class Watch:
         return taken, healed
 
     def after(
-        self, expected_K: Sequence[float], added_K: float, told: tuple[float, float, float, float] | None
+        self, expected_K: Sequence[float], added_K: float, told: tuple[float, float, float, float, float] | None
     ) -> None:
         """Note what the readings of a step did.
 
@@ -249,19 +252,20 @@ class Watch:
         added_K
             What the readings added to the mean temperature of the cell.
         told
-            Mean heat and cooling in W, and the slow heat that the filter has found with its variance; None where the
-            heat was not known.
+            Mean heat and cooling in W, the slow heat that the filter has found with its variance, and what the walls
+            conduct in W/K; None where the heat was not known.
         """
         cell, rules, dt = self.cell, self.rules, self.step_s
         self.rows[:, AFTER] = expected_K
         if told is None or cell[AGE] < rules.settle_s or not abs(added_K) < HUGE:
             return
-        heat_W, cooling_W, slow_W, slow_W2 = told
+        heat_W, cooling_W, slow_W, slow_W2, open_W_K = told
         share = min(dt / rules.heat_s, 1.0)
         cell[ADDED] += (self.heat_J_K * added_K / dt - cell[ADDED]) * share
         cell[COOLING] += (cooling_W - cell[COOLING]) * share
         own = rules.heat_K_s * self.heat_J_K
-        sure = (rules.heat * heat_W) ** 2 + (rules.cooling * cell[COOLING]) ** 2 + own**2
+        off_K2 = rules.offset_K**2 + (rules.alone_K**2 if cell[ALONE] > 0 else 0.0)  # an offset reads as cooling
+        sure = (rules.heat * heat_W) ** 2 + (rules.cooling * cell[COOLING]) ** 2 + own**2 + open_W_K**2 * off_K2
         found = cell[ADDED] + slow_W
         cell[HEAT], cell[VARIANCE] = found, sure + slow_W2
         if found > 0 and found**2 > rules.heat_limit * sure:

@@ -293,7 +293,7 @@ class JointFilter:
         common, told = self._common(), None
         if slow is not None:
             slow_W2 = self.factors.variance(self.layout.of("heat")) if "heat" in self.layout.kinds else 0.0
-            told = (self.mean_W, out_W, slow + float(g.sum()) * common, slow_W2)
+            told = (self.mean_W, out_W, slow + float(g.sum()) * common, slow_W2, float(g.sum()))
         added_K = self._level() - level
         if watch.cell[HOT] > 0 and common != 0:  # as if their mean bias had been read: none
             mean = np.zeros(len(x))
@@ -317,7 +317,7 @@ class JointFilter:
     def read(self, rows: Array) -> None:
         """Copy the state into `rows` ``(1, state_size)``: x, what rounding took (nothing), factors, tally, watch."""
         n = self.layout.states
-        watch = [] if self.watch is None else self.watch.state
+        watch = np.empty(0) if self.watch is None else self.watch.state
         rows[0] = [*self.x, *np.zeros(n), *self.factors.packed, self.soc, 0.0, self.mean_W, *watch]
 
     def write(self, rows: Array) -> None:

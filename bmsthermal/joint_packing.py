@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bmsthermal.curves import Array
+from bmsthermal.faults import Watch
 from bmsthermal.joint import BIAS_S, MEAN_S, SLOW_S, JointNoise, Layout
 from bmsthermal.likelihood import DISCREPANCY_S
 from bmsthermal.packing import HOST_SENSORS, Packed
+
+
+@dataclass(frozen=True)
+class PackedRules:
+    """What the watch over the sensors goes by, named as in ``rules_t``: see `bmsthermal.faults.FaultRules`.
+
+    Beside those, `on` is 1, `along` is its ``place`` or ``place_1d``, and `unsure_K2` and `biased_K2` are what
+    discrepancy and bias of a sensor may be that is trusted again.
+    """
+
+    on: float
+    step_s: float
+    heat_J_K: float
+    noise_K2: float
+    along: float
+    unsure_K2: float
+    biased_K2: float
+    coldest_K: float
+    hottest_K: float
+    lost_s: float
+    jump: float
+    fastest_K_s: float
+    confirm_s: float
+    offset_K: float
+    limit: float
+    window_s: float
+    drift_s: float
+    resolution_K: float
+    stuck_K: float
+    stuck_s: float
+    recover_s: float
+    alone_K: float
+    heat: float
+    cooling: float
+    heat_K_s: float
+    heat_limit: float
+    heat_s: float
+    settle_s: float
 
 
 @dataclass(frozen=True)
@@ -35,17 +74,34 @@ class PackedJoint:
     discrepancy: tuple[float, float]
     bias: tuple[float, float]
     catch_up: float
+    rules: PackedRules | None = None
 
-    def row(self, dtype: DTypeLike, sensors: int = HOST_SENSORS) -> NDArray[np.floating]:
-        """One row in the order of ``joint_t`` with room for `sensors` sensors."""
+    def row(self, dtype: DTypeLike, sensors: int = HOST_SENSORS, host: bool = True) -> NDArray[np.floating]:
+        """One row in the order of ``joint_t`` with room for `sensors` sensors; without a watch a target has no rules."""
         parts = [
             value.row(np.float64, sensors) if isinstance(value, Packed) else np.ravel(value)
-            for value in vars(self).values()
+            for name, value in vars(self).items()
+            if name != "rules"
         ]
+        if self.rules is not None:
+            parts.append(np.array([*vars(self.rules).values()], float))
+        elif host:
+            parts.append(np.zeros(len(fields(PackedRules))))
         return np.concatenate(parts).astype(dtype)
 
 
-def pack_joint(model: Packed, layout: Layout, noise: JointNoise, step_s: float) -> PackedJoint:
+def pack_rules(watch: Watch, noise: JointNoise) -> PackedRules:
+    """Lay out the rules of a watch."""
+    told = {name: float(value) for name, value in vars(watch.rules).items() if name in PackedRules.__annotations__}
+    return PackedRules(
+        on=1.0, step_s=watch.step_s, heat_J_K=watch.heat_J_K, noise_K2=watch.noise_K2, along=watch.place,
+        unsure_K2=noise.discrepancy_K**2, biased_K2=noise.bias_K**2, **told,
+    )  # fmt: skip
+
+
+def pack_joint(
+    model: Packed, layout: Layout, noise: JointNoise, step_s: float, watch: Watch | None = None
+) -> PackedJoint:
     """Lay out a joint filter.
 
     Parameters
@@ -58,6 +114,8 @@ def pack_joint(model: Packed, layout: Layout, noise: JointNoise, step_s: float) 
         Standard deviations.
     step_s
         Length of a step.
+    watch
+        Over its sensors, if there is one.
     """
     places = layout.places
 
@@ -81,4 +139,5 @@ def pack_joint(model: Packed, layout: Layout, noise: JointNoise, step_s: float) 
         discrepancy=slow(DISCREPANCY_S, noise.discrepancy_K**2),
         bias=slow(BIAS_S, noise.bias_K**2),
         catch_up=float(-np.expm1(-step_s / noise.lag_s)),
+        rules=None if watch is None else pack_rules(watch, noise),
     )

@@ -182,7 +182,7 @@ class JointObserver(Observer):
     @cached_property
     def packed_joint(self) -> PackedJoint:
         """The observer as the numbers of the kernel that estimates more than temperatures."""
-        return pack_joint(self.packed, self.layout, self._sure, self.reduced.step_s)
+        return pack_joint(self.packed, self.layout, self._sure, self.reduced.step_s, self._watch())
 
     @cached_property
     def layout(self) -> Layout:
@@ -199,7 +199,7 @@ class JointObserver(Observer):
         A state is a row of x, what rounding took from it, packed U D U' factors (see `rom.ud`), and a tally: charge,
         what rounding took from it, and the running mean of the heat in W.
         """
-        if self.engine == "kernel" and compiled() and self.faults is None:
+        if self.engine == "kernel" and compiled():
             from bmsthermal._observer import Kernel
 
             n, w = self.reduced.order, len(self.reduced.walls)

@@ -14,7 +14,6 @@ from bmsthermal.sensors import sensor_rows
 from rom.ud import covariance
 
 SENSORS = ("surface", "surface_left", "surface_right")
-ENGINE = "filterpy"
 AMBIENT_K, AT, HEALED = 288.15, 900, 1800
 
 
@@ -32,8 +31,9 @@ def model(rz=True, bottom=25.0):
 
 
 @cache
-def observer(sensors=3, rz=True, estimate=(), faults=True, bottom=25.0):
-    return Observer(model(rz, bottom), SENSORS[:sensors], estimate=estimate, faults=faults, form="ud", engine=ENGINE)
+def observer(sensors=3, rz=True, estimate=(), faults=True, bottom=25.0, engine="kernel", real="double"):
+    asked = {"estimate": estimate, "faults": faults, "form": "ud", "engine": engine, "real": real}
+    return Observer(model(rz, bottom), SENSORS[:sensors], **asked)
 
 
 @cache
@@ -62,9 +62,10 @@ def drive(seconds=2700, rz=True, extra_W=0.0, told=1.0, bottom=25.0):
 def marched(watched, begin, u, z):
     """States and outputs of the observer's own engine."""
     engine = watched.kernel()
-    past, out = np.empty((len(u), 1, engine.state_size)), np.zeros((len(u), 1, engine.output_size))
+    u, z = (np.ascontiguousarray(each[:, None], watched.dtype) for each in (u, z))
+    past, out = (np.zeros((len(u), 1, size), watched.dtype) for size in (engine.state_size, engine.output_size))
     engine.write(begin.row[None].copy())
-    engine.run(np.ascontiguousarray(u[:, None]), np.ascontiguousarray(z[:, None]), out, past)
+    engine.run(u, z, out, past)
     return past[:, 0], out[:, 0]
 
 
@@ -238,6 +239,35 @@ def test_no_readings_make_the_state_anything_but_numbers(z, estimate):
     belief = watched._found(np.arange(float(len(z))), rows, out).belief()
     assert np.linalg.eigvalsh(belief.P)[0] > -1e-9 * np.trace(belief.P)
     assert set(belief.fault) <= {*SENSORS, "heat"}
+
+
+@pytest.mark.parametrize(
+    ("rz", "sensors", "estimate"), [(True, 3, ()), (True, 3, ("heat", "bias")), (False, 1, ("h",))]
+)
+@pytest.mark.parametrize("fault", [biased, drifting, held, opened, lost, "heat"])
+def test_kernel_and_twin_agree(rz, sensors, estimate, fault):
+    u, z, _ = drive(2700, rz, 8.0 if fault == "heat" else 0.0)
+    z = z.copy()
+    if fault != "heat":
+        fault(z, 0)
+    kernel, twin = (observed(observer(sensors, rz, estimate, engine=e), u, z) for e in ("kernel", "filterpy"))
+    assert np.array_equal(kernel.faults.code, twin.faults.code) and np.array_equal(kernel.faults.heat, twin.faults.heat)
+    assert kernel.faults.code.any() == (fault != "heat")
+    N = kernel.joint_states
+    x = [found.rows[:, :N] - found.rows[:, N : 2 * N] for found in (kernel, twin)]
+    np.testing.assert_allclose(x[0], x[1], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(kernel.faults.states, twin.faults.states, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("fault", [biased, held, opened, lost])
+def test_single_precision_finds_the_same(fault):
+    u, z, _ = drive()
+    z = z.copy()
+    fault(z, 1)
+    double, single = (observed(observer(real=real), u, z) for real in ("double", "float"))
+    assert abs(single.core_K - double.core_K).max() < 0.02  # the bar of this form
+    onset = [np.argmax(found.faults.code[:, 1] > 0) for found in (double, single)]
+    assert abs(int(onset[0]) - int(onset[1])) < 20 and not single.faults.code[:, [0, 2]].any()
 
 
 def test_step_after_step_is_the_run_and_the_belief_says_what_is_wrong():

@@ -3,6 +3,8 @@
 
 #include "observer.h"
 
+#include "faults.h"
+
 #include "joint.h"
 
 static int ROM_(numbers)(const num_t *model)
@@ -10,7 +12,8 @@ static int ROM_(numbers)(const num_t *model)
     const ROM_(joint_t) *j = (const ROM_(joint_t) *)model;
     const ROM_(model_t) *m = &j->cell;
     const int n = JNT_N;
-    return n * (n + 1) / 2 + 2 * n + (int)(sizeof(ROM_(tally_t)) / sizeof(real_t));
+    return n * (n + 1) / 2 + 2 * n + (int)(sizeof(ROM_(tally_t)) / sizeof(real_t)) +
+           (JNT_WATCH ? FLT_NUMBERS(OBS_M) : 0);
 }
 
 /* Rows: u, out and past [steps][cells], z [steps][cells][sensors]; out and past may be NULL. */
@@ -23,10 +26,10 @@ static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const nu
     const int n = JNT_N, size = ROM_(numbers)(model);
     for (long k = 0; k < steps; k++) {
         for (long cell = k * cells; cell < (k + 1) * cells; cell++) {
-            num_t *x = state + (cell - k * cells) * size, *ud = x + 2 * n;
+            num_t *x = state + (cell - k * cells) * size, *ud = x + 2 * n, *tally = ud + n * (n + 1) / 2;
             ROM_(output_t) result = {0}; /* a sensor that is not fitted stays 0 */
-            ROM_(joint_observe)(j, x, x + n, ud, (ROM_(tally_t) *)(ud + n * (n + 1) / 2),
-                                (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors, &result);
+            ROM_(joint_observe)(j, x, x + n, ud, (ROM_(tally_t) *)tally,
+                                tally + sizeof(ROM_(tally_t)) / sizeof(real_t), (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors, &result);
             for (int i = 0; out && i < OUTPUT; i++) {
                 out[cell * OUTPUT + i] = ((const num_t *)&result)[i];
             }

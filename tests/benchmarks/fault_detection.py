@@ -24,7 +24,7 @@ from bmsthermal.files import ZERO_DEGC_K
 
 #: Estimated beside; bias is a state of its own accord in r-z.
 KINDS: tuple[tuple[str, ...], ...] = ((), ("heat",))
-LIVED_H, INJECTED_S, WATCHED_S, CELLS = 4.0, 3600, 1800, 4
+LIVED_H, INJECTED_S, WATCHED_S, CELLS = 4.0, 3600, 1800, 6
 UNEVEN_W_M2K = 400.0
 Fault = Callable[[Array, int], Array]
 
