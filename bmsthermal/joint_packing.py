@@ -77,7 +77,7 @@ class PackedJoint:
     rules: PackedRules | None = None
 
     def row(self, dtype: DTypeLike, sensors: int = HOST_SENSORS, host: bool = True) -> NDArray[np.floating]:
-        """One row in the order of ``joint_t`` with room for `sensors` sensors; without a watch a target has no rules."""
+        """One row in the order of ``joint_t`` with room for `sensors` sensors; a target has rules only to watch by."""
         parts = [
             value.row(np.float64, sensors) if isinstance(value, Packed) else np.ravel(value)
             for name, value in vars(self).items()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bmsthermal.faults import CELL, CODE, HEAT, HOT, SENSOR, VARIANCE
 from bmsthermal.joint import MOST_LOG_H, Layout
 from bmsthermal.joint_packing import PackedJoint
 from bmsthermal.packing import Packed
@@ -106,18 +107,28 @@ def form_of(observer: Observer) -> Form:
         ("slow_heat_variance_W2", "heat", "of it"), ("bias_K", "bias", "of each sensor"),
         ("bias_variance_K2", "bias", "of it"),
     )  # fmt: skip
+    watched, texts = observer.packed_joint.rules is not None, {"elementary.h": "rom.kernel", "ud.h": "rom.kernel"}
+    texts |= {"faults.h": "bmsthermal.kernel"} if watched else {}
+    faults = (
+        Number("fault", m, "of each sensor: 0 none, 1 absent, 2 open, 3 short, 4 bias, 5 stuck, 6 drift, 7 swap"),
+        Number("unaccounted_heat_W", None, "heat that nobody accounts for"),
+        Number("unaccounted_heat_variance_W2", None, "of it"),
+        Number("heat_fault", None, "1 where it is more than errors of heat and cooling explain"),
+    )
+    watch = Number("watch", CELL + SENSOR * m, "what the watch over the sensors remembers: see faults.h")
     counted = [(name, at[kind].stop - at[kind].start, meaning) for name, kind, meaning in beside]
     return Form(
         "ud",
-        kernel | {"elementary.h": "rom.kernel", "ud.h": "rom.kernel", "joint.h": "bmsthermal.kernel"},
+        kernel | texts | {"joint.h": "bmsthermal.kernel"},
         (
             Number("x", N, f"{thermal}; then what is estimated beside"),
             Number("carry", N, "what rounding took from x"),
             Number("ud", N * (N + 1) // 2, "U and, on its diagonal, D of the covariance, by rows"), soc,
             Number("soc_carry", None, "what rounding took from it"),
-            Number("mean_heat_W", None, "running mean of the heat"),
+            Number("mean_heat_W", None, "running mean of the heat"), *((watch,) if watched else ()),
         ),
-        shown + tuple(Number(*each) for each in counted if each[1]) + stepped,
+        shown + tuple(Number(*each) for each in counted if each[1])
+        + (faults if watched else ()) + stepped,
         observer.packed_joint,
     )  # fmt: skip
 
@@ -158,6 +169,9 @@ def read_out(form: Form, layout: Layout | None, state: Row, out: Row, sensors: i
         places = range(at[kind].start, at[kind].stop) if layout else range(0)
         beside += [_factor(state[i]) if kind == "h" else state[i] for i in places]
         beside += [_variance_ud(i, state, layout) for i in places] if layout else []
+    if isinstance(form.packed, PackedJoint) and form.packed.rules is not None:
+        watch = state[-CELL - SENSOR * sensors :]
+        beside += [*watch[CELL + CODE :: SENSOR], watch[HEAT], watch[VARIANCE], watch[HOT]]
     mean = reference + dtype(cell.mean) * x[0]
     return np.array(
         [*read(cell.core.astype(dtype)), mean, *read(wall), *beside, out[0], *out[1 : 1 + sensors],
@@ -184,7 +198,7 @@ def _factors(state: Row, layout: Layout) -> Row:
     """``U`` with ``D`` on its diagonal."""
     N = layout.states
     both = np.zeros((N, N), state.dtype)
-    both[np.triu_indices(N)] = state[2 * N : -3]
+    both[np.triu_indices(N)] = state[2 * N :][: N * (N + 1) // 2]
     return both
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.joint_packing import PackedJoint
-from firmware_export.constants import check_precision, digest, joint_members, members
+from firmware_export.constants import check_precision, digest, joint_members, members, rule_members, target_row
 from firmware_export.folder import sha256
 from firmware_export.form import form_of
 from firmware_export.host import STRICT
@@ -45,7 +45,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
     packed, sensors = form.cell, len(observer.measured)
     begun = observer.start(packed.reference_K, 0.5)
     if isinstance(form.packed, PackedJoint):
-        start = begun.row[2 * begun.states : -3].astype(float)
+        start = begun.row[2 * begun.states :][: begun.states * (begun.states + 1) // 2].astype(float)
     else:
         check_precision(packed, begun.P, real)
         start = begun.P[np.tril_indices(reduced.order)]
@@ -57,7 +57,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "table": len(packed.open_circuit_V),
         "state_bytes": width * form.numbers,
         "output_bytes": width * sum(each.size for each in form.output),
-        "model_bytes": width * (form.packed.row(DTYPES[real], sensors).size + start.size),
+        "model_bytes": width * (target_row(form.packed, sensors, real).size + start.size),
     }
     kernel_texts = {file: kernel_text(package, file) for file, package in form.kernel.items()}
     manifest = {
@@ -81,6 +81,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "joint": joint_members(form.packed) if isinstance(form.packed, PackedJoint) else [],
         "beside": {each.name: int(np.asarray(each.value)) for each in joint_members(form.packed)[:4]}
         if isinstance(form.packed, PackedJoint) else {},
+        "rules": rule_members(form.packed),
         "numbers": form.state,
         "outputs": form.output,
         "all_states": form.state[0].size,

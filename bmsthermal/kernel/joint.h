@@ -261,6 +261,7 @@ ROM_INLINE real_t ROM_(joint_common)(const ROM_(joint_t) *restrict j, const real
 {
     const ROM_(model_t) *m = &j->cell;
     real_t sum = ROM_NUM(0.0);
+    (void)m;
     for (int i = JNT_BIASED; i < JNT_N; i++) {
         sum = sum + x[i];
     }

@@ -34,6 +34,11 @@ def stepped(by_K: float, per_s: float = 0.0) -> Fault:
     return lambda z, k: z + np.outer(by_K + per_s * np.arange(len(z)), np.eye(3)[k])
 
 
+def ramped(z: Array, k: int) -> Array:
+    """1 K within a minute: no jump."""
+    return z + np.outer(np.minimum(np.arange(len(z)) / 60.0, 1.0), np.eye(3)[k])
+
+
 def held(z: Array, k: int) -> Array:
     """A reading that stays what it was."""
     z = z.copy()
@@ -62,6 +67,7 @@ def exchanged(z: Array, k: int) -> Array:
 #: Name, what happens, the right name of it, and how long it is watched, in s.
 FAULTS: tuple[tuple[str, Fault, tuple[str, ...], int], ...] = (
     ("bias of +1 K", stepped(1.0), ("bias",), WATCHED_S),
+    ("bias of +1 K within a minute", ramped, ("bias",), WATCHED_S),
     ("bias of -1 K", stepped(-1.0), ("bias",), WATCHED_S),
     ("bias of +3 K", stepped(3.0), ("bias",), WATCHED_S),
     ("drift of 2 K/h", stepped(0.0, 2.0 / 3600), ("drift",), 2 * WATCHED_S),
@@ -167,12 +173,13 @@ def measured(data: Path) -> list[tuple[str, ...]]:
     ):  # fmt: skip
         run, thermal = read_measured(data / name), "r-z" if len(sensors) > 1 else None
         fitted = calibrate(load_cell(shipped), run.part(0.0, 0.55), use=sensors, initial_soc=0.5, thermal=thermal).cell
-        for what, cell in (("as shipped", load_cell(shipped)), ("calibrated on 55 %", fitted)):
+        cells = (("as shipped", load_cell(shipped)), ("calibrated on 55 %", fitted))
+        for what, cell, kinds in ((*each, kinds) for each in cells for kinds in KINDS):
             reduced = CoupledModel(cell, heat="measured", thermal=thermal).reduce(8 if thermal else 4)
-            watched = Observer(reduced, sensors, faults=True)
+            watched = Observer(reduced, sensors, estimate=kinds, faults=True)
             log = watched.run(run, initial_soc=0.5).faults  # type: ignore[attr-defined]
-            hours_ = (run.time_s[-1] - run.time_s[0]) / 3600
-            print(name, what, *log.sentences(), sep="\n  ", file=sys.stderr)
+            said = f"{name}, {what}{', heat estimated' if kinds else ''}"
+            print(said, *log.sentences(), sep="\n  ", file=sys.stderr)
             found = []
             for at in (0.0, 600.0, 1200.0, 2000.0):
                 for k, sensor in enumerate(sensors):
@@ -181,8 +188,9 @@ def measured(data: Path) -> list[tuple[str, ...]]:
                     told = watched.run(changed, initial_soc=0.5).faults  # type: ignore[attr-defined]
                     late = type(told)(told.sensors, told.time_s, told.states[told.time_s >= at])
                     found.append(judged(late, k, ("bias",)))
-            head, *cells = formatted(f"{name}, {what}: {onsets(log)} alarms in {hours_:.2f} h; +1 K", found)
-            rows.append((head, *cells))
+            span_h = (run.time_s[-1] - run.time_s[0]) / 3600
+            head, *shares = formatted(f"{said}: {onsets(log)} alarms in {span_h:.2f} h; +1 K", found)
+            rows.append((head, *shares))
     return rows
 
 
