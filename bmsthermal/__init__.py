@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bmsthermal.belief import Belief, Estimate, Inputs
     from bmsthermal.calibration import calibrate
     from bmsthermal.cell import Cell, cells, load_cell
+    from bmsthermal.consistency import Consistency
     from bmsthermal.coupled import CoupledModel, load_model
     from bmsthermal.dfn.mesh import Mesh
     from bmsthermal.dfn.particle import ParticleGrid
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from bmsthermal.reduction import ReducedModel
     from bmsthermal.run import Run
     from bmsthermal.simulation import Simulation
+    from bmsthermal.tuning import tune
 
 __all__ = [
-    "Belief", "Cell", "CoupledModel", "EntropicCurve", "Estimate", "InputError", "InputWarning", "Inputs", "Mesh",
-    "Noise", "Observer", "ParticleGrid", "Range", "ReducedCell",
+    "Belief", "Cell", "Consistency", "CoupledModel", "EntropicCurve", "Estimate", "InputError", "InputWarning",
+    "Inputs", "Mesh", "Noise", "Observer", "ParticleGrid", "Range", "ReducedCell",
     "ReducedModel", "Run", "Simulation", "Step", "calibrate", "cells",
-    "entropic", "load_cell", "load_model", "read_measured", "read_steps",
+    "entropic", "load_cell", "load_model", "read_measured", "read_steps", "tune",
 ]  # fmt: skip
 
 # SciPy alone costs half a second: each name is fetched from its module when it is first used.
@@ -43,6 +45,7 @@ _HOME = {
     "EntropicCurve": "entropy", "entropic": "entropy", "read_steps": "potentiometry",
     "Range": "reduced.range", "ReducedCell": "reduced.model",
     "Simulation": "simulation", "Step": "protocol", "Mesh": "dfn.mesh", "ParticleGrid": "dfn.particle",
+    "Consistency": "consistency", "tune": "tuning",
 }  # fmt: skip
 
 

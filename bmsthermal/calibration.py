@@ -1,14 +1,14 @@
 """From a cell file and measured runs to the cell file of that cell: a posterior, not a best guess.
 
-Ten numbers with priors (thirteen in r-z) explain the surface (`bmsthermal.parameters`), a block
-likelihood weighs them (`bmsthermal.posterior`), and what is left uncertain
-goes into the file as the one number the observer needs, how far its
-core-to-surface gradient may be off.
+Ten numbers with priors (thirteen in r-z, and some that are asked for) explain
+the surface (`bmsthermal.parameters`), a block likelihood weighs them
+(`bmsthermal.posterior`), and what is left uncertain goes into the file as the
+one number the observer needs, how far its core-to-surface gradient may be off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,10 +19,10 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.identifiability import LEARNT, Identifiability
 from bmsthermal.likelihood import laplace
-from bmsthermal.parameters import DIGITS, NOISES, Prior
+from bmsthermal.parameters import DIGITS, EXTRAS, NOISES, Prior, contacted
 from bmsthermal.posterior import Fit, Problem, Progress, minimum
 from bmsthermal.run import Run
-from bmsthermal.schema import LAG, SENSORS, THERMAL
+from bmsthermal.schema import LAG, SENSORS, SLOW, THERMAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +185,7 @@ def calibrate(
     step_s: float = 1.0,
     initial_soc: float | None = None,
     thermal: Literal["r-z"] | None = None,
+    extras: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Calibration:
     """Fit a cell's thermal parameters to measured runs, with the spreads of its file as priors.
@@ -206,6 +207,9 @@ def calibrate(
     thermal
         ``r-z`` for a cylinder that loses heat through its ends: with sensors along its side, the conductivity along
         the axis and the cooling of each end are learnt too. By default what the file's ``Observer`` section says.
+    extras
+        What is fitted beside: ``contact``, the contact resistance between roll and can; ``entropy shape``, what the
+        entropic curve is multiplied, tilted and humped by. Priors are in `bmsthermal.parameters`.
     progress
         Told how far it is.
 
@@ -223,6 +227,9 @@ def calibrate(
     if isinstance(use, str) or not sensors or len(set(use)) != len(use):
         expected = "surface sensors, each once, and perhaps 'core', in a list"
         raise InputError(f"use = {use!r}", expected=expected)
+    if isinstance(extras, str) or not {*extras} <= {*EXTRAS}:
+        raise InputError(f"extras = {extras!r}", expected=f"some of {', '.join(EXTRAS)}, in a list")
+    cell = contacted(cell) if "contact" in extras else cell
     taken = (runs,) if isinstance(runs, Run) else tuple(runs)
     if "core" not in use:
         taken = tuple(replace(run, core_K=None) for run in taken)
@@ -236,7 +243,7 @@ def calibrate(
     say = progress or (lambda share, doing: None)
     thermal = thermal or cell.settings.get(THERMAL)
     order = (8 if thermal else 4) if order is None else order
-    problem = Problem(cell, taken, sensors, "core" in use, order, step_s, initial_soc, thermal)
+    problem = Problem(cell, taken, sensors, "core" in use, order, step_s, initial_soc, thermal, extras)
     z = minimum(problem.cost, len(problem.priors), say)
     say(0.6, "uncertainty")
     covariance = laplace(problem.cost, z)
@@ -275,7 +282,8 @@ def _written(problem: Problem, z: Array, gradient: float) -> Cell:
         **({THERMAL: family.thermal} if family.thermal else {}),
         "Ambient offset [K]": round(values.ambient_K, DIGITS),
         LAG: float(f"{values.lag_s:.{DIGITS}g}"),
-        "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **{r.name: r.digest for r in problem.runs}},
+        SLOW: float(f"{values.slow_heat:.{DIGITS}g}"),
+        "Calibrated on": {**family.cell.settings.get("Calibrated on", {}), **problem.digests},
         **noise.document(),
     }
     return changed.with_values({"Sources": sources, "Observer": section})

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import typer
 
-from bmsthermal import entropy_commands, full_commands, reduced_commands
+from bmsthermal import entropy_commands, full_commands, observability_commands, reduced_commands
 from bmsthermal.console import console, listed, mapped, print_table, steps
 from bmsthermal.errors import InputError
 from bmsthermal.files import PICTURES, check_outputs
 from bmsthermal.reduced.range import Range
+
+if TYPE_CHECKING:
+    from bmsthermal.estimates import Estimates, Score
+    from bmsthermal.run import Run
 
 Cell = Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")]
 Data = Annotated[Path, typer.Option("--data", help="CSV: time_s, current_A, voltage_V, ambient_degC, surface_degC.")]
@@ -39,6 +43,7 @@ def add(app: typer.Typer) -> None:
     app.command("reduce")(reduce)
     app.command("calibrate")(calibrate)
     app.command("estimate")(estimate)
+    observability_commands.add(app)
     entropy_commands.add(app)
     app.command("info")(info)
 
@@ -154,6 +159,10 @@ def calibrate(
         Literal["r-z"] | None,
         typer.Option(help="For a cylinder that loses heat through its ends: also its axis and each end, r-z."),
     ] = None,
+    contact: Annotated[bool, typer.Option("--contact", help="Fit the contact between roll and can too.")] = False,
+    entropy_shape: Annotated[
+        bool, typer.Option("--entropy-shape", help="Fit scale, tilt and hump of the entropic curve too.")
+    ] = False,
     until_s: Annotated[float | None, typer.Option("--until-s", help="Use the data before this time only.")] = None,
     slow: Annotated[
         Path | None,
@@ -162,32 +171,51 @@ def calibrate(
     resistance: Annotated[
         bool, typer.Option("--resistance", help="Fit the DC resistance over charge and temperature too.")
     ] = False,
+    tuned: Annotated[
+        bool,
+        typer.Option("--tune", help="Then tune how sure the observer is; a second picture shows its innovations."),
+    ] = False,
+    tune_data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tune-data", help="With --tune, runs that the fit has not seen; a core in them counts. Else --data."
+        ),
+    ] = None,
+    beside: Annotated[
+        str | None, typer.Option("--estimate", help="With --tune, what that observer estimates beside: h,heat.")
+    ] = None,
     plot: Plot = None,
 ) -> None:
     """Fit a cell's thermal parameters to measured runs, with the file's own spreads as priors."""
     from bmsthermal.calibration import calibrate as fit
     from bmsthermal.cell import load_cell
     from bmsthermal.measured import read_measured
+    from bmsthermal.parameters import EXTRAS
+    from bmsthermal.tuning_commands import print_tuning, tune_observer
 
-    check_outputs((out, [".json"]), (plot, PICTURES), inputs=[cell, *data, *([slow] if slow else [])])
+    drawn = plot.with_stem(f"{plot.stem}_innovations") if plot is not None and tuned else None
+    check_outputs(
+        (out, [".json"]),
+        (plot, PICTURES),
+        (drawn, PICTURES),
+        inputs=[cell, *data, *(tune_data or []), *([slow] if slow else [])],
+    )
+    if not tuned and (beside is not None or tune_data):
+        given = "--tune-data" if tune_data else "--estimate"
+        raise InputError(f"{given} without --tune", hint="add --tune, or leave it out")
     used = listed(use, "--use")
     sensors = [name for name in used if name != "core"]
-    runs = [
-        read_measured(
-            path, columns=mapped(columns, "--columns"), current_sign=current_sign, ambient_degC=ambient_degC,
-            sensors=sensors,
-        )
-        for path in data
-    ]  # fmt: skip
+    reading: dict[str, Any] = {
+        "columns": mapped(columns, "--columns"), "current_sign": current_sign, "ambient_degC": ambient_degC,
+    }  # fmt: skip
+    runs = [read_measured(path, sensors=sensors, **reading) for path in data]
     runs = [run if until_s is None else run.before(until_s) for run in runs]
+    unseen = [read_measured(path, sensors=sensors, **reading) for path in tune_data or []]
     source, notes = load_cell(cell), []
     if slow is not None:
         from bmsthermal.open_circuit import open_circuit
 
-        whole = read_measured(
-            slow, columns=mapped(columns, "--columns"), current_sign=current_sign, ambient_degC=ambient_degC, sensors=()
-        )
-        curve = open_circuit(source, whole)
+        curve = open_circuit(source, read_measured(slow, sensors=(), **reading))
         source, notes = curve.written(source), [*curve.notes]
         console.print(curve)
     if resistance:
@@ -198,30 +226,45 @@ def calibrate(
         print_table("DC resistance", ("quantity", "fitted", "95 %", "unit"), drop.table())
     order = source.settings.get("Order") if order is None else order
     step_s = source.settings.get("Step [s]", 1.0) if step_s is None else step_s
-    with steps(2) as step:
+    with steps(2 + tuned) as step:
         step("fit")
         found = fit(
             source, runs, use=used, order=order, step_s=step_s, initial_soc=initial_soc, thermal=thermal,
+            extras=[name for name, asked in zip(EXTRAS, (contact, entropy_shape), strict=True) if asked],
             progress=step.within,
         )  # fmt: skip
+        described, tuning = found.cell, None
+        if tuned:
+            step("tune")
+            tuning = tune_observer(described, unseen or runs, beside, initial_soc, step.within)
+            described = tuning.cell
         step("write")
-        found.cell.save(out)
+        described.save(out)
         if plot is not None:
             found.plot(plot)
+        if tuning is not None and drawn is not None:
+            tuning.plot(drawn)
     for run in runs:
         console.print(run)
     columns_ = ("parameter", "prior", "sd", "fitted", "95 %", "unit", "learnt")
     print_table(f"{source.name} fitted on {', '.join(used)}", columns_, found.table())
     known = found.identifiability()
     console.print(f"the best known combination is known {known.condition:.3g} times better than the least known")
-    for note in (*notes, *known.sentences(), *found.notes):
+    if tuning is not None:
+        print_tuning(tuning)
+    for note in (*notes, *known.sentences(), *found.notes, *(tuning.notes if tuning else ())):
         console.print(f"note: {note}")
-    _say_written(out, plot)
+    _say_written(out, plot, drawn)
 
 
 def estimate(
     cell: Cell,
-    data: Data,
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data", help="CSV: time_s, current_A, voltage_V, ambient_degC, surface_degC; several are pooled."
+        ),
+    ],
     sensors: Annotated[
         str | None, typer.Option(help="Columns of surface sensors, without _degC: surface,surface_left.")
     ] = None,
@@ -236,41 +279,74 @@ def estimate(
     engine: Annotated[Literal["kernel", "filterpy"], typer.Option(help="Which filter runs.")] = "kernel",
     real: Annotated[Literal["double", "float"], typer.Option(help="Number type, as on the target.")] = "double",
     beside: Annotated[
-        str | None, typer.Option("--estimate", help="Estimated too: h (cooling), heat, bias (of sensors): h,heat.")
+        str | None,
+        typer.Option(
+            "--estimate",
+            help="Estimated too: h (cooling), heat, bias (of sensors): h,heat; by default the cell file's.",
+        ),
     ] = None,
     faults: Annotated[
         bool, typer.Option("--faults", help="Watch the sensors: leave faulty ones out, say which and since when.")
     ] = False,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the estimates (.csv).")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write how consistent the sigma is, all runs pooled (.json).")
+    ] = None,
     plot: Plot = None,
 ) -> None:
-    """Estimate the core temperature along a measured run; a measured core is compared, never used."""
-    from bmsthermal.coupled import load_model
+    """Estimate the core temperature along measured runs; a measured core is compared, never used."""
+    from bmsthermal.consistency import Consistency
     from bmsthermal.files import ZERO_DEGC_K
     from bmsthermal.measured import read_measured
     from bmsthermal.observer import Observer
 
-    check_outputs((out, [".csv"]), (plot, PICTURES), inputs=[cell, data])
-    reduced = load_model(cell, order=order, step_s=step_s)
-    named = reduced.cell.settings.get("Sensors", ["surface"])
-    wanted = list(named) if sensors is None else listed(sensors, "--sensors")
-    run = read_measured(
-        data, columns=mapped(columns, "--columns"), current_sign=current_sign, ambient_degC=ambient_degC, sensors=wanted
-    )
-    with steps(2) as step:
-        step("estimate")
-        kinds = () if beside is None else tuple(listed(beside, "--estimate"))
-        observer = Observer(reduced, wanted, engine=engine, real=real, estimate=kinds, faults=faults)
-        start_K = None if start_degC is None else start_degC + ZERO_DEGC_K
-        found = observer.run(run, initial_soc=initial_soc, start_K=start_K)
-        score = found.score(-math.inf if score_from_s is None else score_from_s)
+    check_outputs((out, [".csv"]), (plot, PICTURES), (report, [".json"]), inputs=[cell, *data])
+    if len(data) > 1 and (out is not None or plot is not None):
+        given = "--output" if out is not None else "--plot"
+        raise InputError(f"{given} with {len(data)} runs", expected="one run", hint="--report pools them")
+    kinds = None if beside is None else [kind for kind in listed(beside, "--estimate") if kind != "none"]
+    observer = Observer.of(
+        cell, None if sensors is None else listed(sensors, "--sensors"), order=order, step_s=step_s, estimate=kinds,
+        engine=engine, real=real, faults=faults,
+    )  # fmt: skip
+    ours = mapped(columns, "--columns")
+    runs = [
+        read_measured(
+            path, columns=ours, current_sign=current_sign, ambient_degC=ambient_degC, sensors=observer.measured
+        )
+        for path in data
+    ]
+    start_s, several = -math.inf if score_from_s is None else score_from_s, []
+    with steps(len(runs) + 1) as step:
+        for run in runs:
+            step(f"estimate {run.name}")
+            start_K = None if start_degC is None else start_degC + ZERO_DEGC_K
+            several.append(observer.run(run, initial_soc=initial_soc, start_K=start_K))
         step("write")
+        scores = [found.score(start_s) for found in several]
+        consistency = Consistency.of(several, start_s)
         if out is not None:
-            found.to_csv(out)
+            several[0].to_csv(out)
         if plot is not None:
-            found.plot(plot)
-    console.print(run)
+            several[0].plot(plot)
+        if report is not None:
+            consistency.save(report)
     console.print(observer)
+    for run, found, score in zip(runs, several, scores, strict=True):
+        _print_estimates(run, found, score)
+    print_table(f"consistency of the sigma, {_plural(len(runs), 'run')}", ("quantity", "value"), consistency.rows())
+    _say_written(out, plot, report)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _print_estimates(run: Run, found: Estimates, score: Score | None) -> None:
+    """Print what was found along one run."""
+    from bmsthermal.files import ZERO_DEGC_K
+
+    console.print(run)
     for note in found.notes:
         console.print(f"note: {note}")
     if score is None and run.core_K is not None:
@@ -285,7 +361,6 @@ def estimate(
     rows += found.beside()
     sigma = [("median sigma of the core", f"{np.median(found.core_std_K):.2f} K")]
     print_table("estimate", ("quantity", "value"), rows + (score.rows() if score else sigma))
-    _say_written(out, plot)
 
 
 def info() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from bmsthermal.cell import Cell, load_cell
 from bmsthermal.conduction import conduct
+from bmsthermal.conduction_pouch import PouchModel, Sheet, pouch_of
 from bmsthermal.conduction_rz import field_of
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
@@ -66,8 +67,8 @@ class CoupledModel:
     thermal
         Where the temperature lives in the electrochemical model:
         ``isothermal``, ``lumped``, ``x`` (through the sandwich), ``radial``,
-        ``slab`` or ``r-z``, the only one to name where heat is measured. By
-        default ``x`` if Soret or Dufour are on, else through the cell's
+        ``slab`` or ``r-z``. Where heat is measured ``r-z`` and ``pouch`` (a slab, along its sheet too) are
+        to name. By default ``x`` if Soret or Dufour are on, else through the cell's
         geometry, else whatever the file has numbers for.
     layers
         Sandwiches at their own temperatures, in parallel on one voltage.
@@ -81,7 +82,8 @@ class CoupledModel:
     nodes
         Finite volumes across the roll; by default 200, or 40 with electrochemistry.
     heat_shape
-        Relative heat per volume against the coordinate in m, where heat is measured; uniform by default.
+        Relative heat per volume against the coordinate in m (of a pouch x, y and z, see
+        `bmsthermal.conduction_pouch`), where heat is measured; uniform by default.
 
     Raises
     ------
@@ -103,7 +105,7 @@ class CoupledModel:
     mesh: Mesh | None = None
     reactions: str = "none"
     nodes: int | None = None
-    heat_shape: Callable[[Array], Array] | None = None
+    heat_shape: Callable[..., Array] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.cell, Cell):
@@ -114,12 +116,16 @@ class CoupledModel:
             raise InputError(f"heat={heat!r}", expected="one of " + ", ".join(HEATS))
         if heat == "measured":
             given = {
-                "thermal": self.thermal != "r-z" and self.thermal, "couplings": self.couplings, "mesh": self.mesh,
-                "layers": self.layers != 1, "reactions": self.reactions != "none",
+                "thermal": self.thermal not in ("r-z", "pouch") and self.thermal, "couplings": self.couplings,
+                "mesh": self.mesh, "layers": self.layers != 1, "reactions": self.reactions != "none",
             }  # fmt: skip
             if unused := [name for name, value in given.items() if value]:
                 raise InputError(f"{unused[0]} with heat='measured'", where=self.cell.name, expected="heat='dfn'")
-            if self.thermal and (self.cell.form != "cylinder" or self.nodes or self.heat_shape):
+            if self.thermal == "pouch":
+                if self.cell.form != "slab" or self.nodes:
+                    found = f"a pouch of a {self.cell.form}, nodes={self.nodes!r}"
+                    raise InputError(found, where=self.cell.name, expected="a slab, without nodes")
+            elif self.thermal and (self.cell.form != "cylinder" or self.nodes or self.heat_shape):
                 found = f"r-z conduction of a {self.cell.form}, nodes={self.nodes!r}, heat_shape={self.heat_shape!r}"
                 raise InputError(found, where=self.cell.name, expected="a cylinder, without nodes and heat_shape")
         elif not self.cell.has_electrodes:
@@ -150,8 +156,15 @@ class CoupledModel:
         return equations(self)
 
     @cached_property
+    def _pouch(self) -> tuple[PassiveSystem, Sheet]:
+        with _solving(self.cell):
+            return pouch_of(self.cell, self.heat_shape)
+
+    @cached_property
     def _conduction(self) -> tuple[PassiveSystem, Array, Array]:
         cell = self.cell
+        if self.thermal == "pouch":
+            return self._pouch[0], self._pouch[1].z_m, np.zeros(1)
         with _solving(cell):
             if self.thermal != "r-z":
                 made = conduct(cell.layers, cell.form, cell.extent, nodes=self.nodes or 200, heat_shape=self.heat_shape)
@@ -365,7 +378,8 @@ class CoupledModel:
             if order == 1:  # the constant alone: its rate is rounding, and there is no other to hold it against
                 modal = replace(modal, K=np.zeros((1, 1)))
             lift, (_, *nodes) = basis @ shapes, self._conduction
-            reduced = ReducedModel(self.cell, modal, lift, nodes[0], float(step_s), method, nodes[1])
+            made = self.cell, modal, lift, nodes[0], float(step_s), method, nodes[1]
+            reduced = ReducedModel(*made) if self.thermal != "pouch" else PouchModel(*made, sheet=self._pouch[1])
             reduced.verify()
         return reduced
 
@@ -378,14 +392,14 @@ def _load(path: str | Path) -> ReducedModel:
 
 
 def load_model(
-    name: str | Path, *, order: int | None = None, step_s: float | None = None, method: str = "multipoint"
+    name: str | Path | Cell, *, order: int | None = None, step_s: float | None = None, method: str = "multipoint"
 ) -> ReducedModel:
     """Open whatever a command takes as CELL: a shipped name, a cell file, or a reduced ``.npz``.
 
     Parameters
     ----------
     name
-        Shipped cell, cell file or reduced model.
+        Shipped cell, cell file or reduced model, or a cell as it was loaded.
     order, step_s
         Wanted states and step; by default what the ``Observer`` section says,
         else 4 states and 1 s. A reduced model has its own.
@@ -397,7 +411,7 @@ def load_model(
     InputError
         If it cannot be opened, or a reduced model is asked for another order or step.
     """
-    if str(name).endswith(".npz"):
+    if not isinstance(name, Cell) and str(name).endswith(".npz"):
         reduced = _load(name)
         if order not in (None, reduced.order) or step_s not in (None, reduced.step_s):
             raise InputError(
@@ -405,7 +419,7 @@ def load_model(
                 where=str(name), hint="reduce the cell again for another order or step",
             )  # fmt: skip
         return reduced
-    cell = load_cell(name)
+    cell = name if isinstance(name, Cell) else load_cell(name)
     thermal = cell.settings.get(THERMAL)
     settings = {ORDER: 8 if thermal else 4, STEP: 1.0} | dict(cell.settings)
     order = settings[ORDER] if order is None else order

@@ -61,7 +61,8 @@ class Estimates:
 
     ``heat_W[i]`` is the heat of the step that ends at ``time_s[i]``;
     ``innovation_K`` is the first sensor's, NaN where it was absent, and `nis`
-    the normalised innovation squared over the sensors present.
+    the normalised innovation squared over the sensors present; ``innovations``
+    and their ``variances`` ``(k, m)`` are those of each, 0 where it was absent.
     """
 
     time_s: Array
@@ -74,6 +75,8 @@ class Estimates:
     innovation_K: Array
     nis: Array
     sensors: NDArray[np.int_]
+    innovations: Array
+    variances: Array
     soc: Array
     states: NDArray[np.floating] = field(repr=False)
     reduced: ReducedModel = field(repr=False)
@@ -119,6 +122,8 @@ class Estimates:
             innovation_K=np.where(seen[:, 0], innovation[:, 0], np.nan),
             nis=np.where(seen.any(axis=1), nis, np.nan),
             sensors=seen.sum(axis=1),
+            innovations=innovation[:, : _last(seen)],
+            variances=variance[:, : _last(seen)],
             soc=states[:, -1].astype(float),
             states=states,
             reduced=reduced,
@@ -161,6 +166,11 @@ class Estimates:
     def beside(self) -> list[tuple[str, str]]:
         """Name and value with unit of what was estimated beside temperatures, for a table: nothing here."""
         return []
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of what ``innovations`` are of."""
+        return tuple(f"sensor {i + 1}" for i in range(self.innovations.shape[1]))
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
@@ -264,6 +274,11 @@ class Estimates:
         frame(middle, np.zeros(len(minutes)), self.core_std_K)
         finish(top, bottom, self.reduced.cell.name)
         return save(drawn, path)
+
+
+def _last(seen: NDArray[np.bool_]) -> int:
+    """How many columns hold something."""
+    return int(np.flatnonzero(seen.any(axis=0)).max(initial=-1)) + 1
 
 
 def _read(reduced: ReducedModel, noise: Noise, states: NDArray[np.floating], row: Array) -> tuple[Array, Array]:

@@ -3,9 +3,10 @@ r"""Filter that estimates, beside the temperatures, what nobody knows in a car: 
 The state is that of the reduced model, then
 
 log h
-    Of each wall, over the model's own: a random walk from a physical prior. With the wall flow solved at the end of a
-    step, :math:`q_w = g_w (E_w' x^+ - c_w)`, its slope is
-    :math:`\partial q / \partial \ln g_w = (1 + g E' S)^{-1} e_w q_w`, as the flow itself drives the rest.
+    Of each wall, or of all walls together, over the model's own: a random walk from a physical prior. With the wall
+    flow solved at the end of a step, :math:`q_w = g_w (E_w' x^+ - c_w)`, its slope is
+    :math:`\partial q / \partial \ln g_w = (1 + g E' S)^{-1} e_w q_w`, as the flow itself drives the rest; the slope
+    of all together is the sum.
 slow heat
     What the heat is off by for minutes, W: first-order noise whose size goes with the mean heat.
 reading
@@ -20,7 +21,7 @@ Covariances are kept as U D U' factors (`rom.ud`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,15 +35,15 @@ from bmsthermal.likelihood import DISCREPANCY_S
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
 from bmsthermal.reference import HUGE
-from bmsthermal.schema import LAG
+from bmsthermal.schema import JOINT, JOINT_NOISE, LAG, SLOW
 from rom.ud import Factors
 
 #: What may be estimated beside the temperatures.
 KINDS = ("h", "heat", "bias")
 #: How long a slow error of the heat lasts, and a bias, in s; and the mean that the former is relative to.
 SLOW_S, BIAS_S, MEAN_S = 600.0, 7200.0, 300.0
-#: How far ln h may be from the model's own where it is used: a factor of 150.
-MOST_LOG_H = 5.0
+#: How far ln h may get from the model's own, a factor of 20: beyond it, readings are wrong and not the cooling.
+MOST_LOG_H = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class JointNoise(Noise):
     Parameters
     ----------
     heat
-        White error of the heat relative to it, in s^0.5, beside ``heat_W_rts``, which is less here: a filter that
-        takes the surface's word for the heat cannot learn the cooling from it.
+        White error of the heat relative to its mean over minutes, in s^0.5, beside ``heat_W_rts``, which is less here:
+        a filter that takes the surface's word for the heat cannot learn the cooling from it. Relative to the heat of
+        the moment it would trust the surface most while a pulse has not reached it yet, and lose heat at every one.
     slow_heat, slow_heat_W
         Slow error of the heat, relative to its mean over minutes, and in W.
     log_h, log_h_rth
@@ -92,10 +94,19 @@ class JointNoise(Noise):
 
     @classmethod
     def told(cls, cell: Cell) -> JointNoise:
-        """Its defaults, with what calibration found that no filter learns: gradient, offset, and lag of the sensor."""
-        usual, lag = Noise.of(cell), cell.settings.get(LAG)
-        known = {} if lag is None else {"lag_s": float(lag)}
-        return cls(gradient=usual.gradient, offset_K=usual.offset_K, **known)
+        """What the ``Joint noise`` of the cell's ``Observer`` section says, else its defaults.
+
+        What no filter learns is as calibration found it: gradient, offset, lag of the sensor; error of the heat, too.
+        """
+        usual, settings = Noise.of(cell), cell.settings
+        said = settings.get(JOINT, {})
+        known = {name: float(settings[key]) for name, key in (("lag_s", LAG), ("slow_heat", SLOW)) if key in settings}
+        known |= {"gradient": usual.gradient, "offset_K": usual.offset_K}
+        return cls(**known | {name: float(said[key]) for name, key in JOINT_NOISE.items() if key in said})
+
+    def document(self) -> Mapping[str, float]:
+        """Return the entries of ``Joint noise`` of an ``Observer`` section."""
+        return {key: float(getattr(self, name)) for name, key in JOINT_NOISE.items()}
 
     def sensor_variance(self, step_s: float) -> float:
         """Variance of a reading in K2, with steps of that length."""
@@ -123,6 +134,8 @@ class Layout:
         Some of `KINDS`.
     lagged
         Whether each sensor has a lag and a discrepancy.
+    common
+        Whether one log h is that of all walls.
     """
 
     n: int
@@ -130,12 +143,14 @@ class Layout:
     sensors: int
     kinds: frozenset[str]
     lagged: bool = True
+    common: bool = False
 
     @cached_property
     def places(self) -> dict[str, slice]:
         """Slices by name: thermal, h, heat, reading, discrepancy, bias."""
+        factors = 1 if self.common else self.walls
         sizes = {
-            "thermal": self.n, "h": self.walls * ("h" in self.kinds), "heat": int("heat" in self.kinds),
+            "thermal": self.n, "h": factors * ("h" in self.kinds), "heat": int("heat" in self.kinds),
             "reading": self.sensors * self.lagged, "discrepancy": self.sensors * self.lagged,
             "bias": self.sensors * ("bias" in self.kinds),
         }  # fmt: skip
@@ -150,6 +165,15 @@ class Layout:
     def of(self, name: str, i: int = 0) -> int:
         """Place of the `i`-th state of a kind."""
         return int(self.places[name].start) + i
+
+    def row(self, k: int) -> Array:
+        """What sensor `k` reads of the states, ``(N,)``: its surface through its lag, and what it is off by."""
+        row = np.zeros(self.states)
+        if self.lagged:
+            row[[self.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+        if "bias" in self.kinds:
+            row[self.of("bias", k)] = 1.0
+        return row
 
 
 class JointFilter:
@@ -167,6 +191,8 @@ class JointFilter:
         Length of a step.
     lagged
         Whether the sensors have lags and discrepancies: without, and without kinds, it is the thermal observer.
+    common
+        Whether one log h is that of all walls.
     watch
         Over the sensors, where faults are looked for.
 
@@ -177,15 +203,23 @@ class JointFilter:
     """
 
     def __init__(
-        self, model: Packed, kinds: Collection[str], noise: JointNoise, step_s: float, lagged: bool = True,
+        self,
+        model: Packed,
+        kinds: Collection[str],
+        noise: JointNoise,
+        step_s: float,
+        *,
+        lagged: bool = True,
+        common: bool = False,
         watch: Watch | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
         self.model, self.noise, self.step_s = model, noise, step_s
-        self.layout = Layout(len(model.decay), len(model.wall), len(model.sense), frozenset(kinds), lagged)
+        sizes = len(model.decay), len(model.wall), len(model.sense)
+        self.layout = Layout(*sizes, frozenset(kinds), lagged, common)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
-        self.soc, self.mean_W, self.watch = 0.5, 0.0, watch
+        self.soc, self.mean_W, self.lost_W2, self.watch = 0.5, 0.0, 0.0, watch
         self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
         self.joint_size = self.layout.states * (self.layout.states + 5) // 2 + 3
         self.state_size = self.joint_size + (0 if watch is None else len(watch.state))
@@ -194,6 +228,16 @@ class JointFilter:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
         from rom.ud import factored
 
+        at, m = self.layout.places, self.model
+        self.x[:] = 0.0
+        self.x[at["thermal"]] = x
+        if self.layout.lagged:
+            self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
+        self.factors = Factors(factored(self.prior(P)))
+        self.soc, self.mean_W = soc, 0.0
+
+    def prior(self, P: Array) -> Array:
+        """Covariance ``(N, N)`` to begin with, where that of the thermal states is `P` ``(n, n)``."""
         at, m, noise = self.layout.places, self.model, self.noise
         whole = np.zeros((self.layout.states,) * 2)
         whole[at["thermal"], at["thermal"]] = P
@@ -203,19 +247,12 @@ class JointFilter:
         for name, sd in (("h", noise.log_h), ("heat", noise.slow_heat_W), ("discrepancy", noise.discrepancy_K),
                          ("bias", noise.bias_K)):  # fmt: skip
             whole[at[name], at[name]] = sd**2 * np.eye(len(self.x[at[name]]))
-        self.x[:] = 0.0
-        self.x[at["thermal"]] = x
-        if self.layout.lagged:
-            self.x[at["reading"]] = m.sense @ x + m.mixed @ (coolant_K - m.coolant_reference_K)
-        self.factors = Factors(factored(read @ whole @ read.T))
-        self.soc, self.mean_W = soc, 0.0
+        return np.asarray(read @ whole @ read.T)
 
     def step(self, u: Array, z: Array) -> Instant:
         """Predict with inputs `u` held over the step, as the kernel has them; update with `z` in K at its end."""
         m, at, x = self.model, self.layout.places, self.x
-        heat, slope, lost = self._heat(u)
-        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
-        F, G, q, coolant = self._predict(u, heat, slope, lost)
+        heat, F, G, q, coolant = self.predict(u)
         self.factors.predict(F, G, q)
         taken, level = self._trusted(u, z, coolant), self._level()
 
@@ -223,16 +260,17 @@ class JointFilter:
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
             if not (taken[k] and abs(reading) < HUGE):
                 continue
-            row, known = self._row(k), 0.0 if self.layout.lagged else m.mixed[k] @ coolant
-            if "bias" in self.layout.kinds:
-                row[self.layout.of("bias", k)] = 1.0
+            row, known = self.layout.row(k), 0.0
+            if not self.layout.lagged:
+                row[at["thermal"]], known = m.sense[k], m.mixed[k] @ coolant
             off = reading - row @ x - known
             gain, S = self.factors.measure(row, m.sense_variance[k])
             x += gain * off
             innovation[k], variance[k] = off, S
+        x[at["h"]] = np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H)
         slow = float(x[at["heat"]].sum())
         if self.watch is not None:
-            self._note(u, coolant, level, None if lost > 0 else slow)
+            self._note(u, coolant, level, None if self.lost_W2 > 0 else slow)
         return Instant(heat + slow, innovation, variance)
 
     def _trusted(self, u: Array, z: Array, coolant: Array) -> list[bool]:
@@ -246,7 +284,9 @@ class JointFilter:
         states = np.eye(len(self.x))
 
         def variance(k: int) -> float:
-            return self.factors.spread(self._row(k))
+            row = self.layout.row(k)
+            row[at["bias"]], row[at["thermal"]] = 0.0, 0.0 if self.layout.lagged else self.model.sense[k]
+            return self.factors.spread(row)
 
         taken, healed = self.watch.look(np.asarray(z, float).tolist(), expected_K.tolist(), rise.tolist(), variance)
         for k in healed:  # what was known of its bias may be of the fault
@@ -270,15 +310,6 @@ class JointFilter:
         return np.asarray(
             m.reference_K + (reading if self.layout.lagged else m.sense @ self.x[: self.layout.n] + m.mixed @ coolant)
         )
-
-    def _row(self, k: int) -> Array:
-        """A reading but for its bias, of the states."""
-        row = np.zeros(len(self.x))
-        if self.layout.lagged:
-            row[[self.layout.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
-        else:
-            row[self.layout.places["thermal"]] = self.model.sense[k]
-        return row
 
     def _note(self, u: Array, coolant: Array, level: float, slow: float | None) -> None:
         """Tell the watch what the readings did; while heat is unknown, sensors that agree are not all biased."""
@@ -328,6 +359,23 @@ class JointFilter:
         self.x, self.factors = row[:n] - row[n : 2 * n], Factors(row[2 * n : -3])
         self.soc, self.mean_W = row[-3] - row[-2], row[-1]
 
+    def predict(self, u: Array) -> tuple[float, Array, Array, Array, Array]:
+        """Move the state, not its covariance, over a step.
+
+        Returns
+        -------
+        heat_W
+            Heat of the step, without the slow one.
+        F, G, q
+            Slopes ``(N, N)`` of the state, columns ``(N, N + 1)`` and variances ``(N + 1,)`` of the step's noise.
+        coolant
+            Surroundings beside the reference, ``(w,)``.
+        """
+        heat, slope, lost = self._heat(u)
+        self.lost_W2 = lost
+        self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
+        return heat, *self._predict(u, heat, slope, lost)
+
     def _heat(self, u: Array) -> tuple[float, float, float]:
         """Heat in W, its slope in W/K and what the variance has in addition; counts the charge on the way."""
         m = self.model
@@ -367,7 +415,9 @@ class JointFilter:
         F, G, q = np.zeros((N, N)), np.zeros((N, N + 1)), np.zeros(N + 1)
         F[:n, :n] = W * m.decay
         F[:n, 0] += W @ d * (slope * m.mean)
-        F[:n, at["h"]] = -S @ flow * out_W if "h" in self.layout.kinds else 0.0
+        if "h" in self.layout.kinds:
+            of_walls = -S @ flow * out_W
+            F[:n, at["h"]] = of_walls.sum(axis=1, keepdims=True) if self.layout.common else of_walls
         F[at["h"], at["h"]] = np.eye(len(x[at["h"]]))
         F[:n, at["heat"]] = (W @ d)[:, None]
         # thermal states freeze without noise of their own
@@ -382,7 +432,7 @@ class JointFilter:
             x[at[name]] *= keep
         G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
         G[:n, N] = W @ d
-        q[N] = (noise.heat_W_rts**2 + (noise.heat * heat) ** 2) / s + lost
+        q[N] = (noise.heat_W_rts**2 + (noise.heat * self.mean_W) ** 2) / s + lost
         if self.watch is not None and self.watch.cell[HOT] > 0:  # a heat event: the heat is not known
             slow, unknown = "heat" in self.layout.kinds, min(self.watch.cell[HEAT] ** 2, HUGE)
             q[at["heat"].start if slow else N] += unknown * (s / self.watch.rules.heat_s if slow else 1.0 / s)

@@ -17,13 +17,15 @@ from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
 from bmsthermal.fault_log import FaultLog, WatchedBelief
 from bmsthermal.faults import FaultRules, Watch
-from bmsthermal.joint import BIAS_S, KINDS, JointFilter, JointNoise, Layout
+from bmsthermal.joint import BIAS_S, KINDS, SLOW_S, JointFilter, JointNoise, Layout
 from bmsthermal.joint_packing import PackedJoint, pack_joint
 from bmsthermal.noise import Noise
+from bmsthermal.observability import NEEDED, observability
 from bmsthermal.observer import Observer, compiled
 from bmsthermal.plot import save
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
+from bmsthermal.schema import COVARIANCE, ESTIMATE, JOINT, LAG, NOISE
 from rom.ud import covariance
 
 
@@ -58,6 +60,31 @@ class JointEstimates(Estimates):
         said = [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
         return said if self.faults is None else said + self.faults.table()
 
+    def doubts(self) -> list[str]:
+        """Sentences about what does not fit together, what the run did not tell, and sensors that are not believed."""
+        said = super().doubts() + ([] if self.faults is None else self.faults.sentences())
+        if self.run is None or len(self.time_s) < 2 or not isinstance(self.noise, JointNoise):
+            return said
+        alone_W = _alone_W(
+            self.noise,
+            self.rows[:, self.joint_states * (self.joint_states + 5) // 2 + 2].astype(float),
+            self.reduced.step_s,
+        )
+        shares = {
+            "h": self.h_sd / self.noise.log_h, "bias": self.bias_sd_K / self.noise.bias_K,
+            "heat": np.atleast_2d(self.slow_heat_sd_W / alone_W).T,
+        }  # fmt: skip
+        untold = {kind: sd.min(axis=0) ** 2 > 1.0 - NEEDED[kind] for kind, sd in shares.items()}
+        names = [f"h of {wall}" for wall, unknown in zip(self.reduced.walls, untold["h"], strict=False) if unknown]
+        names += ["slow heat"] * bool(untold["heat"][0])
+        names += [f"offset of sensor {i + 1}" for i, unknown in enumerate(untold["bias"]) if unknown]
+        if names:
+            said.append(
+                f"the run does not tell the {' and the '.join(names)}: what is known of it is what was known before; a "
+                "drive with heat and a rest would tell more"
+            )
+        return said
+
     def columns(self) -> dict[str, Array]:
         """What `to_csv` writes: of temperatures, and of what was estimated beside."""
         found = super().columns()
@@ -68,10 +95,6 @@ class JointEstimates(Estimates):
         if self.slow_heat_sd_W.any():
             found |= {"slow_heat_W": self.slow_heat_W, "slow_heat_std_W": self.slow_heat_sd_W}
         return found if self.faults is None else found | self.faults.columns()
-
-    def doubts(self) -> list[str]:
-        """Sentences about what does not fit together, and about sensors that are not believed."""
-        return super().doubts() + ([] if self.faults is None else self.faults.sentences())
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw what `Estimates.plot` does, and under the readings when a sensor was masked."""
@@ -95,8 +118,10 @@ class JointObserver(Observer):
     reduced, measured, ambient_offset_K
         As for any observer.
     estimate
-        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall; ``heat``, what the heat is off
-        by for minutes; ``bias``, the offset of each sensor, which one sensor alone cannot tell from the rest.
+        Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall, in r-z one factor on all of
+        them; ``heat``, what the heat is off by for minutes; ``bias``, the offset of each sensor. In r-z several sensors
+        always have one, unasked of the size of the cell's offsets. What its sensors cannot tell
+        (`bmsthermal.observability`) is refused.
     faults
         Whether to watch the sensors, or a `FaultRules` to watch them by: the readings of a faulty one are left out, and
         heat that nobody accounts for is told (`bmsthermal.faults`).
@@ -126,34 +151,25 @@ class JointObserver(Observer):
             raise InputError("form='ekf' with estimate", where=where, expected="'ud': its covariance is factored")
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS}:
             raise InputError(f"estimate = {estimate!r}", where=where, expected=f"some of {', '.join(KINDS)}, in a list")
-        if reduced.resolution == "r-z" and "h" in estimate:
-            raise InputError(
-                "estimate h in r-z", where=where, expected="radial or slab",
-                hint="three coefficients of cooling and the gradient are not told apart yet: calibrate them",
-            )  # fmt: skip
-        if "bias" in estimate and len(measured) < 2:
-            raise InputError(
-                "the bias of one sensor alone", where=where, expected="two sensors or more",
-                hint="a warmer reading is as well more heat or less cooling: no other sensor tells them apart",
-            )  # fmt: skip
         if not isinstance(faults, bool | FaultRules):
             raise InputError(f"faults = {faults!r:.60}", where=where, expected="True, False or a FaultRules")
         self.faults = FaultRules() if faults is True else faults or None
-        # in r-z an offset reads as a difference between places: it has to be a state, as large as offsets are
-        placed = (
-            reduced.resolution == "r-z" and len(measured) > 1 and bool(estimate or faults) and "bias" not in estimate
-        )
-        kinds = {*estimate, "bias"} if placed else {*estimate}
-        if kinds and not isinstance(noise, JointNoise | None):
+        placed = reduced.resolution == "r-z" and len(measured) > 1 and bool(estimate or faults)
+        if (estimate or placed) and not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
+        sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
+        kinds = {*estimate}
+        if placed and "bias" not in kinds:
+            # an offset reads as a difference between places: it has to be a state, as large as offsets are
+            kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K or sure.bias_K)
         self.estimate = tuple(kind for kind in KINDS if kind in kinds)
-        self._sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
-        if placed:
-            self._sure = replace(self._sure, bias_K=self._sure.offset_K)
         if self.estimate:
-            self.noise = self._sure
+            self.noise = self._sure = sure
         else:
             self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
+        self._asked = tuple(estimate)
+        if self._asked and (refused := observability(self, self._asked).refusal()):
+            raise refused
 
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ", factored"
@@ -163,13 +179,23 @@ class JointObserver(Observer):
         """Return the same observer in another precision and form, as `Observer.on_target`."""
         return Observer(
             self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real,
-            form=form, estimate=self.estimate, faults=self.faults or False,
+            form=form, estimate=self._asked, faults=self.faults or False,
         )  # fmt: skip
+
+    def _sureness(self) -> dict[str, Any]:
+        """Entries of `section` about its noise; that of temperatures alone stays what it was."""
+        if not self.estimate:
+            return super()._sureness() | {COVARIANCE: "UD"}
+        shared = {NOISE["gradient"]: self._sure.gradient, NOISE["offset_K"]: self._sure.offset_K, LAG: self._sure.lag_s}
+        return shared | {ESTIMATE: list(self.estimate), COVARIANCE: "UD", JOINT: dict(self._sure.document())}
 
     def filter(self) -> JointFilter:
         """Return the readable twin, with a state of its own."""
-        step_s, lagged = self.reduced.step_s, bool(self.estimate)
-        return JointFilter(self.packed, self.estimate, self._sure, step_s, lagged, self._watch())
+        common = self.reduced.resolution == "r-z"  # three coefficients and the gradient are not told apart
+        return JointFilter(
+            self.packed, self.estimate, self._sure, self.reduced.step_s, lagged=bool(self.estimate), common=common,
+            watch=self._watch(),
+        )  # fmt: skip
 
     def _watch(self) -> Watch | None:
         if self.faults is None:
@@ -252,8 +278,18 @@ class JointObserver(Observer):
         own = self.reduced.conductance_W_K / self.reduced.areas_m2
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
-            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)), h_sd=sd[:, at["h"]],
+            h_W_m2K=own * np.exp(x[:, at["h"]]) if "h" in self.estimate else np.empty((len(x), 0)),
+            h_sd=np.broadcast_to(sd[:, at["h"]], (len(x), len(own) if "h" in self.estimate else 0)),
             slow_heat_W=x[:, at["heat"]].sum(axis=1), slow_heat_sd_W=sd[:, at["heat"]].sum(axis=1),
             bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N,
             faults=log,
         )  # fmt: skip
+
+
+def _alone_W(noise: JointNoise, mean_W: Array, step_s: float) -> Array:
+    """Standard deviation ``(k,)`` of the slow heat if no sensor said anything, as the filter has it."""
+    keep, variance = float(np.exp(-2 * step_s / SLOW_S)), np.full(len(mean_W), noise.slow_heat_W**2)
+    for k in range(1, len(mean_W)):
+        lasting = noise.slow_heat_W**2 + (noise.slow_heat * mean_W[k]) ** 2
+        variance[k] = keep * variance[k - 1] + (1 - keep) * lasting
+    return np.sqrt(variance)

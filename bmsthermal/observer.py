@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from bmsthermal import schema
 from bmsthermal.belief import Belief, Estimate, Inputs
+from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
 from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
-from bmsthermal.packing import Packed, felt, pack
+from bmsthermal.packing import Packed, pack
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
@@ -152,6 +154,52 @@ class Observer:
                     hint="reduce to a lower order or use engine='filterpy'",
                 )
 
+    @classmethod
+    def of(
+        cls, source: str | Path | Cell | ReducedModel, measured: Sequence[str] | None = None, *,
+        order: int | None = None, step_s: float | None = None, estimate: Collection[str] | None = None, **given: Any,
+    ) -> Observer:  # fmt: skip
+        """Make the observer that the ``Observer`` section of a cell describes; what is given counts instead.
+
+        Parameters
+        ----------
+        source
+            Whatever a command takes as CELL, a cell, or its reduced conduction.
+        measured, order, step_s, estimate
+            By default the section's, else ``surface``, 4 states, 1 s and nothing.
+        **given
+            As for an observer.
+        """
+        from bmsthermal.coupled import load_model
+
+        reduced = source if isinstance(source, ReducedModel) else load_model(source, order=order, step_s=step_s)
+        settings = reduced.cell.settings
+        measured = list(settings.get(schema.SENSORS, ["surface"])) if measured is None else measured
+        beside = tuple(settings.get(schema.ESTIMATE, ())) if estimate is None else estimate
+        if schema.ESTIMATE not in settings and not beside and settings.get(schema.COVARIANCE) == "UD":
+            given = {"form": "ud"} | given
+        return Observer(reduced, measured, estimate=beside, **given)
+
+    def section(self) -> dict[str, Any]:
+        """``Observer`` section that describes it, with what else the cell's says; `of` reads it."""
+        settings = dict(self.reduced.cell.settings)
+        settings.pop(schema.ESTIMATE, None)
+        places = settings.get(schema.SENSORS)
+        return settings | {
+            schema.ORDER: self.reduced.order,
+            schema.STEP: self.reduced.step_s,
+            **({schema.THERMAL: "r-z"} if self.reduced.resolution == "r-z" else {}),
+            schema.SENSORS: {name: dict(places.get(name, {})) for name in self.measured}
+            if isinstance(places, Mapping)
+            else list(self.measured),
+            schema.OFFSET: self.ambient_offset_K,
+            **self._sureness(),
+        }
+
+    def _sureness(self) -> dict[str, Any]:
+        """Entries of `section` about its noise."""
+        return {schema.COVARIANCE: "symmetric", **self.noise.document()}
+
     def __repr__(self) -> str:
         return (
             f"Observer({self.reduced.cell.name}: {self.reduced.order} states, measures {', '.join(self.measured)}, "
@@ -238,7 +286,7 @@ class Observer:
         x = (surface_K - self.reduced.cell.reference_K - gradient * at_surface) * self.reduced.constant
         x = x + gradient * shape
         P = noise.start_K**2 * np.outer(self.reduced.constant, self.reduced.constant)
-        P += noise.start_gradient_K**2 * np.outer(shape, shape) + np.diag(1e-6 / felt(self.reduced))
+        P += noise.start_gradient_K**2 * np.outer(shape, shape) + np.diag(1e-6 / self.reduced.felt)
         row = np.concatenate([x, P[np.tril_indices(n)], [soc]])
         return Belief(row.astype(self.dtype), n)
 

@@ -93,7 +93,7 @@ def pack(
         sink=step.sink.T,
         decay2=np.outer(step.decay, step.decay)[lower],
         # White heat fills every mode it reaches; a little of its own keeps the others from freezing.
-        noise=seconds * 1e-8 / felt(reduced),
+        noise=seconds * 1e-8 / reduced.felt,
         heat_variance=noise.heat_W_rts**2 / seconds,
         lost_heat_variance=noise.lost_heat_W**2,
         mean=float(reduced.outputs[1, 0]),
@@ -113,11 +113,6 @@ def pack(
         mixed=mixed,
         sense_variance=np.full(len(measured), noise.sensor_variance(seconds)),
     )
-
-
-def felt(reduced: ReducedModel) -> Array:
-    """Square of what a state moves the face that feels it most, ``(n,)``: 1 but where an end feels it more."""
-    return np.asarray((reduced.step.wall**2).max(axis=1))
 
 
 def unpack_covariance(rows: NDArray[np.floating], n: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -19,9 +19,9 @@ from bmsthermal.heat import MeasuredHeat, check_soc
 from bmsthermal.likelihood import BlockModel, HeatError, block_means
 from bmsthermal.noise import Noise
 from bmsthermal.observer import LARGEST_H, SOC_IDENTIFIED, Observer
-from bmsthermal.parameters import NOISES, Family, Values, priors
+from bmsthermal.parameters import NOISES, Family, Values, priors, shapes_of, valued
 from bmsthermal.run import Run
-from bmsthermal.schema import RESISTANCE
+from bmsthermal.schema import RESISTANCE, STEEP_ENTROPY_V_K
 from rom import PassiveSystem
 from rom.step import ModalStep
 
@@ -77,6 +77,8 @@ class Problem:
         Whether the core of the runs counts.
     thermal
         ``r-z``, or None for one dimension.
+    extras
+        What is fitted beside, of `bmsthermal.parameters.EXTRAS`.
     """
 
     def __init__(
@@ -89,22 +91,24 @@ class Problem:
         step_s: float,
         initial_soc: float | None,
         thermal: str | None = None,
+        extras: Collection[str] = (),
     ) -> None:
         if not runs:
             raise InputError("no runs", expected="at least one")
         for run in runs:
             _check(run, sensors, with_core, cell)
         self.sensors, self.with_core = sensors, with_core
-        self.priors, self.noise, self.heat = priors(cell, thermal), Noise.of(cell), MeasuredHeat(cell)
+        self.priors, self.noise, self.heat = priors(cell, thermal, extras), Noise.of(cell), MeasuredHeat(cell)
         self.notes: list[str] = []
         # one sensor's offset is the start's and the ambient's; several disagree at rest
         self._offset_K = self.noise.offset_K if len(sensors) > 1 else 0.0
+        self.digests = {run.name: run.digest for run in runs}  # as recorded: resampling may change a last bit
         self.runs = [run.resample(step_s) for run in runs]
         self.step_s = step_s
         self.soc = [self._start_soc(run, initial_soc) for run in self.runs]
         self.readings = [np.column_stack([run.surfaces_K[name] for name in sensors]) for run in self.runs]
         level = float(np.nanmean(np.concatenate([z.ravel() for z in self.readings])))
-        self.family = Family(cell, order, step_s, level, thermal, sensors)
+        self.family = Family(cell, order, step_s, level, thermal, sensors, extras)
         rates = np.diag(self.family.base.modal.K)
         slowest_s = float(1 / rates[1]) if order > 1 else 60.0
         self.rows = max(1, round(max(SHORTEST_BLOCK_S, 10 * round(slowest_s / 10)) / step_s))
@@ -126,7 +130,7 @@ class Problem:
 
     def values(self, z: Array) -> Values:
         """Return the numbers at coordinates `z` ``(p,)``."""
-        return Values(*(prior.value(float(at)) for prior, at in zip(self.priors, z, strict=True)))
+        return valued(self.priors, z)
 
     def cost(self, z: Array) -> float:
         """Minus the log posterior at `z` ``(p,)``, up to a constant."""
@@ -134,6 +138,8 @@ class Problem:
             return 1e9
         values = self.values(z)
         if not values.h_W_m2K * max(1.0, values.bottom, values.top) < LARGEST_H:
+            return 1e9
+        if self.steepest(values) > STEEP_ENTROPY_V_K:
             return 1e9
         total = 0.5 * float(z @ z) - sum(self._log_density(values))
         if self.with_core:
@@ -167,7 +173,7 @@ class Problem:
         begin = self.readings[i][:5]
         first = float(np.nanmean(begin)) if np.isfinite(begin).any() else float(ambient[0])
         start = (first - share * float(ambient[:5].mean())) / (1 - share)
-        heat = self._heat[i][0] + self._heat[i][1] * values.enthalpy_V
+        heat = self._heat[i][0] + self._heat[i][1] @ values.entropy
         u = np.column_stack([heat, *[ambient - start] * len(modal.walls)])
         step = ModalStep.of(modal, self.family.base.step_s)
         x = step.run(u[:-1], self.family.conductance_W_K(values))
@@ -229,14 +235,14 @@ class Problem:
         )  # fmt: skip
         densities = []
         for i, readings in enumerate(self.readings):
-            at_zero, per_V, lost = self._heat[i]
-            heat = at_zero + per_V * values.enthalpy_V
+            at_zero, per, lost = self._heat[i]
+            heat = at_zero + per @ values.entropy
             residual = block_means(readings - self.surface(values, modal, seen, i), self.rows)
             densities.append(model.log_density(residual, block_means(heat**2, self.rows), lost))
         return densities
 
     def _measured_heat(self, run: Run, readings: Array, soc: float) -> tuple[Array, Array, Array]:
-        """Heat ``(k,)`` in W, its change per volt of enthalpy, and the variance ``(b,)`` of what was lost."""
+        """Heat ``(k,)`` in W, its change ``(k, 4)`` by `Values.entropy`, and the variance ``(b,)`` of what was lost."""
         rows, current = np.arange(len(run.time_s)), np.nan_to_num(run.current_A)
         used = np.cumsum(np.r_[0.0, current[:-1]]) * self.family.base.step_s / 3600
         T, seen = readings[:, 0], np.isfinite(readings[:, 0])
@@ -257,8 +263,16 @@ class Problem:
             doubt = of_model**2 * modelled_W2 + share**2 * variance
         else:
             doubt = share**2 * variance
-        per_V = np.where(lost, 0.0, current * T / self.family.reference_K)
-        return filled, per_V, doubt
+        own = np.interp(charge, self.heat.soc, self.heat.entropy_V_K)
+        per = (current * T)[:, None] * np.column_stack([
+            np.full_like(T, 1.0 / self.family.reference_K), -own, -shapes_of(charge)
+        ])  # fmt: skip
+        return filled, np.where(lost[:, None], 0.0, per), doubt
+
+    def steepest(self, values: Values) -> float:
+        """Largest entropic coefficient in V/K, either way, less the shift of its level."""
+        tilted = shapes_of(self.heat.soc) @ [values.tilt_V_K, values.hump_V_K]
+        return float(np.abs(values.entropy_scale * self.heat.entropy_V_K + tilted).max())
 
     def _core_blocks(self, run: Run) -> Array:
         """Block means ``(b,)`` of the measured core, thermocouple mismatch at the start removed."""

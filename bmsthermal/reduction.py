@@ -88,7 +88,7 @@ class ReducedModel:
 
     def __repr__(self) -> str:
         times = ", ".join(f"{1 / rate:.3g}" for rate in np.diag(self.modal.K)[1:])
-        full = "r-z" if self.resolution == "r-z" else str(len(self.position_m))
+        full = self.resolution if self.resolution in ("r-z", "pouch") else str(len(self.position_m))
         return (
             f"ReducedModel({self.cell.name}: {full} -> {self.order} states by {self.method}, "
             f"step {self.step_s:g} s, times {times} s)"
@@ -130,6 +130,11 @@ class ReducedModel:
         rows = np.asarray(self.modal.C / self.scale)
         rows[1, 1:] = 0.0  # modes other than the constant carry no mean, to the last bit
         return rows
+
+    @property
+    def felt(self) -> Array:
+        """Square of what a state moves the face that feels it most, ``(r,)``: 1 but where an end feels it more."""
+        return np.asarray((self.step.wall**2).max(axis=1))
 
     @property
     def constant(self) -> Array:

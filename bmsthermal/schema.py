@@ -29,6 +29,8 @@ RESISTANCE, COOLING = "DC resistance [Ohm]", "Heat transfer coefficient [W.m-2.K
 #: Curves against the state of charge.
 CURVES = (OPEN_CIRCUIT, ENTROPIC, RESISTANCE)
 AXIAL = "Axial thermal conductivity [W.m-1.K-1]"
+CONTACT = "Can thermal contact resistance [m2.K.W-1]"
+ALONG, WIDTH = "In-plane thermal conductivity [W.m-1.K-1]", "Cell width [m]"
 SHARE, SPREAD = "Surface sensor ambient share", "Relative standard deviation"
 #: Sections that the full electrochemical model reads.
 ELECTRODES = ("Negative electrode", "Positive electrode")
@@ -63,7 +65,7 @@ ELECTROCHEMISTRY: dict[str, tuple[float, float] | None] = {
 }
 ELECTROLYTE_CURVES = ("Electrolyte thermodynamic factor", "Electrolyte cation transference number")
 MAY_BE_ZERO = (
-    "Mandrel diameter [m]", "Can thickness [m]", "Can thermal contact resistance [m2.K.W-1]", COOLING,
+    "Mandrel diameter [m]", "Can thickness [m]", CONTACT, COOLING,
     "DC resistance activation energy [J.mol-1]", SHARE, "Contact resistance [Ohm]",
     *(f"{electrode} {key}" for electrode in ELECTRODES
       for key in ("film resistance [Ohm.m2]", "conductivity activation energy [J.mol-1]")),
@@ -71,7 +73,7 @@ MAY_BE_ZERO = (
 )  # fmt: skip
 OPTIONAL = (
     *MAY_BE_ZERO, *CAN, *CURVES, *ELECTROCHEMISTRY,
-    AXIAL, "In-plane thermal conductivity [W.m-1.K-1]",
+    AXIAL, ALONG, WIDTH,
 )  # fmt: skip
 #: The ``Observer`` section: noise by the name that `bmsthermal.noise.Noise` gives it, and the rest.
 NOISE = {
@@ -84,8 +86,26 @@ NOISE = {
     "lost_heat_W": "Lost heat uncertainty [W]",
 }
 ORDER, STEP, SENSORS, OFFSET, CALIBRATED = "Order", "Step [s]", "Sensors", "Ambient offset [K]", "Calibrated on"
-THERMAL, LAG = "Thermal", "Sensor lag [s]"
-OBSERVER = (ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, CALIBRATED, *NOISE.values())
+THERMAL, LAG, SLOW = "Thermal", "Sensor lag [s]", "Slow heat uncertainty"
+#: What is estimated beside the temperatures, how sure the observer then is, how covariances are kept, what tuned it.
+ESTIMATE, JOINT, COVARIANCE, TUNED = "Estimate", "Joint noise", "Covariance", "Tuned on"
+#: Entries of ``Joint noise`` by the name that `bmsthermal.joint.JointNoise` gives them; what no filter learns
+#: (gradient, offset, lag of the sensor) stands beside it, once for every observer of the cell.
+JOINT_NOISE = {
+    **{name: key for name, key in NOISE.items() if name not in ("gradient", "offset_K")},
+    "heat": "Relative heat noise [s0.5]",
+    "slow_heat": "Relative slow heat",
+    "slow_heat_W": "Slow heat [W]",
+    "log_h": "Log heat transfer coefficient uncertainty",
+    "log_h_rth": "Log heat transfer coefficient walk [h-0.5]",
+    "discrepancy_K": "Sensor discrepancy [K]",
+    "bias_K": "Sensor bias [K]",
+}
+#: Forms of covariance: the whole symmetric matrix, or its factors U D U'.
+COVARIANCES = ("symmetric", "UD")
+OBSERVER = (
+    ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, SLOW, CALIBRATED, ESTIMATE, JOINT, COVARIANCE, TUNED, *NOISE.values(),
+)  # fmt: skip
 AREA = "External surface area [m2]"
 REFERENCE, CAPACITY = "Reference temperature [K]", "Heat capacity [J.K-1]"
 
@@ -96,7 +116,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "m2.K.W-1": (1e-8, 1.0), "J.mol-1": (1.0, 2e5), "A.h": (1e-6, 1e5), "s": (1e-3, 1e5),
     "Can thickness [m]": (1e-5, 0.1), "Mandrel diameter [m]": (0.0, 10.0), SHARE: (0.0, 0.99), SPREAD: (1e-6, 10.0),
     REFERENCE: (200.0, 400.0), CAPACITY: (0.1, 1e6), OPEN_CIRCUIT: (1e-3, 10.0), RESISTANCE: (1e-9, 1e3),
-    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), "Heat noise [W.s0.5]": (1e-6, 1e6), "Sensor noise [K]": (1e-6, 1e3),
+    **dict.fromkeys([key for name, key in JOINT_NOISE.items() if name not in NOISE], (1e-9, 1e6)),
+    OFFSET: (-50.0, 50.0), LAG: (1e-3, 1e5), SLOW: (1e-6, 10.0), "Heat noise [W.s0.5]": (1e-6, 1e6),
+    "Sensor noise [K]": (1e-6, 1e3),
     "Gradient uncertainty": (0.0, 1e3), "Offset uncertainty [K]": (0.0, 1e3), "Start uncertainty [K]": (0.0, 1e3),
     "Start gradient uncertainty [K]": (0.0, 1e3), "Lost heat uncertainty [W]": (0.0, 1e6),
     **{key: bounds for key, bounds in ELECTROCHEMISTRY.items() if bounds},
@@ -365,10 +387,10 @@ def _check_there(values: Mapping[str, Any], keys: Iterable[str], where: str) -> 
 
 
 def _check_observer(section: Mapping[str, Any], form: str | None, where: str) -> None:
-    for key in (STEP, OFFSET, LAG, *NOISE.values()):
+    for key in (STEP, OFFSET, LAG, SLOW, *NOISE.values()):
         if key in section:
             check_number(section[key], key, f"{where}, {key!r}")
-    order, sensors, runs = section.get(ORDER, 4), section.get(SENSORS, ["surface"]), section.get(CALIBRATED, {})
+    order, sensors = section.get(ORDER, 4), section.get(SENSORS, ["surface"])
     if not isinstance(order, int) or isinstance(order, bool) or order < 1:
         raise InputError(f"found {order!r:.60}", where=f"{where}, {ORDER!r}", expected="a whole number from 1")
     named = isinstance(sensors, list | tuple | Mapping) and all(isinstance(name, str) for name in sensors)
@@ -382,12 +404,27 @@ def _check_observer(section: Mapping[str, Any], form: str | None, where: str) ->
             raise InputError(
                 f"found {place!r:.60} of {name!r}", where=f"{where}, {SENSORS!r}",
                 expected=f"a 'wall', one of {list(FACES.get(form or '', ()))}, and perhaps 0 to 1 as 'height' on the "
-                "side or 'radius' on an end",
+                "side or 'radius' on an end of a cylinder, 'x' and 'y' on a slab",
             )  # fmt: skip
     if section.get(THERMAL, "r-z") != "r-z":
         raise InputError(f"found {section[THERMAL]!r:.60}", where=f"{where}, {THERMAL!r}", expected="'r-z', or none")
-    if not isinstance(runs, Mapping) or not all(isinstance(digest, str) for digest in runs.values()):
-        raise InputError(f"found {runs!r:.60}", where=f"{where}, {CALIBRATED!r}", expected="a text per run")
+    for key in (CALIBRATED, TUNED):
+        runs = section.get(key, {})
+        if not isinstance(runs, Mapping) or not all(isinstance(digest, str) for digest in runs.values()):
+            raise InputError(f"found {runs!r:.60}", where=f"{where}, {key!r}", expected="a text per run")
+    beside, joint, kept = section.get(ESTIMATE, []), section.get(JOINT, {}), section.get(COVARIANCE, "UD")
+    if not isinstance(beside, list | tuple) or not all(isinstance(kind, str) for kind in beside):
+        raise InputError(
+            f"found {beside!r:.60}", where=f"{where}, {ESTIMATE!r}", expected="a list such as ['h', 'heat']"
+        )
+    if kept not in COVARIANCES:
+        raise InputError(f"found {kept!r:.60}", where=f"{where}, {COVARIANCE!r}", expected=" or ".join(COVARIANCES))
+    if not isinstance(joint, Mapping):
+        raise InputError(f"found {joint!r:.60}", where=f"{where}, {JOINT!r}", expected="a section")
+    for key in joint:
+        if key in JOINT_NOISE.values():
+            check_number(joint[key], key, f"{where}, {JOINT!r}, {key!r}")
+    _warn_unknown(joint, JOINT_NOISE.values(), f"{where}, {JOINT!r}")
 
 
 def _is_place(place: Any, form: str | None) -> bool:
@@ -395,11 +432,11 @@ def _is_place(place: Any, form: str | None) -> bool:
     if not isinstance(place, Mapping) or not place:
         return isinstance(place, Mapping)
     wall = place.get("wall")
-    along = "height" if wall == "side" else "radius"
-    share = place.get(along, 0.0)
-    number = isinstance(share, int | float) and not isinstance(share, bool)
-    known = {"wall", along} if form == "cylinder" else {"wall"}
-    return wall in FACES.get(form or "", ()) and {*place} <= known and number and 0 <= share <= 1
+    along = ("x", "y") if form == "slab" else ("height",) if wall == "side" else ("radius",)
+    shares = [place.get(name, 0.0) for name in along]
+    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) for share in shares)
+    inside = numbers and all(0 <= share <= 1 for share in shares)
+    return wall in FACES.get(form or "", ()) and {*place} <= {"wall", *along} and inside
 
 
 def _is_sensor(name: str) -> bool:

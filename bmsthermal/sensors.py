@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bmsthermal.conduction_pouch import PouchModel
 from bmsthermal.curves import Array
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.schema import SENSORS
@@ -24,8 +25,9 @@ def place(reduced: ReducedModel, name: str) -> dict[str, Any]:
     """Return the face of a sensor as ``wall``, and how far along it the sensor sits, 0 to 1.
 
     The cell file's ``Sensors`` say so: ``{"surface_left": {"wall": "side", "height": 0.02}}``, where ``height`` counts
-    on the side from the bottom, and ``radius`` on an end from the axis. By default a name that ends in a face sits
-    in the middle of it, and in r-z one that ends in ``left`` or ``right`` near that end of the side.
+    on the side from the bottom, and ``radius`` on an end from the axis; on a pouch ``x`` and ``y`` count along its
+    width and height. By default a name that ends in a face sits in the middle of it, and in r-z one that ends in
+    ``left`` or ``right`` near that end of the side.
     """
     given = reduced.cell.settings.get(SENSORS)
     found = dict(given.get(name, {})) if isinstance(given, Mapping) else {}
@@ -44,8 +46,13 @@ def sensor_walls(reduced: ReducedModel, names: Sequence[str]) -> list[int]:
 def sensor_rows(reduced: ReducedModel, names: Sequence[str]) -> Array:
     """Temperature at each sensor, of the states, ``(m, r)``: what it reads but for the share of the surroundings.
 
-    In one dimension a face has one temperature; in r-z the sensor reads the one at its place.
+    In one dimension a face has one temperature; in r-z and on a pouch the sensor reads the one at its place.
     """
+    if isinstance(reduced, PouchModel):
+        found = [place(reduced, name) for name in names]
+        return np.array([
+            reduced.place(at.get("x", 0.5), at.get("y", 0.5), float(at["wall"] == "front")) for at in found
+        ])  # fmt: skip
     if reduced.resolution != "r-z":
         return np.asarray(reduced.step.wall.T[sensor_walls(reduced, names)])
     return np.asarray(sensor_weights(reduced, names) @ reduced.shapes / reduced.scale)

@@ -45,8 +45,8 @@ def export(
     reduced = load_model(cell, order=order, step_s=step_s)
     named = reduced.cell.settings.get("Sensors", ["surface"])
     measured = list(named) if sensors is None else listed(sensors, "--sensors")
-    kinds = () if estimate is None else listed(estimate, "--estimate")
-    observer = Observer(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
+    kinds = None if estimate is None else listed(estimate, "--estimate")
+    observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
     bundle = write(observer, out, real=real, form=form, name=name)
     rows = [(path.name, f"{path.stat().st_size}") for path in bundle.files]
     console.print(observer)

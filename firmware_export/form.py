@@ -225,7 +225,7 @@ def _variance_ud(i: int, state: Row, layout: Layout) -> np.floating:
 
 
 def _factor(log_h: np.floating) -> np.floating:
-    """``h_factor`` of joint.h, with ``rom_exp`` of elementary.h."""
+    """``rom_exp`` of elementary.h, of what ``held`` of joint.h leaves."""
     dtype = type(log_h)
     x = dtype(np.clip(log_h, -MOST_LOG_H, MOST_LOG_H))
     wide = dtype is np.float64

@@ -169,6 +169,7 @@ def test_what_is_wrong_is_said_in_a_sentence(run, drive, tmp_path):
         (["estimate", "a123_26650", "--data", "DRIVE", "--ambient-degC", "-300"], "--ambient-degC"),
         (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.npz"], "expected .json"),
         (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--order", "0"], "order 0"),
+        (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--contact"], "without a can"),
         (["calibrate", "a123_26650", "--data", "DRIVE", "-o", "x.json", "--step-s", "0"], "step_s = 0"),
         (["export", "a123_26650", "-o", "build", "--name", "stdint"], "standard headers"),
         (["export", "a123_26650", "-o", "build", "--sensors", "surface-left"], "--sensors"),
@@ -324,3 +325,34 @@ main()
     assert "interrupted: nothing was half-written" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tuning_writes_the_one_file_that_the_other_commands_read(run, drive, tmp_path):
+    code, out, err = run("calibrate", "a123_26650", "--data", drive, "--initial-soc", 0.9, "--tune", "-o", "tuned.json",
+                         "--plot", "fit.png")  # fmt: skip
+    assert code == 0, err
+    assert "noise of the observer, by predictions 60 s ahead" in out and "count as" in out
+    section = json.loads((tmp_path / "tuned.json").read_text())["Observer"]
+    assert section["Tuned on"] == section["Calibrated on"] and section["Covariance"] == "symmetric"
+    assert (tmp_path / "fit_innovations.png").stat().st_size > 5000
+    code, out, err = run("estimate", "tuned.json", "--data", drive, "--data", drive, "--report", "consistency.json")
+    assert code == 0, err
+    assert "consistency of the sigma, 2 runs" in out and "NIS of sensor 1" in out and "core inside 1 and 2 sigma" in out
+    assert json.loads((tmp_path / "consistency.json").read_text())["runs"] == ["drive", "drive"]
+
+
+def test_what_the_file_says_is_estimated_beside_unless_told_otherwise(run, drive, tmp_path):
+    cell = load_cell("a123_26650").with_values({"Observer": {"Estimate": ["h"]}})
+    cell.save(tmp_path / "cell.json")
+    short = tmp_path / "short.csv"
+    read_measured(drive).before(60.0).to_csv(short)
+    words = ("estimate", "cell.json", "--data", short, "--initial-soc", 0.9)
+    assert "heat-transfer coefficient, side" in run(*words)[1]
+    assert "heat-transfer coefficient" not in run(*words, "--estimate", "none")[1]
+
+
+def test_tuning_and_pooling_refuse_what_makes_no_sense(run, drive):
+    known = ("calibrate", "a123_26650", "--data", drive, "-o", "x.json")
+    assert "--estimate without --tune" in refuses(run, *known, "--estimate", "h")
+    assert "--tune-data without --tune" in refuses(run, *known, "--tune-data", drive)
+    assert "one run" in refuses(run, "estimate", "a123_26650", "--data", drive, "--data", drive, "-o", "x.csv")

@@ -336,8 +336,6 @@ def test_wrong_requests_are_refused_with_a_sentence():
         FaultRules(limit=0.0)
     with pytest.raises(InputError, match="faults"):
         Observer(model(), faults="yes")
-    with pytest.raises(InputError, match="h in r-z"):
-        Observer(model(), faults=True, estimate=("h",))
     plain = observer(faults=False, estimate=("heat",))
     with pytest.raises(InputError, match="belief"):
         observer(estimate=("heat",)).step(plain.start(AMBIENT_K, 0.5), Inputs(0.0, 3.3, AMBIENT_K), [AMBIENT_K] * 3)

@@ -267,5 +267,44 @@ def test_wrong_noise_and_beliefs_and_rows_are_refused():
         observer.step(belief, Inputs(1.0, 3.3, 298.15), [25.0])
     with pytest.raises(InputError, match="seconds"):
         observer.rest(belief, float("nan"), 298.15)
-    with pytest.raises(InputError, match="r-z"):
-        Observer(CoupledModel(load_cell(CELL), heat="measured", thermal="r-z").reduce(8), estimate=("h",))
+
+
+def test_in_rz_one_factor_cools_all_walls_and_its_slope_is_the_sum_over_them():
+    model = CoupledModel(load_cell(CELL), heat="measured", thermal="r-z").reduce(8)
+    observer = Observer(model, ["surface", "surface_left", "surface_right"], estimate=("h", "heat"))
+    assert observer.estimate == ("h", "heat", "bias") and observer._sure.bias_K == observer.noise.offset_K
+    each = JointFilter(observer.packed, observer.estimate, observer._sure, 1.0)
+    all_ = observer.filter()
+    walls, n = slice(8, 11), 8
+    assert all_.layout.states == each.layout.states - 2
+    u = np.array([10.0, np.nan, 7.0, 290.0, 295.0, 300.0, *np.full(3, np.nan)])
+    x = np.random.default_rng(2).normal(0, 0.3, all_.layout.states) + 10.0 * (np.arange(all_.layout.states) < n)
+
+    def moved(x):
+        all_.x = x.copy()
+        F = all_._predict(u, 7.0, 0.0, 0.0)[0]
+        return all_.x.copy(), F
+
+    ends = [moved(x + sign * 1e-5 * np.eye(len(x))[n])[0] for sign in (1, -1)]
+    slope = moved(x)[1]
+    np.testing.assert_allclose(slope[:, n], (ends[0] - ends[1]) / 2e-5, atol=1e-7)  # central: 1e-10 and rounding
+    each.x = np.concatenate([x[:n], np.full(3, x[n]), x[n + 1 :]])
+    np.testing.assert_allclose(each._predict(u, 7.0, 0.0, 0.0)[0][:n, walls].sum(axis=1), slope[:n, n], atol=1e-14)
+    found = observer.run(
+        Run(np.arange(30.0), np.full(30, 5.0), np.full(30, 3.2), np.full(30, 290.0),
+            {name: np.full(30, 291.0) for name in observer.measured}), initial_soc=0.5,
+    )  # fmt: skip
+    ratio = found.h_W_m2K / (model.conductance_W_K / model.areas_m2)
+    np.testing.assert_allclose(ratio, ratio[:, :1] * np.ones(3), rtol=1e-12)
+    assert found.h_sd.shape == found.h_W_m2K.shape == (30, 3)
+
+
+def test_noise_of_the_heat_is_what_calibration_wrote_and_goes_with_its_mean():
+    cell = load_cell(CELL)
+    told = JointNoise.told(cell.with_values({"Observer": {**cell.settings, "Slow heat uncertainty": 0.08}}))
+    assert told.slow_heat == 0.08 and JointNoise.told(cell).slow_heat == 0.05
+    filter_ = JointFilter(Observer(reduced()).packed, ("h",), JointNoise(), 1.0)
+    filter_.mean_W = 2.0
+    u = np.array([np.nan, np.nan, 0.0, 290.0, np.nan])
+    quiet, loud = (filter_._predict(u, heat, 0.0, 0.0)[2][-1] for heat in (0.0, 40.0))
+    assert quiet == loud == 0.3**2 + (0.2 * 2.0) ** 2

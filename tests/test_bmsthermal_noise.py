@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bmsthermal import InputError, Noise, load_cell
+from bmsthermal.reduced.observing import _noise
 from bmsthermal.schema import NOISE as KEYS
 
 
@@ -45,3 +48,13 @@ def test_only_what_divides_must_not_be_zero(name):
 def test_a_file_holds_numbers(value):
     with pytest.raises(InputError, match=r"a123_26650, Observer, 'Sensor noise \[K\]'.*expected a number"):
         load_cell("a123_26650").with_values({"Observer": {"Sensor noise [K]": value}})
+
+
+def test_what_a_certificate_says_of_the_core_widens_the_band_of_a_coupled_observer(a123):
+    def sure(*cases):
+        scored = [SimpleNamespace(scored=True, core_K=core, voltage_rms_V=0.001) for core in cases]
+        return _noise(SimpleNamespace(cell=a123, certificate=SimpleNamespace(cases=scored)))
+
+    # uniform within the largest error of a case: its third in variance, on average over cases
+    assert sure(0.3, 0.6).offset_K == pytest.approx(np.sqrt(0.1**2 + (0.09 + 0.36) / 2 / 3))
+    assert sure(0.3, np.nan).offset_K == 0.1 and _noise(SimpleNamespace(cell=a123, certificate=None)).offset_K == 0.1

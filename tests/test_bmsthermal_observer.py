@@ -116,7 +116,7 @@ def test_no_input_poisons_the_kernel(reduced, rows, real, given_form):
         kernel.step(tuple(inputs), (surface,))
         kernel.read(state)
         assert np.isfinite(state).all() and 0 <= replace(begun, row=state[0]).soc <= 1
-    for _ in range(3000):  # a sane hour afterwards: it comes back
+    for _ in range(10_000 if "estimate" in given_form else 3000):  # sane hours afterwards: it comes back
         kernel.step((0.0, 3.3, NAN, 298.0), (298.0,))
     kernel.read(state)
     assert abs(observer.reduced.outputs[0] @ state[0, : observer.reduced.order] + 298.15 - 298.0) < 1.0

@@ -16,7 +16,7 @@
 #define JNT_BIASED (JNT_OFF + JNT_LAG * OBS_M)
 #define JNT_N (JNT_BIASED + JNT_BIAS * OBS_M)
 #define JNT_G (JNT_N + 1) /* noise of each state, and of the heat */
-#define JNT_MOST_LOG_H ROM_NUM(5.0) /* a factor of 150 */
+#define JNT_MOST_LOG_H ROM_NUM(3.0) /* a factor of 20: beyond it, readings are wrong and not the cooling */
 
 /* What is first-order noise: it loses a share of itself in a step, and fresh variance comes in. */
 typedef struct {
@@ -27,7 +27,7 @@ typedef struct {
     num_t h_states, heat_states, lag_states, bias_states; /* JNT_H and so on */
     ROM_(model_t) cell;
     num_t loss[ROM_N];            /* 1 - decay: as short steps need it */
-    num_t relative_variance;      /* of the heat of one step, relative to its square, beside heat_variance */
+    num_t relative_variance;      /* of the heat of one step, relative to its mean's square */
     num_t mean_share;             /* of a step in the running mean of the heat */
     num_t log_h_fresh;
     num_t slow_variance;          /* of slow heat, W2, and relative to the square of the mean heat */
@@ -44,11 +44,11 @@ typedef struct {
     real_t soc, soc_carry, mean_W;
 } ROM_(tally_t);
 
-/* Heat-transfer coefficient over the model's own. */
-ROM_INLINE real_t ROM_(h_factor)(real_t log_h)
+/* A logarithm of h over the model's own, held inside what is believed. */
+ROM_INLINE real_t ROM_(held)(real_t log_h)
 {
-    const real_t held = ROM_SELECT(log_h < JNT_MOST_LOG_H, log_h, JNT_MOST_LOG_H);
-    return rom_exp(ROM_SELECT(held > -JNT_MOST_LOG_H, held, -JNT_MOST_LOG_H));
+    const real_t below = ROM_SELECT(log_h < JNT_MOST_LOG_H, log_h, JNT_MOST_LOG_H);
+    return ROM_SELECT(below > -JNT_MOST_LOG_H, below, -JNT_MOST_LOG_H);
 }
 
 /* The walls' share of a step, for what no surroundings pull at: v <- W v. */
@@ -121,7 +121,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     }
     ROM_(around)(m, u, after, g, coolant);
     for (int w = 0; (w < ROM_W) && (JNT_H > 0); w++) {
-        g[w] = g[w] * ROM_(h_factor)(x[ROM_N + ((JNT_H > 1) ? w : 0)]);
+        g[w] = g[w] * rom_exp(ROM_(held)(x[ROM_N + ((JNT_H > 1) ? w : 0)]));
     }
     ROM_(open)(modal, g, &walls);
     ROM_FOR
@@ -176,7 +176,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     }
     ROM_(shut)(modal, &walls, v);
     ROM_(column)(j, v, G, JNT_G, JNT_N);
-    q[JNT_N] = variance + j->relative_variance * *heat_W * *heat_W + (JNT_HEAT ? zero : unknown_W2);
+    q[JNT_N] = variance + j->relative_variance * t->mean_W * t->mean_W + (JNT_HEAT ? zero : unknown_W2);
     if (JNT_HEAT) {
         const int at = ROM_N + JNT_H;
         ROM_(column)(j, v, F, JNT_N, at);
@@ -379,6 +379,9 @@ ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *res
         ROM_(joint_trust)(j, x, ud, u, coolant, surface_K, watch, believed_K);
         const real_t level = m->mean * x[0] + ROM_(joint_common)(j, x);
         ROM_(joint_update)(j, x, carry, ud, coolant, believed_K, out);
+        for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
+            x[i] = ROM_(held)(x[i]);
+        }
         out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
         ROM_(joint_note)(j, x, carry, ud, t, u, coolant, level, known, watch);
         return;
@@ -386,6 +389,9 @@ ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *res
 #endif
     ROM_(joint_predict)(j, x, carry, ud, t, u, unknown, coolant, &out->heat_W, &known);
     ROM_(joint_update)(j, x, carry, ud, coolant, surface_K, out);
+    for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
+        x[i] = ROM_(held)(x[i]);
+    }
     out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
 }
 

@@ -41,6 +41,12 @@ class CoupledEstimates(Estimates):
     voltage_innovation_V: Array = field(kw_only=True)
     rows: Array = field(kw_only=True, repr=False)
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of what ``innovations`` are of; the voltage is last, in V."""
+        names = super().channels
+        return (*names[:-1], "voltage") if np.isfinite(self.voltage_innovation_V).any() else names
+
     def columns(self) -> dict[str, Array]:
         """What `to_csv` writes: of temperatures, charge and resistance."""
         return super().columns() | {
@@ -71,7 +77,7 @@ class CoupledObserver(Observer):
         As for a thermal model.
     noise
         A `CoupledNoise`; by default what the cell's ``Observer`` section says of temperatures, its own defaults of the
-        rest, and the certificate's error of the voltage where that is more.
+        rest, the certificate's error of the voltage where that is more, and its error of the core beside ``offset_K``.
     engine, real
         The step and its slopes are compiled, the covariance is NumPy's: ``kernel`` and ``double``.
 
@@ -261,7 +267,11 @@ def _noise(reduced: ReducedCell) -> CoupledNoise:
     noise, certificate = CoupledNoise.of(reduced.cell), reduced.certificate
     errors = [case.voltage_rms_V for case in certificate.cases if case.scored] if certificate else []
     found = float(np.sqrt(np.mean(np.square(errors)))) if errors else 0.0
-    return replace(noise, model_V=found) if noise.model_V < found < np.inf else noise
+    noise = replace(noise, model_V=found) if noise.model_V < found < np.inf else noise
+    # the core may be off by as much as in the cases, uniformly within their largest errors
+    most = [case.core_K for case in certificate.cases if case.scored] if certificate else []
+    core_K = float(np.sqrt(np.mean(np.square(most)) / 3)) if most else 0.0
+    return replace(noise, offset_K=float(np.hypot(noise.offset_K, core_K))) if core_K < np.inf else noise
 
 
 def _order(size: int) -> int:

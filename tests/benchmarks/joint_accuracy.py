@@ -18,6 +18,7 @@ import numpy as np
 from bmsthermal import Cell, CoupledModel, Observer, Run, load_cell, read_measured
 from bmsthermal.calibration import calibrate
 from bmsthermal.estimates import Estimates
+from bmsthermal.schema import THERMAL
 
 #: Cell and file of each run; the README of the data says about 50 % for the charge.
 RUNS = {
@@ -28,15 +29,17 @@ RUNS = {
 INITIAL_SOC, TRAINED, KINDS = 0.5, 0.55, ("h", "heat")
 #: When the key is turned on without history, mid-drive, and how long it may take, in s.
 KEY_ON_S, SETTLED_S = 2000.0, 180.0
+ALONG = ("surface", "surface_left", "surface_right")
 HEAD = ("run", "case", "judged, s", "RMSE, K", "max, K", "in 2 sigma, %", "sigma, K", "h at 1,200 s", "h at the end")
 
 
 def observe(cell: Cell, run: Run, factor: float = 1.0, off_K: float = 0.0) -> Estimates:
-    """Estimate along a run with an h that is wrong by a factor, from a start that is off."""
-    model = CoupledModel(cell, heat="measured").reduce(order=4)
-    own = float(model.conductance_W_K[0] / model.areas_m2[0])
+    """Estimate along a run with an h that is wrong by a factor and a start that is off, in the cell's resolution."""
+    thermal = cell.settings.get(THERMAL)
+    model = CoupledModel(cell, heat="measured", thermal=thermal).reduce(order=8 if thermal else 4)
+    own = dict(zip(model.walls, (factor * model.conductance_W_K / model.areas_m2).tolist(), strict=True))
     start_K = float(run.surfaces_K["surface"][0]) + off_K if off_K else None
-    observer = Observer(model.with_h(factor * own), estimate=KINDS)
+    observer = Observer(model.with_h(own), ALONG if thermal else ("surface",), estimate=KINDS)
     return observer.run(run, initial_soc=INITIAL_SOC, start_K=start_K)
 
 
@@ -82,9 +85,16 @@ def table(data: Path) -> list[tuple[str, ...]]:
                 late = run.part(KEY_ON_S / run.time_s[-1], 1.0)
                 settled_s = float(late.time_s[0]) + SETTLED_S
                 rows.append(row(name, f"{what}, key-on", observe(cell, late), h, apart_K, settled_s))
+        if ALONG[1] in run.surfaces_K:
+            use = (*ALONG, "core")
+            ends = calibrate(load_cell(shipped), first, use=use, initial_soc=INITIAL_SOC, thermal="r-z").cell
+            cells[f"{name}, r-z"], h = ends, float(ends.h_W_m2K["side"])
+            for factor in (1.0, 2.0, 0.5):
+                rows.append(row(name, f"r-z, with core, h x {factor:g}", observe(ends, run, factor), h, apart_K, 600.0))
     for name, other in (("32113, forced air", "32113, lagged"), ("32113, lagged", "32113, forced air")):
-        h = float(cells[other].h_W_m2K["side"])
-        rows.append(row(name, "from the other rig", observe(cells[other], runs[name]), h, apart(runs[name]), 600.0))
+        for what, key in (("from the other rig", other), ("r-z, from the other rig", f"{other}, r-z")):
+            h = float(cells[key].h_W_m2K["side"])
+            rows.append(row(name, what, observe(cells[key], runs[name]), h, apart(runs[name]), 600.0))
     return rows
 
 
