@@ -326,7 +326,7 @@ ROM_INLINE void ROM_(joint_note)(const ROM_(joint_t) *restrict j, real_t *restri
         const real_t around = u->coolant_K[w] - m->coolant_reference_K;
         real_t g = m->conductance_W_K[w];
         if (JNT_H > 0) {
-            g = g * ROM_(h_factor)(x[ROM_N + ((JNT_H > 1) ? w : 0)]);
+            g = g * rom_exp(ROM_(held)(x[ROM_N + ((JNT_H > 1) ? w : 0)]));
         }
         if (ROM_PRESENT(around)) {
             out_W = out_W + g * (ROM_(dot)(m->modal.wall[w], x) - around);
