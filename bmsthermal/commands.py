@@ -292,6 +292,9 @@ def estimate(
             "--estimate soc or resistance). With any of them the voltage is a measurement, which may be missing.",
         ),
     ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Watch the sensors: leave faulty ones out, say which and since when.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="Write the estimates (.csv).")] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write how consistent the sigma is, all runs pooled (.json).")
@@ -311,7 +314,7 @@ def estimate(
     kinds = None if beside is None else [kind for kind in listed(beside, "--estimate") if kind != "none"]
     observer = Observer.of(
         cell, None if sensors is None else listed(sensors, "--sensors"), order=order, step_s=step_s, estimate=kinds,
-        engine=engine, real=real, heat=heat,
+        engine=engine, real=real, heat=heat, faults=faults,
     )  # fmt: skip
     ours = mapped(columns, "--columns")
     runs = [

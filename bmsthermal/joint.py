@@ -30,6 +30,7 @@ import numpy as np
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.faults import HEAT, HOT, Watch
 from bmsthermal.likelihood import DISCREPANCY_S
 from bmsthermal.noise import Noise
 from bmsthermal.packing import Packed
@@ -169,7 +170,8 @@ class Layout:
     def row(self, k: int) -> Array:
         """What sensor `k` reads of the states, ``(N,)``: its surface through its lag, and what it is off by."""
         row = np.zeros(self.states)
-        row[[self.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
+        if self.lagged:
+            row[[self.of(name, k) for name in ("reading", "discrepancy")]] = 1.0
         if "bias" in self.kinds:
             row[self.of("bias", k)] = 1.0
         return row
@@ -194,6 +196,8 @@ class JointFilter:
         Whether one log h is that of all walls.
     voltage
         Where the voltage is a measurement: it says the heat, and the charge.
+    watch
+        Over the sensors, where faults are looked for.
 
     Raises
     ------
@@ -211,6 +215,7 @@ class JointFilter:
         lagged: bool = True,
         common: bool = False,
         voltage: VoltageFilter | None = None,
+        watch: Watch | None = None,
     ) -> None:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise InputError(f"estimate {unknown[0]!r}", expected=f"some of {', '.join(KINDS)}")
@@ -218,9 +223,11 @@ class JointFilter:
         sizes = len(model.decay), len(model.wall), len(model.sense)
         self.layout = Layout(*sizes, frozenset(kinds), lagged, common)
         self.x, self.factors = np.zeros(self.layout.states), Factors(np.zeros(1))
-        self.soc, self.mean_W = 0.5, 0.0
+        self.soc, self.mean_W, self.lost_W2, self.watch = 0.5, 0.0, 0.0, watch
         self.sensors, self.input_size, self.output_size = len(model.sense), 3 + 2 * len(model.wall), 1 + 2 * 8
-        self.state_size = self.layout.states * (self.layout.states + 5) // 2 + 3 + (len(voltage.row) if voltage else 0)
+        self.joint_size = self.layout.states * (self.layout.states + 5) // 2
+        beside = [*([voltage.row] if voltage else []), *([watch.state] if watch else [])]
+        self.state_size = self.joint_size + sum(map(len, beside)) + 3
 
     def start(self, x: Array, P: Array, soc: float, coolant_K: Array, soc_sd: float | None = None) -> None:
         """Begin with thermal states `x` ``(n,)`` of covariance `P`, sensors at rest with what they read."""
@@ -254,10 +261,11 @@ class JointFilter:
         m, at, x = self.model, self.layout.places, self.x
         heat, F, G, q, coolant = self.predict(u)
         self.factors.predict(F, G, q)
+        taken, level = self._trusted(u, z, coolant), self._level()
 
         innovation, variance = np.zeros(len(z)), np.zeros(len(z))
         for k, reading in enumerate(np.asarray(z, float) - m.reference_K):
-            if not abs(reading) < HUGE:
+            if not (taken[k] and abs(reading) < HUGE):
                 continue
             row, known = self.layout.row(k), 0.0
             if not self.layout.lagged:
@@ -268,7 +276,71 @@ class JointFilter:
             innovation[k], variance[k] = off, S
         x[at["h"]] = np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H)
         slow = float(x[at["heat"]].sum())
+        if self.watch is not None:
+            self._note(u, coolant, level, None if self.lost_W2 > 0 else slow)
         return Instant(heat + slow, innovation, variance)
+
+    def _trusted(self, u: Array, z: Array, coolant: Array) -> list[bool]:
+        """Which readings are to be taken: all, or those that the watch trusts."""
+        if self.watch is None:
+            return [True] * len(z)
+        at, expected_K = self.layout.places, self._expected_K(coolant)
+        around = np.array(u[3 : 3 + self.layout.walls]) - self.model.coolant_reference_K + self.model.reference_K
+        around = around[np.abs(around) < HUGE]
+        rise = np.abs(expected_K[:, None] - around).max(axis=1, initial=0.0)
+        states = np.eye(len(self.x))
+
+        def variance(k: int) -> float:
+            row = self.layout.row(k)
+            row[at["bias"]], row[at["thermal"]] = 0.0, 0.0 if self.layout.lagged else self.model.sense[k]
+            return self.factors.spread(row)
+
+        taken, healed = self.watch.look(np.asarray(z, float).tolist(), expected_K.tolist(), rise.tolist(), variance)
+        for k in healed:  # what was known of its bias may be of the fault
+            for name, sd in (("discrepancy", self.noise.discrepancy_K), ("bias", self.noise.bias_K)):
+                if at[name].start < at[name].stop:
+                    self.factors.inflate(states[self.layout.of(name, k)], sd**2)
+        return taken
+
+    def _level(self) -> float:
+        """Mean temperature, and what all sensors are biased by: readings that move either say that there is heat."""
+        return float(self.model.mean * self.x[0]) + self._common()
+
+    def _common(self) -> float:
+        """Mean bias of the sensors, 0 where it is no state."""
+        bias = self.x[self.layout.places["bias"]]
+        return float(bias.sum()) / max(len(bias), 1)
+
+    def _expected_K(self, coolant: Array) -> Array:
+        """What the sensors would read without biases ``(m,)``."""
+        m, reading = self.model, self.x[self.layout.places["reading"]]
+        return np.asarray(
+            m.reference_K + (reading if self.layout.lagged else m.sense @ self.x[: self.layout.n] + m.mixed @ coolant)
+        )
+
+    def _note(self, u: Array, coolant: Array, level: float, slow: float | None) -> None:
+        """Tell the watch what the readings did; while heat is unknown, sensors that agree are not all biased."""
+        assert self.watch is not None
+        m, at, x, n, watch = self.model, self.layout.places, self.x, self.layout.n, self.watch
+        g = m.conductance_W_K * (
+            np.exp(np.clip(x[at["h"]], -MOST_LOG_H, MOST_LOG_H)) if "h" in self.layout.kinds else 1.0
+        )
+        around = np.array(u[3 : 3 + self.layout.walls]) - m.coolant_reference_K
+        g = np.where(np.abs(around) < HUGE, g, 0.0)
+        out_W = abs(float(np.where(g > 0, g * (m.wall @ x[:n] - around), 0.0).sum()))
+        common, told = self._common(), None
+        if slow is not None:
+            slow_W2 = self.factors.variance(self.layout.of("heat")) if "heat" in self.layout.kinds else 0.0
+            told = (self.mean_W, out_W, slow + float(g.sum()) * common, slow_W2, float(g.sum()))
+        added_K = self._level() - level
+        if watch.cell[HOT] > 0 and common != 0:  # as if their mean bias had been read: none
+            mean = np.zeros(len(x))
+            mean[at["bias"]] = 1 / self.layout.sensors
+            gain, _ = self.factors.measure(mean, watch.rules.offset_K**2)
+            x -= gain * common
+            by_K = gain[at["reading"]] if self.layout.lagged else m.sense @ gain[:n]
+            watch.shifted((-common * by_K).tolist())
+        watch.after(self._expected_K(coolant).tolist(), added_K, told)
 
     def run(self, u: Array, z: Array, out: Array | None = None, past: Array | None = None) -> None:
         """Step through arrays; see `Kernel.run`."""
@@ -281,18 +353,24 @@ class JointFilter:
                 self.read(past[k])
 
     def read(self, rows: Array) -> None:
-        """Copy the state into `rows` ``(1, state_size)``: x, what rounding took (nothing), factors, volts, a tally."""
+        """Copy the state into `rows` ``(1, state_size)``.
+
+        That is x, what rounding took (nothing), factors, volts and watch where there are any, and a tally.
+        """
         n = self.layout.states
         volts = self.voltage.row if self.voltage else ()
-        rows[0] = [*self.x, *np.zeros(n), *self.factors.packed, *volts, self.soc, 0.0, self.mean_W]
+        watch = self.watch.state if self.watch else ()
+        rows[0] = [*self.x, *np.zeros(n), *self.factors.packed, *volts, *watch, self.soc, 0.0, self.mean_W]
 
     def write(self, rows: Array) -> None:
         """Set the state from `rows`."""
         n, row = self.layout.states, np.asarray(rows[0], float)
-        end = 2 * n + n * (n + 1) // 2
-        self.x, self.factors = row[:n] - row[n : 2 * n], Factors(row[2 * n : end])
+        self.x, self.factors = row[:n] - row[n : 2 * n], Factors(row[2 * n : self.joint_size])
+        watched = len(row) - 3 - (len(self.watch.state) if self.watch else 0)
         if self.voltage:
-            self.voltage.row = row[end:-3]
+            self.voltage.row = row[self.joint_size : watched]
+        if self.watch:
+            self.watch.state[:] = row[watched:-3]
         self.soc, self.mean_W = row[-3] - row[-2], row[-1]
 
     def predict(self, u: Array) -> tuple[float, Array, Array, Array, Array]:
@@ -308,10 +386,11 @@ class JointFilter:
             Surroundings beside the reference, ``(w,)``.
         """
         heat, slope, lost = self._heat(u)
+        self.lost_W2 = lost
         if self.voltage:
             said = self.voltage.step(u, self._mean_K)
-            heat, slope, lost = said.heat_W, said.slope_W_K, said.variance_W2
-            lost += said.lost * self.model.lost_heat_variance
+            self.lost_W2 = said.lost * self.model.lost_heat_variance
+            heat, slope, lost = said.heat_W, said.slope_W_K, said.variance_W2 + self.lost_W2
             self.soc = float(self.voltage.x[0])
         self.mean_W += (abs(heat) - self.mean_W) * min(self.step_s / MEAN_S, 1.0)
         return heat, *self._predict(u, heat, slope, lost)
@@ -377,6 +456,9 @@ class JointFilter:
         G[at["h"], at["h"]], q[at["h"]] = np.eye(len(x[at["h"]])), noise.log_h_rth**2 * s / 3600.0
         G[:n, N] = W @ d
         q[N] = (noise.heat_W_rts**2 + (noise.heat * self.mean_W) ** 2) / s + lost
+        if self.watch is not None and self.watch.cell[HOT] > 0:  # a heat event: the heat is not known
+            slow, unknown = "heat" in self.layout.kinds, min(self.watch.cell[HEAT] ** 2, HUGE)
+            q[at["heat"].start if slow else N] += unknown * (s / self.watch.rules.heat_s if slow else 1.0 / s)
 
         x[:n] = W @ insulated + S @ flow @ (g * coolant)
         if not self.layout.lagged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,15 +15,19 @@ from bmsthermal.belief import Belief
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
-from bmsthermal.joint import KINDS, SLOW_S, JointFilter, JointNoise, Layout
+from bmsthermal.fault_log import FaultLog, WatchedBelief
+from bmsthermal.faults import FaultRules, Watch
+from bmsthermal.joint import BIAS_S, KINDS, SLOW_S, JointFilter, JointNoise, Layout
 from bmsthermal.joint_packing import PackedJoint, pack_joint
 from bmsthermal.noise import Noise
 from bmsthermal.observability import NEEDED, observability
 from bmsthermal.observer import Observer, compiled
+from bmsthermal.plot import save
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
 from bmsthermal.schema import COVARIANCE, ESTIMATE, HEAT, JOINT, LAG, NOISE
 from bmsthermal.voltage import KINDS as ELECTRIC
+from bmsthermal.voltage import ROW as VOLTS
 from bmsthermal.voltage import Tables, VoltageFilter, VoltageNoise
 from rom.ud import covariance
 
@@ -50,6 +55,7 @@ class JointEstimates(Estimates):
     voltage_std_V: Array = field(kw_only=True)
     rows: NDArray[np.floating] = field(kw_only=True, repr=False)
     joint_states: int = field(kw_only=True, repr=False)
+    faults: FaultLog | None = field(kw_only=True, default=None, repr=False)
 
     def beside(self) -> list[tuple[str, str]]:
         """Name and value with unit of what was estimated beside temperatures, at the end of the run."""
@@ -65,16 +71,17 @@ class JointEstimates(Estimates):
             columns.append(("state of charge", 100 * self.soc[-1], 100 * self.soc_std[-1], "%"))
         if self.growth_sd[-1] > 0:
             columns.append(("resistance over the file's", 100 * self.growth[-1], 100 * self.growth_sd[-1], "%"))
-        return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
+        said = [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in columns]
+        return said if self.faults is None else said + self.faults.table()
 
     def doubts(self) -> list[str]:
-        """Sentences about what does not fit together in the run, and about what the run did not tell."""
+        """Sentences about what does not fit together, what the run did not tell, and sensors that are not believed."""
         known = self.run
         if known is not None and self.voltage_std_V.any():  # heat is known without the voltage
             known = replace(known, voltage_V=np.zeros(len(known.time_s)))
         said = Estimates.doubts(
             Estimates(**{each.name: getattr(self, each.name) for each in fields(Estimates)} | {"run": known})
-        )
+        ) + ([] if self.faults is None else self.faults.sentences())
         if self.run is None or len(self.time_s) < 2 or not isinstance(self.noise, JointNoise):
             return said
         alone_W = _alone_W(self.noise, self.rows[:, -1].astype(float), self.reduced.step_s)
@@ -108,10 +115,19 @@ class JointEstimates(Estimates):
             found |= {"resistance_growth": self.growth, "resistance_growth_std": self.growth_sd}
         if self.voltage_std_V.any():
             found["voltage_innovation_V"] = self.voltage_innovation_V
-        return found
+        return found if self.faults is None else found | self.faults.columns()
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw what `Estimates.plot` does, and under the readings when a sensor was masked."""
+        drawn = super().plot()
+        if self.faults is not None:
+            self.faults.draw(drawn.axes[0])
+        return save(drawn, path)
 
     def belief(self, i: int = -1) -> Belief:
         """Belief after row `i`, to go on from."""
+        if self.faults is not None:
+            return WatchedBelief(self.rows[i], self.joint_states, factored=True, sensors=self.faults.sensors)
         return Belief(self.rows[i], self.joint_states, factored=True)
 
 
@@ -133,6 +149,9 @@ class JointObserver(Observer):
         ``fused`` if charge or resistance is estimated, else from the voltage, which then is an input.
     voltage_noise
         What is unsure of the voltage where it is a measurement; by default `bmsthermal.voltage.VoltageNoise.told`.
+    faults
+        Whether to watch the sensors, or a `FaultRules` to watch them by: the readings of a faulty one are left out, and
+        heat that nobody accounts for is told (`bmsthermal.faults`).
     noise
         A `JointNoise`; by default its own, with gradient, offset and lag as the cell's ``Observer`` section says.
         Where nothing is estimated beside, the `Noise` of any observer.
@@ -150,7 +169,7 @@ class JointObserver(Observer):
         noise: Noise | None = None, ambient_offset_K: float | None = None,
         engine: Literal["kernel", "filterpy"] = "kernel", real: Literal["double", "float"] = "double",
         form: Literal["ekf", "ud"] | None = None, heat: Literal["measured", "model", "fused"] | None = None,
-        voltage_noise: VoltageNoise | None = None,
+        voltage_noise: VoltageNoise | None = None, faults: bool | FaultRules = False,
     ) -> None:  # fmt: skip
         super().__init__(
             reduced, measured, noise=noise, ambient_offset_K=ambient_offset_K, engine=engine, real=real, form=form
@@ -161,14 +180,18 @@ class JointObserver(Observer):
         if isinstance(estimate, str) or not {*estimate} <= {*KINDS, *ELECTRIC}:
             expected = f"some of {', '.join((*KINDS, *ELECTRIC))}, in a list"
             raise InputError(f"estimate = {estimate!r}", where=where, expected=expected)
+        if not isinstance(faults, bool | FaultRules):
+            raise InputError(f"faults = {faults!r:.60}", where=where, expected="True, False or a FaultRules")
         self.heat = heat or ("fused" if {*estimate} & {*ELECTRIC} else None)
         self.voltage_noise = voltage_noise or VoltageNoise.told(reduced.cell)
-        joint = bool(estimate or self.heat)
+        self.faults = FaultRules() if faults is True else faults or None
+        placed = reduced.resolution == "r-z" and len(measured) > 1
+        joint = bool(estimate or self.heat or (faults and placed))
         if joint and not isinstance(noise, JointNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a JointNoise")
         sure = noise if isinstance(noise, JointNoise) else JointNoise.told(reduced.cell)
         kinds = {*estimate}
-        if joint and reduced.resolution == "r-z" and len(measured) > 1 and "bias" not in kinds:
+        if joint and placed and "bias" not in kinds:
             # an offset reads as a difference between places: it has to be a state, as large as offsets are
             kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K or sure.bias_K)
         self.estimate = tuple(kind for kind in (*KINDS, *ELECTRIC) if kind in kinds)
@@ -177,7 +200,8 @@ class JointObserver(Observer):
             self.noise = self._sure = sure
         else:
             self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
-        asked = tuple(kind for kind in self.beside if kind in estimate)
+        self._asked = tuple(kind for kind in (*KINDS, *ELECTRIC) if kind in estimate)
+        asked = tuple(kind for kind in self._asked if kind in KINDS)
         if asked and (refused := observability(self, asked).refusal()):
             raise refused
         self._voltage()
@@ -185,14 +209,14 @@ class JointObserver(Observer):
     def __repr__(self) -> str:
         beside = f", estimates {', '.join(self.estimate)} beside" if self.estimate else ", factored"
         beside += f", heat {self.heat}" if self.heat else ""
-        return f"{super().__repr__()[:-1]}{beside})"
+        return f"{super().__repr__()[:-1]}{beside}{', watches for faults' if self.faults else ''})"
 
     def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
         """Return the same observer in another precision and form, as `Observer.on_target`."""
         return Observer(
             self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real,
             form=form, estimate=self.estimate, heat=self.heat,
-            voltage_noise=self.voltage_noise if self.heat else None,
+            voltage_noise=self.voltage_noise if self.heat else None, faults=self.faults or False,
         )  # fmt: skip
 
     def _sureness(self) -> dict[str, Any]:
@@ -208,7 +232,7 @@ class JointObserver(Observer):
         common = self.reduced.resolution == "r-z"  # three coefficients and the gradient are not told apart
         return JointFilter(
             self.packed, self.beside, self._sure, self.reduced.step_s, lagged=bool(self.estimate or self.heat),
-            common=common, voltage=self._voltage(),
+            common=common, voltage=self._voltage(), watch=self._watch(),
         )  # fmt: skip
 
     def _voltage(self) -> VoltageFilter | None:
@@ -217,10 +241,18 @@ class JointObserver(Observer):
         kinds = {*self.estimate} & {*ELECTRIC}
         return VoltageFilter(Tables.of(self.reduced.cell), self.voltage_noise, self.heat, kinds, self.reduced.step_s)
 
+    def _watch(self) -> Watch | None:
+        if self.faults is None:
+            return None
+        step_s, m, rules = self.reduced.step_s, self.packed, self.faults
+        place = rules.place if self.reduced.resolution == "r-z" else rules.place_1d
+        heat_J_K = step_s / (m.mean * float(m.drive[0][0]))
+        return Watch(rules, len(self.measured), step_s, heat_J_K, float(m.sense_variance[0]), place)
+
     @cached_property
     def packed_joint(self) -> PackedJoint:
         """The observer as the numbers of the kernel that estimates more than temperatures."""
-        return pack_joint(self.packed, self.layout, self._sure, self.reduced.step_s, self._voltage())
+        return pack_joint(self.packed, self.layout, self._sure, self.reduced.step_s, self._voltage(), self._watch())
 
     @cached_property
     def layout(self) -> Layout:
@@ -278,7 +310,10 @@ class JointObserver(Observer):
         filter_.start(np.asarray(thermal.x), thermal.P, soc, around, soc_sd)
         row = np.empty((1, filter_.state_size))
         filter_.read(row)
-        return Belief(row[0].astype(self.dtype), self.layout.states, factored=True)
+        whole, states = row[0].astype(self.dtype), self.layout.states
+        if self.faults is not None:
+            return WatchedBelief(whole, states, factored=True, sensors=self.measured)
+        return Belief(whole, states, factored=True)
 
     @cached_property
     def _thermal(self) -> Observer:
@@ -292,14 +327,19 @@ class JointObserver(Observer):
         at, n, N = self.layout.places, self.layout.n, self.layout.states
         end = N * (N + 5) // 2
         P = np.array([covariance(row) for row in states[:, 2 * N : end]])
-        volts, seen = (each.astype(float) for each in np.split(states[:, end:-3], [25], axis=1))
-        if self.heat is None:
-            volts, seen = np.zeros((len(states), 25)), np.zeros((len(states), 2))
+        size = 0 if self.heat is None else VOLTS
+        further, watched = np.split(states[:, end:-3].astype(float), [size], axis=1)
+        volts, seen = np.split(further if size else np.zeros((len(states), VOLTS)), [VOLTS - 2], axis=1)
         electric = np.sqrt([np.diag(covariance(row)) for row in volts[:, 10:]])
         x, sd = states[:, :N].astype(float), np.sqrt(np.maximum(np.diagonal(P, axis1=1, axis2=2), 0.0))
         i, j = np.tril_indices(n)
         thermal = np.hstack([x[:, :n], P[:, i, j], states[:, -3:-2]])
         found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
+        log = None if self.faults is None else FaultLog(self.measured, time_s, watched)
+        if log is not None and self.faults is not None:  # what one sensor drifts by, nothing tells
+            unseen = self.faults.alone_K**2 * -np.expm1(-2 * log.alone_s / BIAS_S)
+            wider = {name: np.sqrt(getattr(found, name) ** 2 + unseen) for name in ("core_std_K", "surface_std_K")}
+            found = replace(found, **wider)
         own, fast = self.reduced.conductance_W_K / self.reduced.areas_m2, 1.0 - self.voltage_noise.share
         return JointEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
@@ -309,6 +349,7 @@ class JointObserver(Observer):
             bias_K=x[:, at["bias"]], bias_sd_K=sd[:, at["bias"]], rows=states, joint_states=N, soc_std=electric[:, 0],
             growth=fast * np.expm1(volts[:, 1]), growth_sd=fast * np.exp(volts[:, 1]) * electric[:, 1],
             voltage_innovation_V=np.where(seen[:, 1] > 0, seen[:, 0], np.nan), voltage_std_V=np.sqrt(seen[:, 1]),
+            faults=log,
         )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
 
 if TYPE_CHECKING:
+    from bmsthermal.faults import FaultRules
     from bmsthermal.reduced.model import ReducedCell
     from bmsthermal.voltage import VoltageNoise
 
@@ -71,6 +72,8 @@ class Observer:
         then it is a `bmsthermal.jointly.JointObserver`.
     heat, voltage_noise
         ``measured``, ``model`` or ``fused``: it is one too, and the voltage a measurement (`bmsthermal.voltage`).
+    faults
+        Whether to watch the sensors, with or without something estimated beside: the same observer.
     form
         How the covariance is kept: ``ekf``, packed, or ``ud``, as factors that
         rounding cannot make negative, with increments that carry what rounding
@@ -101,7 +104,7 @@ class Observer:
 
             return super().__new__(CoupledObserver if isinstance(reduced, ReducedCell) else cls)
         usual = "ud" if kwargs.get("real") == "float" and kwargs.get("engine", "kernel") == "kernel" else "ekf"
-        beside = kwargs.get("estimate") or kwargs.get("heat") is not None
+        beside = kwargs.get("estimate") or kwargs.get("heat") is not None or kwargs.get("faults")
         if cls is Observer and (beside or (kwargs.get("form") or usual) == "ud"):
             from bmsthermal.jointly import JointObserver
 
@@ -121,6 +124,7 @@ class Observer:
         form: Literal["ekf", "ud"] | None = None,
         heat: Literal["measured", "model", "fused"] | None = None,
         voltage_noise: VoltageNoise | None = None,
+        faults: bool | FaultRules = False,
     ) -> None:
         named = isinstance(measured, Sequence) and all(isinstance(name, str) for name in measured)
         if not named or isinstance(measured, str) or not measured or len(set(measured)) != len(measured):

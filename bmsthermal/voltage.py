@@ -52,6 +52,8 @@ from rom.ud import Factors, packed
 #: What may be estimated, and all states.
 KINDS = ("soc", "resistance")
 STATES = (*KINDS, "curve", "slow", "share")
+#: Numbers of its state in a row.
+ROW = 27
 #: How long an error of the current, or of a table's slope, lasts in s; rate in C that may flow unseen without it.
 CURRENT_S, LOST_C = 3600.0, 0.5
 #: Bounds of logarithms of factors of R, and of temperatures in K.

@@ -24,6 +24,7 @@ def export(
     estimate: Annotated[
         str | None, typer.Option(help="What it estimates beside the temperatures: h,heat,bias or some of them.")
     ] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="Watch the sensors, see bmsthermal estimate.")] = False,
     order: Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")] = None,
     step_s: Annotated[
         float | None, typer.Option("--step-s", help="Step in seconds; by default the cell file's, else 1.")
@@ -45,7 +46,7 @@ def export(
     named = reduced.cell.settings.get("Sensors", ["surface"])
     measured = list(named) if sensors is None else listed(sensors, "--sensors")
     kinds = None if estimate is None else listed(estimate, "--estimate")
-    observer = Observer.of(reduced, measured, estimate=kinds).on_target(real, form)
+    observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
     bundle = write(observer, out, real=real, form=form, name=name)
     rows = [(path.name, f"{path.stat().st_size}") for path in bundle.files]
     console.print(observer)

@@ -88,6 +88,37 @@ VOLTAGE = {
     "share_loss": ("-", "share of its error that the slow share loses in a step"),
     "share_fresh": ("-", "variance that comes in"),
 }
+#: Members of ``rules_t``, the watch over the sensors.
+RULES = {
+    "on": ("-", "somebody watches"),
+    "step_s": ("s", "length of a step"),
+    "heat_J_K": ("J/K", "heat capacity of the cell"),
+    "noise_K2": ("K2", "of a reading"),
+    "along": ("-", "what the model is off by between places, per kelvin above the coolant"),
+    "unsure_K2": ("K2", "discrepancy of a sensor that is trusted again"),
+    "biased_K2": ("K2", "bias of a sensor that is trusted again"),
+    "coldest_K": ("K", "no cell reads below"),
+    "hottest_K": ("K", "no cell reads above"),
+    "lost_s": ("s", "without readings for so long is absent"),
+    "jump": ("-", "sigmas that two readings differ by"),
+    "fastest_K_s": ("K/s", "no surface warms faster"),
+    "confirm_s": ("s", "a jump that is gone by then was one bad reading"),
+    "offset_K": ("K", "of a healthy sensor"),
+    "limit": ("-", "of chi-square with one degree of freedom"),
+    "window_s": ("s", "that twice the limit takes to be flagged"),
+    "drift_s": ("s", "an error that took longer is a drift"),
+    "resolution_K": ("K", "what a stuck reading may move by"),
+    "stuck_K": ("K", "what the model has to move by, and four resolutions"),
+    "stuck_s": ("s", "within that time"),
+    "recover_s": ("s", "of agreement, after which a sensor is trusted again"),
+    "alone_K": ("K", "what one sensor drifts by unseen"),
+    "heat": ("-", "relative error of the heat"),
+    "cooling": ("-", "relative error of the cooling"),
+    "heat_K_s": ("K/s", "of the whole cell, that nobody accounts for"),
+    "heat_limit": ("-", "of the square of the heat over its variance"),
+    "heat_s": ("s", "time constant of its mean"),
+    "settle_s": ("s", "left out after a start"),
+}
 #: Largest prior variance over sensor variance that a float covariance survives; above, it may turn indefinite.
 LARGEST_RATIO = 4e6
 
@@ -109,14 +140,20 @@ def members(packed: Packed) -> tuple[list[Member], list[Member]]:
 
 
 def joint_members(packed: PackedJoint) -> list[Member]:
-    """Members of ``joint_t`` in their order, without the thermal observer."""
+    """Members of ``joint_t`` in their order, without the thermal observer, the voltage and the rules of the watch."""
     return [Member(name, *JOINT[name], value) for name, value in vars(packed).items() if name in JOINT]
 
 
-def voltage_members(packed: PackedJoint) -> list[Member]:
+def voltage_members(packed: Packed | PackedJoint) -> list[Member]:
     """Members of ``voltage_t`` in their order; none where the voltage is no measurement."""
-    values = {} if packed.voltage is None else vars(packed.voltage)
-    return [Member(name, *VOLTAGE[name], value) for name, value in values.items()]
+    volts = packed.voltage if isinstance(packed, PackedJoint) else None
+    return [] if volts is None else [Member(name, *VOLTAGE[name], value) for name, value in vars(volts).items()]
+
+
+def rule_members(packed: Packed | PackedJoint) -> list[Member]:
+    """Members of ``rules_t`` in their order, none where nobody watches."""
+    rules = packed.rules if isinstance(packed, PackedJoint) else None
+    return [] if rules is None else [Member(name, *RULES[name], value) for name, value in vars(rules).items()]
 
 
 def digest(packed: Packed | PackedJoint, sensors: int, start: NDArray[np.floating], real: Real) -> str:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bmsthermal.faults import CELL, CODE, HEAT, HOT, SENSOR, VARIANCE
 from bmsthermal.joint import MOST_LOG_H, Layout
 from bmsthermal.joint_packing import PackedJoint
 from bmsthermal.packing import Packed
+from bmsthermal.voltage import ROW as VOLTS
 from firmware_export.render import DTYPES, Real
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
 
 Row = NDArray[np.floating]
-#: Numbers of the voltage's state, as `bmsthermal.voltage.VoltageFilter.row` has them.
-VOLTS = 27
 
 
 @dataclass(frozen=True)
@@ -118,23 +118,32 @@ def form_of(observer: Observer) -> Form:
         ("slow_heat_variance_W2", "heat", "of it"), ("bias_K", "bias", "of each sensor"),
         ("bias_variance_K2", "bias", "of it"),
     )  # fmt: skip
+    watched, texts = observer.packed_joint.rules is not None, {"elementary.h": "rom.kernel", "ud.h": "rom.kernel"}
+    texts |= {"faults.h": "bmsthermal.kernel"} if watched else {}
+    faults = (
+        Number("fault", m, "of each sensor: 0 none, 1 absent, 2 open, 3 short, 4 bias, 5 stuck, 6 drift, 7 swap"),
+        Number("unaccounted_heat_W", None, "heat that nobody accounts for"),
+        Number("unaccounted_heat_variance_W2", None, "of it"),
+        Number("heat_fault", None, "1 where it is more than errors of heat and cooling explain"),
+    )
+    watch = Number("watch", CELL + SENSOR * m, "what the watch over the sensors remembers: see faults.h")
     counted = [(name, at[kind].stop - at[kind].start, meaning) for name, kind, meaning in beside]
-    texts = kernel | {"elementary.h": "rom.kernel", "ud.h": "rom.kernel", "joint.h": "bmsthermal.kernel"}
     volts: tuple[Number, ...] = ()
     if observer.packed_joint.voltage is not None:
         texts |= {"voltage.h": "bmsthermal.kernel"}
         volts = (Number("volts", VOLTS, "charge, and what else the voltage tells: see voltage.h"),)
     return Form(
         "ud",
-        texts,
+        kernel | texts | {"joint.h": "bmsthermal.kernel"},
         (
             Number("x", N, f"{thermal}; then what is estimated beside"),
             Number("carry", N, "what rounding took from x"),
-            Number("ud", N * (N + 1) // 2, "U and, on its diagonal, D of the covariance, by rows"), *volts, soc,
-            Number("soc_carry", None, "what rounding took from it"),
+            Number("ud", N * (N + 1) // 2, "U and, on its diagonal, D of the covariance, by rows"), *volts,
+            *((watch,) if watched else ()), soc, Number("soc_carry", None, "what rounding took from it"),
             Number("mean_heat_W", None, "running mean of the heat"),
         ),
-        shown + tuple(Number(*each) for each in counted if each[1]) + (TOLD if volts else ()) + stepped,
+        shown + tuple(Number(*each) for each in counted if each[1]) + (TOLD if volts else ())
+        + (faults if watched else ()) + stepped,
         observer.packed_joint,
     )  # fmt: skip
 
@@ -182,6 +191,9 @@ def read_out(form: Form, layout: Layout | None, state: Row, out: Row, sensors: i
         volts = state[form.soc_at : form.soc_at + VOLTS]
         both = _square(volts[10:-2], 5)
         beside += [_variance_of(0, both), volts[1], _variance_of(1, both), *volts[-2:]]
+    if isinstance(form.packed, PackedJoint) and form.packed.rules is not None:
+        watch = state[-3 - CELL - SENSOR * sensors : -3]
+        beside += [*watch[CELL + CODE :: SENSOR], watch[HEAT], watch[VARIANCE], watch[HOT]]
     mean = reference + dtype(cell.mean) * x[0]
     return np.array(
         [*read(cell.core.astype(dtype)), mean, *read(wall), *beside, out[0], *out[1 : 1 + sensors],

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.joint_packing import PackedJoint
-from firmware_export.constants import check_precision, digest, joint_members, members, voltage_members
+from firmware_export.constants import (
+    check_precision,
+    digest,
+    joint_members,
+    members,
+    rule_members,
+    voltage_members,
+)  # fmt: skip
 from firmware_export.folder import sha256
 from firmware_export.form import form_of
 from firmware_export.host import STRICT
@@ -83,7 +90,8 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "joint": joint_members(form.packed) if isinstance(form.packed, PackedJoint) else [],
         "beside": {each.name: int(np.asarray(each.value)) for each in joint_members(form.packed)[:4]}
         if isinstance(form.packed, PackedJoint) else {},
-        "volts": voltage_members(form.packed) if isinstance(form.packed, PackedJoint) else [],
+        "volts": voltage_members(form.packed),
+        "rules": rule_members(form.packed),
         "numbers": form.state,
         "outputs": form.output,
         "all_states": form.state[0].size,

@@ -82,6 +82,22 @@ def test_an_unknown_soc_is_said(run, drive):
     assert "initial SOC unknown" in run("estimate", "a123_26650", "--data", drive)[1]
 
 
+def test_estimate_watches_its_sensors(run, drive, tmp_path):
+    broken = drive.read_text().splitlines()
+    place = broken[0].split(",").index("surface_degC")
+    for i in range(len(broken) // 2, len(broken)):
+        row = broken[i].split(",")
+        row[place] = "-80"
+        broken[i] = ",".join(row)
+    (tmp_path / "broken.csv").write_text("\n".join(broken) + "\n")
+    typed = ("estimate", "a123_26650", "--data", "broken.csv", "--initial-soc", 0.9, "-o", "a.csv", "--faults")
+    code, out, _ = run(*typed)
+    assert code == 0 and "surface: open from" in out and "not told" in " ".join(out.split())
+    found = np.genfromtxt(tmp_path / "a.csv", delimiter=",", names=True)
+    assert found["fault_surface"][-1] == 2 and not found["fault_surface"][0]
+    assert found["core_std_K"][-1] > found["core_std_K"][len(found) // 2 - 5]
+
+
 def test_reduce_and_estimate_from_the_reduced_model(run, drive, tmp_path):
     code, out, err = run("reduce", "a123_26650", "--order", 4, "-o", "reduced.npz", "--plot", "certificate.png")
     assert code == 0, err

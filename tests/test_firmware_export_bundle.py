@@ -33,7 +33,9 @@ SLAB = {
     "Through-plane thermal conductivity [W.m-1.K-1]": 0.6,
     "Heat transfer coefficient [W.m-2.K-1]": {"back": 80.0, "front": 15.0},
 }  # fmt: skip
-KINDS = ("cylinder", "slab", "sensors", "factored", "joint", "joint_slab", "voltage", "voltage_slab")
+KINDS = (
+    "cylinder", "slab", "sensors", "factored", "joint", "joint_slab", "voltage", "voltage_slab", "watched",
+)  # fmt: skip
 UNROLLED = KINDS[:3]  # the others keep their covariance as factors
 REALS = ("float", "double")
 FORM = ("ud", "ekf")
@@ -62,6 +64,9 @@ def observer(kind):
     if kind == "joint_slab":
         slab = CoupledModel(a123.with_values(SLAB, "slab"), heat="measured").reduce(order=3)
         return Observer(slab, ["surface_front", "surface_back"], estimate=("h", "heat", "bias"))
+    if kind == "watched":
+        rz = CoupledModel(load_cell("lfp_32113"), heat="measured", thermal="r-z").reduce(order=4)
+        return Observer(rz, ["surface", "surface_left", "surface_right"], estimate=("heat",), faults=True)
     leaky = load_cell("lfp_32113").with_values({"Surface sensor ambient share": 0.1})
     return Observer(
         CoupledModel(leaky, heat="measured").reduce(order=8, step_s=0.5), ["surface", "surface_left", "surface_right"]

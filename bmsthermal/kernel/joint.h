@@ -1,6 +1,6 @@
 /* joint.h - the filter that estimates, beside the temperatures, cooling, slow heat and what each sensor is off by.
  *
- * Text, after elementary.h, step.h, observer.h and ud.h: once per size. bmsthermal/joint.py is the readable twin and
+ * Text, after elementary.h, step.h, observer.h, faults.h (where JNT_RULES is defined) and ud.h: once per size. bmsthermal/joint.py is the readable twin and
  * says what each state is. In their order, of JNT_ROOM that there is room for:
  *
  *   temperatures | ln h, JNT_H of them | slow heat, JNT_HEAT | reading, discrepancy, JNT_LAG | bias, JNT_BIAS
@@ -8,7 +8,8 @@
  * with as many of the last three as there are sensors. Where JNT_VOLTAGE is 1, voltage.h, which goes before, says the
  * heat and the charge (JNT_VOLTS: there is room for it). JNT_H is 0, 1 (of all walls) or the number of walls, the others
  * 0 or 1: all 0 is the filter of observer.h. The covariance is U D U' (ud.h), and increments carry what rounding takes
- * from them: steps may be short. The caller owns x, carry and ud, and the tally.
+ * from them: steps may be short. The caller owns x, carry and ud, and the tally; and where JNT_RULES is defined and
+ * JNT_WATCH says so the row of the watch over the sensors, else NULL.
  */
 
 #define JNT_READ (ROM_N + JNT_H + JNT_HEAT)
@@ -37,6 +38,9 @@ typedef struct {
 #if JNT_VOLTS
     num_t voltage_states;         /* JNT_VOLTAGE */
     ROM_(voltage_t) voltage;
+#endif
+#ifdef JNT_RULES
+    ROM_(rules_t) rules;
 #endif
 } ROM_(joint_t);
 
@@ -83,7 +87,8 @@ ROM_INLINE void ROM_(column)(const ROM_(joint_t) *restrict j, const real_t v[ROM
    of the step, which follows from (1 + g E'S) q = g (E' x* - c). */
 ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
                                     real_t *restrict ud, real_t *restrict volts, ROM_(tally_t) *restrict t,
-                                    const ROM_(input_t) *restrict u, real_t coolant[ROM_W_MAX], real_t *heat_W)
+                                    const ROM_(input_t) *restrict u, real_t unknown_W2, real_t coolant[ROM_W_MAX],
+                                    real_t *heat_W, int *known)
 {
     const ROM_(model_t) *m = &j->cell;
     const ROM_(modal_t) *modal = &m->modal;
@@ -96,8 +101,10 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     less = -less;
     UD_(add)(1, &t->soc, &t->soc_carry, &less);
     t->soc = ROM_(charge)(t->soc);
+    *known = !(variance > m->heat_variance);
 #if JNT_VOLTS
     if (JNT_VOLTAGE) {
+        *known = ROM_PRESENT(u->heat_W) | ROM_PRESENT(u->current_A);
         ROM_(volts_step)(m, &j->voltage, volts, m->reference_K + m->mean * x[0], u, &heat, &slope, &variance);
         t->soc = volts[0];
         t->soc_carry = volts[VLT_N];
@@ -185,12 +192,12 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     }
     ROM_(shut)(modal, &walls, v);
     ROM_(column)(j, v, G, JNT_G, JNT_N);
-    q[JNT_N] = variance + j->relative_variance * t->mean_W * t->mean_W;
+    q[JNT_N] = variance + j->relative_variance * t->mean_W * t->mean_W + (JNT_HEAT ? zero : unknown_W2);
     if (JNT_HEAT) {
         const int at = ROM_N + JNT_H;
         ROM_(column)(j, v, F, JNT_N, at);
         F[at * JNT_N + at] = ROM_NUM(1.0) - j->heat.loss;
-        q[at] = (j->slow_variance + j->slow_relative_variance * t->mean_W * t->mean_W) * j->heat.fresh;
+        q[at] = (j->slow_variance + j->slow_relative_variance * t->mean_W * t->mean_W) * j->heat.fresh + unknown_W2;
         dx[at] = -j->heat.loss * x[at];
     }
 
@@ -254,14 +261,149 @@ ROM_INLINE void ROM_(joint_update)(const ROM_(joint_t) *restrict j, real_t *rest
     }
 }
 
+#ifdef JNT_RULES
+/* What a sensor would read without its bias, in K. */
+ROM_INLINE void ROM_(joint_expect)(const ROM_(joint_t) *restrict j, const real_t *x, const real_t coolant[ROM_W_MAX],
+                                   real_t expected_K[OBS_M_MAX])
+{
+    const ROM_(model_t) *m = &j->cell;
+    for (int k = 0; k < OBS_M; k++) {
+        expected_K[k] = m->reference_K + (JNT_LAG ? x[JNT_READ + k] : ROM_(surface)(m, k, x, coolant));
+    }
+}
+
+/* Mean bias of the sensors, 0 where it is no state. */
+ROM_INLINE real_t ROM_(joint_common)(const ROM_(joint_t) *restrict j, const real_t *x)
+{
+    const ROM_(model_t) *m = &j->cell;
+    real_t sum = ROM_NUM(0.0);
+    (void)m;
+    for (int i = JNT_BIASED; i < JNT_N; i++) {
+        sum = sum + x[i];
+    }
+    return sum / (real_t)OBS_M;
+}
+
+/* Readings that are believed, the others absent. */
+ROM_INLINE void ROM_(joint_trust)(const ROM_(joint_t) *restrict j, const real_t *x, real_t *restrict ud,
+                                  const ROM_(input_t) *restrict u, const real_t coolant[ROM_W_MAX],
+                                  const real_t surface_K[OBS_M_MAX], real_t *restrict watch,
+                                  real_t believed_K[OBS_M_MAX])
+{
+    const ROM_(model_t) *m = &j->cell;
+    real_t expected_K[OBS_M_MAX], rise_K[OBS_M_MAX], variance_K2[OBS_M_MAX], row[JNT_ROOM];
+    int healed[OBS_M_MAX];
+    ROM_(joint_expect)(j, x, coolant, expected_K);
+    for (int k = 0; k < OBS_M; k++) {
+        rise_K[k] = variance_K2[k] = ROM_NUM(0.0);
+        for (int w = 0; w < ROM_W; w++) {
+            const real_t around = u->coolant_K[w] - m->coolant_reference_K + m->reference_K;
+            const real_t rise = ROM_(size_of)(expected_K[k] - around);
+            if (ROM_PRESENT(around) && (rise > rise_K[k])) {
+                rise_K[k] = rise;
+            }
+        }
+        if (watch[FLT_CELL + FLT_SENSOR * k + FLT_CODE] > FLT_ABSENT) {
+            for (int i = 0; i < JNT_N; i++) {
+                row[i] = (!JNT_LAG && (i < ROM_N)) ? m->sense[k][(i < ROM_N) ? i : 0] : ROM_NUM(0.0);
+            }
+            if (JNT_LAG) {
+                row[JNT_READ + k] = row[JNT_OFF + k] = ROM_NUM(1.0);
+            }
+            variance_K2[k] = UD_(spread)(JNT_N, ud, row);
+        }
+    }
+    ROM_(look)(&j->rules, OBS_M, watch, surface_K, expected_K, rise_K, variance_K2, believed_K, healed);
+    for (int k = 0; k < OBS_M; k++) { /* what was known of its bias may be of the fault */
+        for (int kind = 0; healed[k] && (kind < 2); kind++) {
+            const int at = kind ? JNT_BIASED + k : JNT_OFF + k;
+            for (int i = 0; i < JNT_N; i++) {
+                row[i] = (i == at) ? ROM_NUM(1.0) : ROM_NUM(0.0);
+            }
+            if (kind ? JNT_BIAS : JNT_LAG) {
+                UD_(inflate)(JNT_N, ud, row, kind ? j->rules.biased_K2 : j->rules.unsure_K2);
+            }
+        }
+    }
+}
+
+/* Tell the watch what the readings did; while heat is unknown, sensors that agree are not all biased. */
+ROM_INLINE void ROM_(joint_note)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
+                                 real_t *restrict ud, const ROM_(tally_t) *t, const ROM_(input_t) *restrict u,
+                                 const real_t coolant[ROM_W_MAX], real_t level, int known, real_t *restrict watch)
+{
+    const ROM_(model_t) *m = &j->cell;
+    const real_t zero = ROM_NUM(0.0), common = ROM_(joint_common)(j, x);
+    const real_t added_K = m->mean * x[0] + common - level;
+    const real_t slow_W = JNT_HEAT ? x[ROM_N + JNT_H] : zero;
+    const real_t slow_W2 = JNT_HEAT ? UD_(variance)(JNT_N, ud, ROM_N + JNT_H) : zero;
+    real_t expected_K[OBS_M_MAX], by_K[OBS_M_MAX], row[JNT_ROOM], gain[JNT_ROOM], out_W = zero, open = zero;
+    for (int w = 0; w < ROM_W; w++) {
+        const real_t around = u->coolant_K[w] - m->coolant_reference_K;
+        real_t g = m->conductance_W_K[w];
+        if (JNT_H > 0) {
+            g = g * rom_exp(ROM_(held)(x[ROM_N + ((JNT_H > 1) ? w : 0)]));
+        }
+        if (ROM_PRESENT(around)) {
+            out_W = out_W + g * (ROM_(dot)(m->modal.wall[w], x) - around);
+            open = open + g;
+        }
+    }
+    if ((watch[FLT_HOT] > zero) && ((common > zero) || (common < zero))) { /* as if their mean bias had been read: none */
+        for (int i = 0; i < JNT_N; i++) {
+            row[i] = (i < JNT_BIASED) ? zero : ROM_NUM(1.0) / (real_t)OBS_M;
+        }
+        UD_(measure)(JNT_N, ud, row, j->rules.offset_K * j->rules.offset_K, ROM_NUM(1.0), gain);
+        for (int i = 0; i < JNT_N; i++) {
+            gain[i] = -common * gain[i];
+        }
+        for (int k = 0; k < OBS_M; k++) {
+            by_K[k] = JNT_LAG ? gain[JNT_READ + k] : ROM_(dot)(m->sense[k], gain);
+        }
+        UD_(add)(JNT_N, x, carry, gain);
+        ROM_(shifted)(OBS_M, watch, by_K);
+    }
+    ROM_(joint_expect)(j, x, coolant, expected_K);
+    ROM_(after)(&j->rules, OBS_M, watch, expected_K, added_K, known, t->mean_W, ROM_(size_of)(out_W),
+                slow_W + open * common, slow_W2, open);
+}
+
+/* Variance of a heat that is not known, of the slow heat or of that of one step. */
+ROM_INLINE real_t ROM_(joint_unknown)(const ROM_(joint_t) *restrict j, const real_t *watch)
+{
+    const real_t W2 = watch[FLT_HEAT] * watch[FLT_HEAT];
+    const real_t share = JNT_HEAT ? j->rules.step_s / j->rules.heat_s : ROM_NUM(1.0) / j->rules.step_s;
+    return (watch[FLT_HOT] > ROM_NUM(0.0)) ? ((W2 < ROM_HUGE) ? W2 : ROM_HUGE) * share : ROM_NUM(0.0);
+}
+#endif
+
 /* One whole step: inputs held over it, measurements at its end. */
 ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
                                     real_t *restrict ud, real_t *restrict volts, ROM_(tally_t) *restrict t,
-                                    const ROM_(input_t) *restrict u, const real_t surface_K[OBS_M_MAX],
-                                    ROM_(output_t) *restrict out)
+                                    real_t *restrict watch, const ROM_(input_t) *restrict u,
+                                    const real_t surface_K[OBS_M_MAX], ROM_(output_t) *restrict out)
 {
-    real_t coolant[ROM_W_MAX];
-    ROM_(joint_predict)(j, x, carry, ud, volts, t, u, coolant, &out->heat_W);
+    real_t coolant[ROM_W_MAX], unknown = ROM_NUM(0.0);
+    int known;
+    (void)watch;
+#ifdef JNT_RULES
+    if (JNT_WATCH) {
+        real_t believed_K[OBS_M_MAX];
+        const ROM_(model_t) *m = &j->cell;
+        unknown = ROM_(joint_unknown)(j, watch);
+        ROM_(joint_predict)(j, x, carry, ud, volts, t, u, unknown, coolant, &out->heat_W, &known);
+        ROM_(joint_trust)(j, x, ud, u, coolant, surface_K, watch, believed_K);
+        const real_t level = m->mean * x[0] + ROM_(joint_common)(j, x);
+        ROM_(joint_update)(j, x, carry, ud, coolant, believed_K, out);
+        for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
+            x[i] = ROM_(held)(x[i]);
+        }
+        out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
+        ROM_(joint_note)(j, x, carry, ud, t, u, coolant, level, known, watch);
+        return;
+    }
+#endif
+    ROM_(joint_predict)(j, x, carry, ud, volts, t, u, unknown, coolant, &out->heat_W, &known);
     ROM_(joint_update)(j, x, carry, ud, coolant, surface_K, out);
     for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
         x[i] = ROM_(held)(x[i]);

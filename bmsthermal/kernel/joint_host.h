@@ -1,6 +1,7 @@
 /* joint_host.h - the filter of joint.h for a desk: every thermal size, any states beside, called with flat rows.
  *
- * Included by one C file per precision. A state is a row of numbers in the order x, carry, ud, tally.
+ * Included by one C file per precision. A state is a row of numbers in the order x, carry, ud, what the voltage tells
+ * and the watch over the sensors where there are such, tally.
  */
 #include <stddef.h>
 
@@ -17,6 +18,8 @@
 #define JNT_BIAS ((int)j->bias_states)
 #define JNT_VOLTS 1
 #define JNT_VOLTAGE (j->voltage_states > 0)
+#define JNT_RULES
+#define JNT_WATCH (j->rules.on > 0)
 #define JNT_ROOM 36 /* 8 temperatures, 3 walls, heat, 3 of each of 8 sensors */
 
 #include "elementary.h"

@@ -5,6 +5,8 @@
 
 #include "voltage.h"
 
+#include "faults.h"
+
 #include "joint.h"
 
 static int ROM_(numbers)(const num_t *model)
@@ -12,7 +14,8 @@ static int ROM_(numbers)(const num_t *model)
     const ROM_(joint_t) *j = (const ROM_(joint_t) *)model;
     const ROM_(model_t) *m = &j->cell;
     const int n = JNT_N;
-    return n * (n + 1) / 2 + 2 * n + JNT_VOLTAGE * VLT_ROW + (int)(sizeof(ROM_(tally_t)) / sizeof(real_t));
+    return n * (n + 1) / 2 + 2 * n + JNT_VOLTAGE * VLT_ROW + (JNT_WATCH ? FLT_NUMBERS(OBS_M) : 0)
+           + (int)(sizeof(ROM_(tally_t)) / sizeof(real_t));
 }
 
 /* Rows: u, out and past [steps][cells], z [steps][cells][sensors]; out and past may be NULL. */
@@ -26,9 +29,11 @@ static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const nu
     for (long k = 0; k < steps; k++) {
         for (long cell = k * cells; cell < (k + 1) * cells; cell++) {
             num_t *x = state + (cell - k * cells) * size, *ud = x + 2 * n, *volts = ud + n * (n + 1) / 2;
+            num_t *watch = volts + JNT_VOLTAGE * VLT_ROW;
+            ROM_(tally_t) *tally = (ROM_(tally_t) *)(watch + (JNT_WATCH ? FLT_NUMBERS(OBS_M) : 0));
             ROM_(output_t) result = {0}; /* a sensor that is not fitted stays 0 */
-            ROM_(joint_observe)(j, x, x + n, ud, volts, (ROM_(tally_t) *)(volts + JNT_VOLTAGE * VLT_ROW),
-                                (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors, &result);
+            ROM_(joint_observe)(j, x, x + n, ud, volts, tally, watch, (const ROM_(input_t) *)(u + cell * INPUT),
+                                z + cell * sensors, &result);
             for (int i = 0; out && i < OUTPUT; i++) {
                 out[cell * OUTPUT + i] = ((const num_t *)&result)[i];
             }
