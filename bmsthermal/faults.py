@@ -84,7 +84,7 @@ class FaultRules:
         What a sensor drifts by over hours, which no other one shows: it goes into the sigma of the temperatures.
     heat, cooling, heat_K_s
         Errors of the heat, of the cooling, and in K/s of the whole cell: the sigma of what is not accounted for, with
-        what offsets of the sensors make of the cooling.
+        what offsets of the sensors make of the cooling. The heat's is at least the ``slow_heat`` of the noise.
     heat_limit
         Of its square over its variance: 16 is exceeded upwards in 3e-5 of draws.
     heat_s, settle_s
