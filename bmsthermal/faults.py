@@ -84,7 +84,7 @@ class FaultRules:
         What a sensor drifts by over hours, which no other one shows: it goes into the sigma of the temperatures.
     heat, cooling, heat_K_s
         Errors of the heat, of the cooling, and in K/s of the whole cell: the sigma of what is not accounted for, with
-        what offsets of the sensors make of the cooling.
+        what offsets of the sensors make of the cooling. The heat's is at least the ``slow_heat`` of the noise.
     heat_limit
         Of its square over its variance: 16 is exceeded upwards in 3e-5 of draws.
     heat_s, settle_s
@@ -268,7 +268,7 @@ class Watch:
         sure = (rules.heat * heat_W) ** 2 + (rules.cooling * cell[COOLING]) ** 2 + own**2 + open_W_K**2 * off_K2
         found = cell[ADDED] + slow_W
         cell[HEAT], cell[VARIANCE] = found, sure + slow_W2
-        if found > 0 and found**2 > rules.heat_limit * sure:
+        if found > 0 and found**2 > rules.heat_limit * (sure + (slow_W2 if cell[HOT] == 0 else 0.0)):
             cell[HOT], cell[CALM] = 1.0, 0.0
         elif cell[HOT] > 0:  # half of it keeps the flag
             cell[CALM] = 0.0 if found > 0 and 4 * found**2 > rules.heat_limit * sure else cell[CALM] + dt

@@ -360,7 +360,8 @@ ROM_INLINE void ROM_(after)(const ROM_(rules_t) *r, int sensors, real_t *watch, 
     const real_t sure = told * told + cooled * cooled + own * own + off_W2, found = watch[FLT_ADDED] + slow_W;
     watch[FLT_HEAT] = found;
     watch[FLT_VARIANCE] = sure + slow_W2;
-    if ((found > zero) && (found * found > r->heat_limit * sure)) {
+    const real_t told_W2 = (watch[FLT_HOT] > zero) ? zero : slow_W2; /* while it is sought, that is what seeking costs */
+    if ((found > zero) && (found * found > r->heat_limit * (sure + told_W2))) {
         watch[FLT_HOT] = one;
         watch[FLT_CALM] = zero;
     } else if (watch[FLT_HOT] > zero) { /* half of it keeps the flag */
