@@ -17,6 +17,7 @@ import numpy as np
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.files import figures
 from bmsthermal.identifiability import LEARNT, Identifiability
 from bmsthermal.likelihood import laplace
 from bmsthermal.parameters import DIGITS, EXTRAS, NOISES, Prior, contacted
@@ -114,8 +115,8 @@ class Calibration:
         """Rows of name, prior, its deviation, fitted value, 95 % interval low:high, unit, share learnt."""
         return [
             (
-                p.name, f"{p.prior:.3g}", f"{p.prior_sd:.3g}", f"{p.value:.3g}", f"{p.low:.3g}:{p.high:.3g}", p.unit,
-                f"{100 * p.information:.0f} %",
+                p.name, figures(p.prior), figures(p.prior_sd), figures(p.value), f"{figures(p.low)}:{figures(p.high)}",
+                p.unit, f"{100 * p.information:.0f} %",
             )
             for p in self.parameters
         ]  # fmt: skip
@@ -154,7 +155,7 @@ class Calibration:
         style = {"fmt": "o", "ms": 4, "color": ESTIMATE, "capsize": 3}
         bottom.errorbar(z, rows, xerr=reach, label="posterior, 2 sigma", **style)
         units = ["" if p.unit == "1" else f" {p.unit}" for p in self.parameters]
-        labels = [f"{p.name}  {p.value:.3g}{unit}" for p, unit in zip(self.parameters, units, strict=True)]
+        labels = [f"{p.name}  {figures(p.value)}{unit}" for p, unit in zip(self.parameters, units, strict=True)]
         bottom.set_yticks(rows, labels)
         bottom.set_ylim(-0.5, len(rows) - 0.5)
         bottom.set_xlabel("prior standard deviations from the prior")

@@ -359,13 +359,15 @@ def _print_estimates(run: Run, found: Estimates, score: Score | None) -> None:
     if score is None and run.core_K is not None:
         console.print("note: no row has both core and surface: the measured core is not compared")
     hottest, seen = int(found.core_K.argmax()), max(int(found.sensors[1:].sum()), 1)
+    beside = found.beside()
+    charge = "estimated" if "state of charge" in dict(beside) else "counted"
     rows = [
         ("highest core", f"{found.core_K[hottest] - ZERO_DEGC_K:.2f} degC at {found.time_s[hottest]:.0f} s"),
         ("core above surface (both estimated), largest", f"{(found.core_K - found.surface_K).max():.2f} K"),
-        ("counted state of charge", f"{found.soc.min():.2f} to {found.soc.max():.2f}"),
+        (f"{charge} state of charge", f"{found.soc.min():.2f} to {found.soc.max():.2f}"),
         ("mean NIS per sensor (1: as the noise says)", f"{np.nansum(found.nis[1:]) / seen:.2f}"),
     ]
-    rows += found.beside()
+    rows += beside
     sigma = [("median sigma of the core", f"{np.median(found.core_std_K):.2f} K")]
     print_table("estimate", ("quantity", "value"), rows + (score.rows() if score else sigma))
 

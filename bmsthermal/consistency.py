@@ -138,7 +138,7 @@ class Consistency:
         if (core := self.core) is not None:
             found += [
                 ("core error over sigma, squared", str(core.nees)),
-                ("core inside 1 and 2 sigma", f"{100 * core.inside_1:.0f} and {100 * core.inside_2:.1f} %"),
+                ("core inside 1 and 2 sigma", f"{100 * core.inside_1:.1f} and {100 * core.inside_2:.1f} %"),
                 ("claimed sigma of the core over RMSE", f"{core.median_std_K / core.rmse_K:.2f}"),
             ]
             if len(self.runs) > 1:

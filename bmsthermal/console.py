@@ -17,10 +17,10 @@ console = Console(highlight=False, markup=False, emoji=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose columns carry their units; numbers stand to the right."""
+    """Print a table whose columns carry their units; numbers stand to the right, and none is cut short."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right")
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

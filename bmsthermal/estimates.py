@@ -22,6 +22,8 @@ from bmsthermal.run import Run
 
 #: Samples at the start whose core minus surface counts as mismatch of the two thermocouples.
 MISMATCH_SAMPLES = 10
+#: Most that two thermocouples differ by, in K: a run that begins further apart begins warm inside.
+MISMATCH_MOST_K = 1.0
 #: Mean normalised innovation squared of a sensor, above which model and sensors are said to disagree.
 INCONSISTENT = 4.0
 
@@ -30,29 +32,47 @@ INCONSISTENT = 4.0
 class Score:
     """Estimate against a measured core, in K.
 
-    ``mismatch_K`` is the mean of core minus surface over the first samples,
-    where it should be zero; it is subtracted from the measured core before
-    scoring, and the ``raw`` figures are without that.
+    ``apart_K`` is the mean of core minus surface over the first samples. It is
+    subtracted from the measured core before scoring as ``mismatch_K``, unless
+    it is too much for thermocouples; the ``raw`` figures are without that.
     """
 
     rmse_K: float
     max_K: float
     raw_rmse_K: float
     raw_max_K: float
-    mismatch_K: float
+    apart_K: float
     coverage: float
     median_std_K: float
     samples: int
 
+    @property
+    def mismatch_K(self) -> float:
+        """What is subtracted from the measured core, in K."""
+        return mismatch(self.apart_K)
+
     def rows(self) -> list[tuple[str, str]]:
         """Name and value with unit, for a table."""
+        taken = "subtracted" if self.mismatch_K == self.apart_K else "not subtracted: the core begins warmer or colder"
         return [
             ("core RMSE", f"{self.rmse_K:.3f} K (raw {self.raw_rmse_K:.3f} K)"),
             ("core maximum error", f"{self.max_K:.3f} K (raw {self.raw_max_K:.3f} K)"),
             ("inside 2 sigma", f"{100 * self.coverage:.1f} %"),
             ("median sigma of the core", f"{self.median_std_K:.3f} K, {self.median_std_K / self.rmse_K:.2f} x RMSE"),
-            ("thermocouple mismatch", f"{self.mismatch_K:+.3f} K in the first {MISMATCH_SAMPLES} samples, subtracted"),
+            ("thermocouple mismatch", f"{self.apart_K:+.3f} K in the first {MISMATCH_SAMPLES} samples, {taken}"),
         ]
+
+
+def apart(core_K: Array, surface_K: Array) -> float:
+    """Mean of core minus surface in K over the first samples that have both; 0 where none has."""
+    difference = core_K - surface_K
+    first = difference[np.isfinite(difference)][:MISMATCH_SAMPLES]
+    return float(first.mean()) if len(first) else 0.0
+
+
+def mismatch(apart_K: float) -> float:
+    """What of it is put down to the thermocouples, in K: all up to `MISMATCH_MOST_K`, beyond that nothing."""
+    return apart_K if abs(apart_K) <= MISMATCH_MOST_K else 0.0
 
 
 @dataclass(frozen=True)
@@ -197,19 +217,18 @@ class Estimates:
         both = np.isfinite(core) & np.isfinite(surface)
         if not both.any():
             return None
-        first = np.flatnonzero(both)[:MISMATCH_SAMPLES]
-        mismatch = float((core - surface)[first].mean())
+        begins_apart_K = apart(core, surface)
         judged = np.isfinite(core) & (self.time_s >= start_s)
         if not judged.any():
             last = self.time_s[np.isfinite(core)][-1]
             found = f"no core was measured from {start_s:g} s on"
             raise InputError(found, where="--score-from-s", expected=f"at most {last:g} s")
         raw = (self.core_K - core)[judged]
-        error = raw + mismatch
+        error = raw + mismatch(begins_apart_K)
         std = self.core_std_K[judged]
         return Score(
             float(np.sqrt(np.mean(error**2))), float(np.abs(error).max()),
-            float(np.sqrt(np.mean(raw**2))), float(np.abs(raw).max()), mismatch,
+            float(np.sqrt(np.mean(raw**2))), float(np.abs(raw).max()), begins_apart_K,
             float(np.mean(np.abs(error) <= 2 * std)), float(np.median(std)), int(judged.sum()),
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from bmsthermal.curves import Array
-from bmsthermal.estimates import MISMATCH_SAMPLES, Estimates
+from bmsthermal.estimates import Estimates, apart, mismatch
 from bmsthermal.jointly import JointEstimates
 from bmsthermal.observer import Observer, compiled
 from bmsthermal.packing import HOST_SENSORS
@@ -82,9 +82,7 @@ def core_error(found: Estimates) -> Array:
     """Measured core less estimated, ``(k,)`` in K, without what the thermocouples are apart at the start."""
     assert found.run is not None and found.run.core_K is not None
     core, surface = found.run.core_K, next(iter(found.run.surfaces_K.values()))
-    both = np.flatnonzero(np.isfinite(core) & np.isfinite(surface))[:MISMATCH_SAMPLES]
-    apart = float((core - surface)[both].mean()) if both.size else 0.0
-    return np.asarray(core - apart - found.core_K)
+    return np.asarray(core - mismatch(apart(core, surface)) - found.core_K)
 
 
 def correlated(values: Array, lag: int) -> float:

@@ -32,7 +32,7 @@ from bmsthermal.voltage import Tables, VoltageFilter, VoltageNoise
 from rom.ud import covariance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JointEstimates(Estimates):
     """Estimates of temperatures and of what was estimated beside; arrays ``(k,)`` unless said.
 

@@ -14,7 +14,7 @@ from scipy.signal import lfilter
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.estimates import MISMATCH_SAMPLES
+from bmsthermal.estimates import apart, mismatch
 from bmsthermal.heat import MeasuredHeat, check_soc
 from bmsthermal.likelihood import BlockModel, HeatError, block_means
 from bmsthermal.noise import Noise
@@ -277,8 +277,7 @@ class Problem:
     def _core_blocks(self, run: Run) -> Array:
         """Block means ``(b,)`` of the measured core, thermocouple mismatch at the start removed."""
         core, surface = np.asarray(run.core_K), run.surfaces_K[self.sensors[0]]
-        both = np.flatnonzero(np.isfinite(core) & np.isfinite(surface))[:MISMATCH_SAMPLES]
-        return block_means(core - (core - surface)[both].mean(), self.rows)
+        return block_means(core - mismatch(apart(core, surface)), self.rows)
 
     def _start_soc(self, run: Run, given: float | None) -> float:
         if given is not None:

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.files import ZERO_DEGC_K
+from bmsthermal.files import ZERO_DEGC_K, figures
 from bmsthermal.heat import GAS_CONSTANT_J_molK, MeasuredHeat, check_soc
 from bmsthermal.likelihood import block_means
 from bmsthermal.run import Run
@@ -65,11 +65,11 @@ class Resistance:
         """Rows of state of charge, resistance, its 95 % interval low:high, in Ohm; the activation energy last."""
         reach = np.exp(1.96 * self.relative_sd)
         rows = [
-            (f"R at SOC {s:g}", f"{r:.3g}", f"{r / f:.3g}:{r * f:.3g}", "Ohm")
+            (f"R at SOC {s:g}", figures(r), f"{figures(r / f)}:{figures(r * f)}", "Ohm")
             for s, r, f in zip(self.soc, self.ohm, reach, strict=True)
         ]
         E, sd = self.activation_J_mol, 1.96 * self.activation_sd
-        return [*rows, ("activation energy", f"{E:.3g}", f"{E - sd:.3g}:{E + sd:.3g}", "J/mol")]
+        return [*rows, ("activation energy", figures(E), f"{figures(E - sd)}:{figures(E + sd)}", "J/mol")]
 
     def written(self, cell: Cell) -> Cell:
         """Return the cell with this resistance and its spread."""

@@ -25,6 +25,7 @@ from bmsthermal.calibration import NORMAL_95, SURPRISE
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from bmsthermal.files import figures
 from bmsthermal.identifiability import LEARNT
 from bmsthermal.innovations import Ahead, effective, look_ahead
 from bmsthermal.jointly import JointObserver
@@ -45,10 +46,10 @@ AHEAD_S, FEWEST_WINDOWS, MOST = 60.0, 5, 30
 SPREAD, FARTHEST = float(np.log(1.5)), 3.0
 #: What is tuned, by name of the noise, with its unit.
 NAMES = {
-    "heat_W_rts": ("Heat noise", "W.s0.5"), "sensor_K": ("Sensor noise", "K"),
-    "heat": ("Relative heat noise", "s0.5"), "discrepancy_K": ("Sensor discrepancy", "K"),
+    "heat_W_rts": ("Heat noise", "W s^0.5"), "sensor_K": ("Sensor noise", "K"),
+    "heat": ("Relative heat noise", "s^0.5"), "discrepancy_K": ("Sensor discrepancy", "K"),
     "slow_heat": ("Relative slow heat", "1"), "slow_heat_W": ("Slow heat", "W"),
-    "log_h_rth": ("Walk of ln h", "h-0.5"), "bias_K": ("Sensor bias", "K"), "gradient": ("Gradient uncertainty", "1"),
+    "log_h_rth": ("Walk of ln h", "h^-0.5"), "bias_K": ("Sensor bias", "K"), "gradient": ("Gradient uncertainty", "1"),
     "offset_K": ("Offset uncertainty", "K"),
 }  # fmt: skip
 #: What must be estimated beside, if anything, for readings of the surface to tell it.
@@ -123,8 +124,8 @@ class Tuning:
     def table(self) -> list[tuple[str, ...]]:
         """Rows of name, default, before, after, 95 % interval low:high, unit, share learnt."""
         return [
-            (p.name, f"{p.prior:.3g}", f"{p.before:.3g}", f"{p.value:.3g}", f"{p.low:.3g}:{p.high:.3g}", p.unit,
-             f"{100 * p.information:.0f} %")
+            (p.name, figures(p.prior), figures(p.before), figures(p.value), f"{figures(p.low)}:{figures(p.high)}",
+             p.unit, f"{100 * p.information:.0f} %")
             for p in self.parameters
         ]  # fmt: skip
 

@@ -22,7 +22,10 @@ def export(
         typer.Option(help="How the covariance is kept: packed, or factored; by default ud for float, ekf for double."),
     ] = None,
     estimate: Annotated[
-        str | None, typer.Option(help="What it estimates beside the temperatures: h,heat,bias or some of them.")
+        str | None,
+        typer.Option(
+            help="Estimated too: h (cooling), heat, bias (of sensors), soc, resistance; by default the cell file's."
+        ),
     ] = None,
     faults: Annotated[bool, typer.Option("--faults", help="Watch the sensors, see bmsthermal estimate.")] = False,
     order: Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")] = None,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bmsthermal.errors import InputError
-from bmsthermal.files import PICTURES, check_outputs, folder, write_whole
+from bmsthermal.files import PICTURES, check_outputs, figures, folder, write_whole
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -126,3 +126,11 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, under):
         folder(tmp_path / under)
     assert str(tmp_path / under) in str(caught.value)
     assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [(1136.4, "1140"), (0.74321, "0.743"), (25213.0, "25200"), (0.0, "0"), (-3e-5, "-3e-05"), (2e7, "2e+07")],
+)
+def test_figures_are_written_as_people_do(value, said):
+    assert figures(value) == said

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import linalg, stats
 
 from bmsthermal import CoupledModel, InputError, Inputs, Noise, Observer, Run
+from bmsthermal.innovations import core_error
 from bmsthermal.observer import compiled
 
 needs_kernel = pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
@@ -261,6 +262,19 @@ def test_the_score_compares_and_never_uses_the_core(observer, drive):
     score = with_core.score()
     assert score.raw_rmse_K == pytest.approx(np.sqrt(np.mean((with_core.core_K - truth.core_K) ** 2)))
     assert score.rmse_K < 0.1 and score.coverage == 1.0
+
+
+@pytest.mark.parametrize("apart, taken", [(0.2, 0.2), (-0.9, -0.9), (1.5, 0.0), (-7.0, 0.0)])
+def test_only_what_thermocouples_can_differ_by_is_taken_off_a_core(observer, drive, apart, taken):
+    run, _ = drive
+    core = run.surfaces_K["surface"] + apart
+    found = observer.run(Run(run.time_s, run.current_A, run.voltage_V, run.ambient_K, run.surfaces_K, core),
+                         initial_soc=0.8)  # fmt: skip
+    score = found.score()
+    assert score.mismatch_K == pytest.approx(taken, abs=1e-9) and score.apart_K == pytest.approx(apart)
+    np.testing.assert_allclose(core_error(found), core - taken - found.core_K, atol=1e-9)
+    assert score.rmse_K == pytest.approx(np.sqrt(np.mean(core_error(found) ** 2)))
+    assert ("not subtracted" in dict(score.rows())["thermocouple mismatch"]) == (taken == 0.0)
 
 
 # charge and heat

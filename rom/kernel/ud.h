@@ -28,6 +28,9 @@ ROM_INLINE void UD_(predict)(int n, int g, real_t *ud, const real_t *F, const re
         const real_t given = (k < n) ? ud[UD_AT(k, k)] : q[k - n];
         weight[k] = ROM_SELECT(given > ROM_NUM(0.0), given, zero);
     }
+    for (int k = 0; k < UD_ROOM + UD_COLUMNS; k++) { /* all of it: compilers do not see that k < n + g is all that is read */
+        v[k] = zero;
+    }
     for (int i = 0; i < n; i++) {
         real_t variance = zero;
         for (int k = 0; k < n + g; k++) {
