@@ -513,3 +513,11 @@ def test_the_command(tmp_path):
     assert done.exit_code == 0, done.output
     assert "a123_26650_model.c" in done.output and "host:" in done.output
     assert json.loads((place / MANIFEST).read_text())["sizes"]["states"] == 3
+
+
+@needs_compiler
+@pytest.mark.parametrize("real", ["float", "double"])
+def test_an_observer_of_charge_alone_compiles_without_warnings(tmp_path, a123, real):
+    charge = Observer(CoupledModel(a123, heat="measured").reduce(order=4), estimate=("soc",))
+    export(charge, tmp_path / "c", real=real, name="charge")
+    compile_bundle(tmp_path / "c", sources("charge"), tmp_path / "charge.so", "-shared", "-fPIC")  # no warning passes
