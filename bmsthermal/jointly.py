@@ -21,7 +21,7 @@ from bmsthermal.observability import NEEDED, observability
 from bmsthermal.observer import Observer, compiled
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
-from bmsthermal.schema import COVARIANCE, ESTIMATE, HEAT, JOINT, LAG, NOISE
+from bmsthermal.schema import COVARIANCE, ESTIMATE, HEAT, HEATS, JOINT, LAG, NOISE
 from bmsthermal.voltage import KINDS as ELECTRIC
 from bmsthermal.voltage import Tables, VoltageFilter, VoltageNoise
 from rom.ud import covariance
@@ -69,14 +69,19 @@ class JointEstimates(Estimates):
 
     def doubts(self) -> list[str]:
         """Sentences about what does not fit together in the run, and about what the run did not tell."""
-        known = self.run
-        if known is not None and self.voltage_std_V.any():  # heat is known without the voltage
+        known, measures = self.run, self.rows.shape[1] > self.joint_states * (self.joint_states + 5) // 2 + 3
+        if known is not None and measures:  # heat is known without the voltage
             known = replace(known, voltage_V=np.zeros(len(known.time_s)))
         said = Estimates.doubts(
             Estimates(**{each.name: getattr(self, each.name) for each in fields(Estimates)} | {"run": known})
         )
         if self.run is None or len(self.time_s) < 2 or not isinstance(self.noise, JointNoise):
             return said
+        if measures and not self.voltage_std_V[1:].any():
+            said.append(
+                "no voltage counted: in every step it, or the current with it, is missing or out of range (check "
+                "column and unit); charge, resistance and heat are what the current and the cell file say"
+            )
         alone_W = _alone_W(self.noise, self.rows[:, -1].astype(float), self.reduced.step_s)
         shares = {
             "h": self.h_sd / self.noise.log_h, "bias": self.bias_sd_K / self.noise.bias_K,
@@ -158,10 +163,19 @@ class JointObserver(Observer):
         where = reduced.cell.name
         if form == "ekf":
             raise InputError("form='ekf' with estimate", where=where, expected="'ud': its covariance is factored")
-        if isinstance(estimate, str) or not {*estimate} <= {*KINDS, *ELECTRIC}:
+        known = isinstance(estimate, Collection) and all(kind in (*KINDS, *ELECTRIC) for kind in estimate)
+        if isinstance(estimate, str) or not known:
             expected = f"some of {', '.join((*KINDS, *ELECTRIC))}, in a list"
             raise InputError(f"estimate = {estimate!r}", where=where, expected=expected)
+        if heat not in (*HEATS, None):
+            raise InputError(f"heat = {heat!r:.60}", where=where, expected=f"one of {', '.join(HEATS)}")
         self.heat = heat or ("fused" if {*estimate} & {*ELECTRIC} else None)
+        if not isinstance(voltage_noise, VoltageNoise | None) or (voltage_noise and not self.heat):
+            raise InputError(
+                f"voltage_noise = {voltage_noise!r:.60}", where=where,
+                expected="a VoltageNoise, where the voltage is a measurement",
+                hint="give heat, or estimate soc or resistance",
+            )  # fmt: skip
         self.voltage_noise = voltage_noise or VoltageNoise.told(reduced.cell)
         joint = bool(estimate or self.heat)
         if joint and not isinstance(noise, JointNoise | None):
@@ -284,7 +298,9 @@ class JointObserver(Observer):
     def _thermal(self) -> Observer:
         """The observer of the temperatures alone."""
         offset = self.ambient_offset_K
-        return Observer(self.reduced, self.measured, noise=self.noise, ambient_offset_K=offset, form="ekf")
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=offset, engine=self.engine, form="ekf"
+        )
 
     def _found(
         self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None
