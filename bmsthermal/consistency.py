@@ -12,7 +12,7 @@ import numpy as np
 
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
-from bmsthermal.estimates import Estimates
+from bmsthermal.estimates import Estimates, ratio
 from bmsthermal.files import write_whole
 from bmsthermal.innovations import core_error, correlated, effective
 
@@ -139,7 +139,7 @@ class Consistency:
             found += [
                 ("core error over sigma, squared", str(core.nees)),
                 ("core inside 1 and 2 sigma", f"{100 * core.inside_1:.1f} and {100 * core.inside_2:.1f} %"),
-                ("claimed sigma of the core over RMSE", f"{core.median_std_K / core.rmse_K:.2f}"),
+                ("claimed sigma of the core over RMSE", ratio(core.median_std_K, core.rmse_K)),
             ]
             if len(self.runs) > 1:
                 found.append((f"least inside 2 sigma, {core.least_run}", f"{100 * core.least_2:.1f} %"))

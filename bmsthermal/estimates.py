@@ -18,6 +18,7 @@ from bmsthermal.noise import Noise
 from bmsthermal.packing import HOST_SENSORS, unpack_covariance
 from bmsthermal.plot import AMBIENT, CORE, CURRENT, ESTIMATE, SURFACE, draw_band, figure, finish, frame, save
 from bmsthermal.reduction import ReducedModel
+from bmsthermal.reference import HUGE
 from bmsthermal.run import Run
 
 #: Samples at the start whose core minus surface counts as mismatch of the two thermocouples.
@@ -26,6 +27,11 @@ MISMATCH_SAMPLES = 10
 MISMATCH_MOST_K = 1.0
 #: Mean normalised innovation squared of a sensor, above which model and sensors are said to disagree.
 INCONSISTENT = 4.0
+
+
+def ratio(sigma_K: float, rmse_K: float) -> str:
+    """Text of a sigma over an error, which is none where a still cell was estimated without one."""
+    return f"{sigma_K / rmse_K:.2f}" if rmse_K else "infinitely many"
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Score:
             ("core RMSE", f"{self.rmse_K:.3f} K (raw {self.raw_rmse_K:.3f} K)"),
             ("core maximum error", f"{self.max_K:.3f} K (raw {self.raw_max_K:.3f} K)"),
             ("inside 2 sigma", f"{100 * self.coverage:.1f} %"),
-            ("median sigma of the core", f"{self.median_std_K:.3f} K, {self.median_std_K / self.rmse_K:.2f} x RMSE"),
+            ("median sigma of the core", f"{self.median_std_K:.3f} K, {ratio(self.median_std_K, self.rmse_K)} x RMSE"),
             ("thermocouple mismatch", f"{self.apart_K:+.3f} K in the first {MISMATCH_SAMPLES} samples, {taken}"),
         ]
 
@@ -178,9 +184,11 @@ class Estimates:
                 f"innovations are {np.sqrt(per_sensor):.1f} times what the noise explains: model and sensors disagree, "
                 "and the sigma is too small"
             )
-        lost = np.isnan(self.run.current_A) | np.isnan(self.run.voltage_V)
+        lost = ~((np.abs(self.run.current_A) < HUGE) & (np.abs(self.run.voltage_V) < HUGE))
         if lost.any():
             doubts.append(f"{int(lost.sum())} of {len(lost)} steps have no current or voltage: no heat known there")
+        if (lost := np.isnan(self.run.ambient_K)).any():
+            doubts.append(f"{int(lost.sum())} of {len(lost)} steps have no ambient: no heat goes to it there")
         return doubts
 
     def beside(self) -> list[tuple[str, str]]:

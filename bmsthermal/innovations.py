@@ -90,7 +90,8 @@ def correlated(values: Array, lag: int) -> float:
     if not 0 <= lag < len(values):
         return np.nan
     pairs = values[lag:] * values[: len(values) - lag]
-    return float(np.nanmean(pairs) / np.nanmean(values**2)) if np.isfinite(pairs).any() else np.nan
+    known = np.isfinite(pairs).any() and np.nanmax(np.abs(values)) > 0  # zeros throughout resemble nothing
+    return float(np.nanmean(pairs) / np.nanmean(values**2)) if known else np.nan
 
 
 def effective(values: Array, of_squares: bool = False) -> float:

@@ -25,7 +25,7 @@ from bmsthermal.observer import Observer, compiled
 from bmsthermal.plot import save
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.run import Run
-from bmsthermal.schema import COVARIANCE, ESTIMATE, HEAT, JOINT, LAG, NOISE
+from bmsthermal.schema import COVARIANCE, ESTIMATE, HEAT, HEATS, JOINT, LAG, NOISE
 from bmsthermal.voltage import KINDS as ELECTRIC
 from bmsthermal.voltage import ROW as VOLTS
 from bmsthermal.voltage import Tables, VoltageFilter, VoltageNoise
@@ -76,14 +76,20 @@ class JointEstimates(Estimates):
 
     def doubts(self) -> list[str]:
         """Sentences about what does not fit together, what the run did not tell, and sensors that are not believed."""
-        known = self.run
-        if known is not None and self.voltage_std_V.any():  # heat is known without the voltage
+        watched = 0 if self.faults is None else self.faults.states.shape[1]
+        known, measures = self.run, self.rows.shape[1] - watched > self.joint_states * (self.joint_states + 5) // 2 + 3
+        if known is not None and measures:  # heat is known without the voltage
             known = replace(known, voltage_V=np.zeros(len(known.time_s)))
         said = Estimates.doubts(
             Estimates(**{each.name: getattr(self, each.name) for each in fields(Estimates)} | {"run": known})
         ) + ([] if self.faults is None else self.faults.sentences())
         if self.run is None or len(self.time_s) < 2 or not isinstance(self.noise, JointNoise):
             return said
+        if measures and not self.voltage_std_V[1:].any():
+            said.append(
+                "no voltage counted: in every step it, or the current with it, is missing or out of range (check "
+                "column and unit); charge, resistance and heat are what the current and the cell file say"
+            )
         alone_W = _alone_W(self.noise, self.rows[:, -1].astype(float), self.reduced.step_s)
         shares = {
             "h": self.h_sd / self.noise.log_h, "bias": self.bias_sd_K / self.noise.bias_K,
@@ -177,12 +183,21 @@ class JointObserver(Observer):
         where = reduced.cell.name
         if form == "ekf":
             raise InputError("form='ekf' with estimate", where=where, expected="'ud': its covariance is factored")
-        if isinstance(estimate, str) or not {*estimate} <= {*KINDS, *ELECTRIC}:
+        known = isinstance(estimate, Collection) and all(kind in (*KINDS, *ELECTRIC) for kind in estimate)
+        if isinstance(estimate, str) or not known:
             expected = f"some of {', '.join((*KINDS, *ELECTRIC))}, in a list"
             raise InputError(f"estimate = {estimate!r}", where=where, expected=expected)
         if not isinstance(faults, bool | FaultRules):
             raise InputError(f"faults = {faults!r:.60}", where=where, expected="True, False or a FaultRules")
+        if heat not in (*HEATS, None):
+            raise InputError(f"heat = {heat!r:.60}", where=where, expected=f"one of {', '.join(HEATS)}")
         self.heat = heat or ("fused" if {*estimate} & {*ELECTRIC} else None)
+        if not isinstance(voltage_noise, VoltageNoise | None) or (voltage_noise and not self.heat):
+            raise InputError(
+                f"voltage_noise = {voltage_noise!r:.60}", where=where,
+                expected="a VoltageNoise, where the voltage is a measurement",
+                hint="give heat, or estimate soc or resistance",
+            )  # fmt: skip
         self.voltage_noise = voltage_noise or VoltageNoise.told(reduced.cell)
         self.faults = FaultRules() if faults is True else faults or None
         placed = reduced.resolution == "r-z" and len(measured) > 1
@@ -321,7 +336,9 @@ class JointObserver(Observer):
     def _thermal(self) -> Observer:
         """The observer of the temperatures alone."""
         offset = self.ambient_offset_K
-        return Observer(self.reduced, self.measured, noise=self.noise, ambient_offset_K=offset, form="ekf")
+        return Observer(
+            self.reduced, self.measured, noise=self.noise, ambient_offset_K=offset, engine=self.engine, form="ekf"
+        )
 
     def _found(
         self, time_s: Array, states: NDArray[np.floating], out: NDArray[np.floating], run: Run | None = None

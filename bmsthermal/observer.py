@@ -19,7 +19,7 @@ from bmsthermal.errors import InputError
 from bmsthermal.estimates import Estimates
 from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
-from bmsthermal.packing import Packed, pack
+from bmsthermal.packing import HOST_SENSORS, Packed, pack
 from bmsthermal.reduction import ReducedModel
 from bmsthermal.reference import HUGE, Reference
 from bmsthermal.run import Run
@@ -137,11 +137,20 @@ class Observer:
             raise InputError(f"form={form!r}", expected="'ekf' or 'ud'")
         if not isinstance(reduced, ReducedModel):
             raise InputError(f"reduced = {reduced!r:.60}", expected="a reduced model")
+        if not isinstance(noise, Noise | None):
+            raise InputError(f"noise = {noise!r:.60}", where=reduced.cell.name, expected="a Noise")
+        if voltage_noise is not None:
+            raise InputError(
+                "voltage_noise where the voltage is no measurement", where=reduced.cell.name,
+                hint="give heat, or estimate soc or resistance",
+            )  # fmt: skip
         if reduced.order < 2:
             raise InputError(
                 "a model of one state has no core apart from its surface", where=reduced.cell.name,
                 hint="reduce to at least 2 states",
             )  # fmt: skip
+        if len(measured) > HOST_SENSORS and engine != "kernel":
+            raise InputError(f"{len(measured)} sensors", expected=f"at most {HOST_SENSORS}")
         self.reduced, self.measured = reduced, tuple(measured)
         self.noise = Noise.of(reduced.cell) if noise is None else noise
         self.engine, self.real = engine, real

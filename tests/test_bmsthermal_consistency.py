@@ -135,3 +135,13 @@ def test_without_a_core_there_is_no_word_of_it(found):
     assert Consistency.of(bare).core is None
     assert not [name for name, _ in Consistency.of(bare).rows() if "core" in name]
     assert core_error(found).shape == found.time_s.shape
+
+
+def test_a_still_cell_estimated_without_an_error_has_figures_too(reduced, recwarn):
+    T = np.full(400, 298.15)
+    run = Run(np.arange(400.0), np.zeros(400), np.full(400, 3.3), T, {"surface": T}, T, name="still")
+    found = Observer(reduced).run(run, initial_soc=0.5)
+    found = replace(found, core_K=T, innovations=np.zeros_like(found.innovations))
+    assert "infinitely many" in dict(found.score().rows())["median sigma of the core"]
+    assert dict(Consistency.of(found).rows())["claimed sigma of the core over RMSE"] == "infinitely many"
+    assert not recwarn.list

@@ -187,9 +187,13 @@ def test_the_whole_row_of_questions_is_answered(tmp_path):
     [
         ({"estimate": ("cooling",)}, "cooling"),
         ({"estimate": "h"}, "in a list"),
+        ({"estimate": 5}, "in a list"),
+        ({"estimate": [["h"]]}, "in a list"),
         ({"estimate": ("bias",)}, "one sensor"),
         ({"estimate": ("h",), "engine": "numpy"}, "filterpy"),
         ({"estimate": ("h",), "noise": Noise()}, "JointNoise"),
+        ({"noise": {"sensor_K": 0.1}}, "a Noise"),
+        ({"form": "ud", "noise": 5}, "a Noise"),
     ],
 )
 def test_wrong_requests_are_refused_with_a_sentence(given, said):

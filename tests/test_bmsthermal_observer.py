@@ -411,3 +411,17 @@ def test_a_model_larger_than_the_kernel_says_what_to_do(a123):
 
 def test_repr_says_what_it_is(observer):
     assert repr(observer) == "Observer(a123_26650: 4 states, measures surface, kernel, double)"
+
+
+def test_a_current_out_of_range_and_a_missing_ambient_are_told(reduced):
+    T, none = np.full(60, 298.15), np.full(60, np.nan)
+    run = Run(np.arange(60.0), np.full(60, 1e9), np.full(60, 3.3), none, {"surface": T}, None, "made")
+    told = " ".join(Observer(reduced).run(run, initial_soc=0.5).notes)
+    assert "60 of 60 steps have no current" in told and "60 of 60 steps have no ambient" in told
+
+
+def test_the_readable_twin_takes_more_states_than_the_kernel_but_no_more_sensors(a123):
+    large = CoupledModel(a123, heat="measured").reduce(order=12)
+    assert len(Observer(large, estimate=("h",), engine="filterpy").start(298.15, 0.5).x) == 15
+    with pytest.raises(InputError, match="at most 8"):
+        Observer(large, [f"surface_{i}" for i in range(9)], engine="filterpy")

@@ -303,6 +303,15 @@ def test_a_flat_curve_says_little_and_the_sigma_knows():
     assert (np.abs(found.soc - soc) < 2 * found.soc_std).all()
 
 
+@pytest.mark.parametrize("voltage_V", [np.nan, 0.0, 3300.0])
+def test_a_voltage_that_never_counts_is_told_and_the_heat_is_that_of_the_model(voltage_V):
+    T = np.full(300, 298.15)
+    run = Run(np.arange(300.0), np.full(300, 5.0), np.full(300, voltage_V), T, {"surface": T}, None, "made")
+    found = Observer(reduced(), estimate=("soc",)).run(run, initial_soc=0.5)
+    told = " ".join(found.notes)
+    assert "no voltage counted" in told and "no heat known" not in told and (found.heat_W[1:] > 0).all()
+
+
 def test_a_voltage_that_is_missing_costs_little_with_the_model():
     run, soc = simulated(growth=1.0)
     whole = Observer(reduced(), estimate=KINDS).run(run, initial_soc=soc[0])
@@ -370,6 +379,14 @@ def test_wrong_requests_are_refused_with_a_sentence():
         Observer(model, estimate=("soc",))
     with pytest.raises(InputError, match="heat = 'guessed'"):
         Observer(reduced(), heat="guessed")
+    with pytest.raises(InputError, match="a VoltageNoise"):
+        Observer(reduced(), heat="model", voltage_noise={"share": 0.3})
+    for estimate in ((), ("h",)):  # it would say nothing
+        with pytest.raises(InputError, match=r"no measurement|is a measurement"):
+            Observer(reduced(), estimate=estimate, voltage_noise=VoltageNoise())
+    for heat in ("", []):
+        with pytest.raises(InputError, match="measured, model, fused"):
+            Observer(reduced(), heat=heat)
     with pytest.raises(InputError, match="share"):
         VoltageNoise(share=1.0)
 

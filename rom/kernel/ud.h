@@ -22,7 +22,8 @@
 ROM_INLINE void UD_(predict)(int n, int g, real_t *ud, const real_t *F, const real_t *G, const real_t *q)
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0));
-    real_t W[UD_ROOM][UD_ROOM + UD_COLUMNS], weight[UD_ROOM + UD_COLUMNS], v[UD_ROOM + UD_COLUMNS], lost[UD_ROOM];
+    real_t W[UD_ROOM][UD_ROOM + UD_COLUMNS], weight[UD_ROOM + UD_COLUMNS], lost[UD_ROOM];
+    real_t v[UD_ROOM + UD_COLUMNS] = {0}; /* some compilers do not see that all that is read was written */
 
     for (int k = 0; k < n + g; k++) {
         const real_t given = (k < n) ? ud[UD_AT(k, k)] : q[k - n];
