@@ -147,9 +147,10 @@ class JointObserver(Observer):
     estimate
         Of `bmsthermal.joint.KINDS`: ``h``, the heat-transfer coefficient of each wall, in r-z one factor on all of
         them; ``heat``, what the heat is off by for minutes; ``bias``, the offset of each sensor. In r-z several sensors
-        always have one, unasked of the size of the cell's offsets. What its sensors cannot tell
-        (`bmsthermal.observability`) is refused. And of `bmsthermal.voltage.KINDS`: ``soc`` and ``resistance``, the
-        state of charge and what the resistance has grown by, from the voltage, with a sigma that says what it tells.
+        always have one, unasked of the size of the cell's offsets, and three slow heat where no ``h`` is asked for.
+        What its sensors cannot tell (`bmsthermal.observability`) is refused. And of `bmsthermal.voltage.KINDS`:
+        ``soc`` and ``resistance``, the state of charge and what the resistance has grown by, from the voltage, with a
+        sigma that says what it tells.
     heat
         Where the heat comes from, of `bmsthermal.schema.HEATS`: the voltage then is a measurement. By default
         ``fused`` if charge or resistance is estimated, else from the voltage, which then is an input.
@@ -209,6 +210,8 @@ class JointObserver(Observer):
         if joint and placed and "bias" not in kinds:
             # an offset reads as a difference between places: it has to be a state, as large as offsets are
             kinds, sure = kinds | {"bias"}, replace(sure, bias_K=sure.offset_K or sure.bias_K)
+        if joint and placed and len(measured) > 2 and "h" not in kinds:
+            kinds = kinds | {"heat"}  # what offsets do not explain is heat, or the gradient would take it
         self.estimate = tuple(kind for kind in (*KINDS, *ELECTRIC) if kind in kinds)
         self.beside = tuple(kind for kind in KINDS if kind in kinds)
         if joint:

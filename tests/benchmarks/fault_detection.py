@@ -23,7 +23,7 @@ from bmsthermal.faults import ABSENT, NAMES
 from bmsthermal.files import ZERO_DEGC_K
 
 #: Estimated beside; bias is a state of its own accord in r-z.
-KINDS: tuple[tuple[str, ...], ...] = ((), ("heat",))
+KINDS: tuple[tuple[str, ...], ...] = ((),)  # in r-z three sensors have offsets and slow heat beside, unasked
 LIVED_H, INJECTED_S, WATCHED_S, CELLS = 4.0, 3600, 1800, 6
 UNEVEN_W_M2K = 400.0
 Fault = Callable[[Array, int], Array]
