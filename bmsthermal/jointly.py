@@ -381,4 +381,4 @@ def _alone_W(noise: JointNoise, mean_W: Array, step_s: float) -> Array:
     for k in range(1, len(mean_W)):
         lasting = noise.slow_heat_W**2 + (noise.slow_heat * mean_W[k]) ** 2
         variance[k] = keep * variance[k - 1] + (1 - keep) * lasting
-    return np.sqrt(variance)
+    return np.asarray(np.sqrt(variance), float)
