@@ -305,14 +305,14 @@ def test_calibrate_measures_the_open_circuit_and_the_resistance_too(run, drive, 
 def test_an_interrupt_leaves_nothing_half_written(drive, tmp_path):
     # the signal comes from inside the fit: a clock would miss it on a machine that is fast or slow
     code = """
-import os, signal
+import signal
 import bmsthermal.calibration as calibration
 from bmsthermal.cli import main
 
 fit = calibration.minimum
 
 def struck(cost, count, say):
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)  # to this thread: one to the process may wake another, and come later
     return fit(cost, count, say)
 
 calibration.minimum = struck
