@@ -26,12 +26,12 @@ All of it is a row of numbers per sensor and one for the cell, with no other mem
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from bmsthermal.curves import Array
-from bmsthermal.errors import InputError
+from bmsthermal.noise import check_positive
 from bmsthermal.reference import HUGE
 
 #: Codes of a sensor; from ``open`` on its readings are not taken.
@@ -121,10 +121,7 @@ class FaultRules:
     settle_s: float = 600.0
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if not isinstance(value, int | float | np.number) or not 0 < value < HUGE:
-                raise InputError(f"{each.name} = {value!r}", where="FaultRules", expected="a positive number")
+        check_positive(self, vars(self), "FaultRules", HUGE)
 
 
 class Watch:

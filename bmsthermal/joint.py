@@ -32,7 +32,7 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.faults import HEAT, HOT, Watch
 from bmsthermal.likelihood import DISCREPANCY_S
-from bmsthermal.noise import Noise
+from bmsthermal.noise import Noise, check_positive
 from bmsthermal.packing import Packed
 from bmsthermal.reference import HUGE
 from bmsthermal.schema import JOINT, JOINT_NOISE, LAG, SLOW
@@ -87,11 +87,8 @@ class JointNoise(Noise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("heat", "slow_heat", "slow_heat_W", "log_h_rth", "discrepancy_K", "log_h", "lag_s", "bias_K"):
-            value, least = getattr(self, name), name in ("log_h", "lag_s", "bias_K")
-            if not isinstance(value, int | float | np.number) or not 0 <= value < HUGE or (least and not value):
-                expected = "a positive number" if least else "0 or a positive number"
-                raise InputError(f"{name} = {value!r}", where="JointNoise", expected=expected)
+        zero = ("heat", "slow_heat", "slow_heat_W", "log_h_rth", "discrepancy_K")
+        check_positive(self, (*zero, "log_h", "lag_s", "bias_K"), "JointNoise", HUGE, zero)
 
     @classmethod
     def told(cls, cell: Cell) -> JointNoise:

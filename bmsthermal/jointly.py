@@ -218,8 +218,7 @@ class JointObserver(Observer):
             self.noise = self._sure = sure
         else:
             self._sure = JointNoise(**vars(self.noise) | {"heat": 0.0})
-        self._asked = tuple(kind for kind in (*KINDS, *ELECTRIC) if kind in estimate)
-        asked = tuple(kind for kind in self._asked if kind in KINDS)
+        asked = tuple(kind for kind in KINDS if kind in estimate)
         if asked and (refused := observability(self, asked).refusal()):
             raise refused
         self._voltage()
@@ -229,13 +228,11 @@ class JointObserver(Observer):
         beside += f", heat {self.heat}" if self.heat else ""
         return f"{super().__repr__()[:-1]}{beside}{', watches for faults' if self.faults else ''})"
 
-    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
-        """Return the same observer in another precision and form, as `Observer.on_target`."""
-        return Observer(
-            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real,
-            form=form, estimate=self.estimate, heat=self.heat,
-            voltage_noise=self.voltage_noise if self.heat else None, faults=self.faults or False,
-        )  # fmt: skip
+    def _given(self) -> dict[str, Any]:
+        return super()._given() | {
+            "form": "ud", "estimate": self.estimate, "heat": self.heat,
+            "voltage_noise": self.voltage_noise if self.heat else None, "faults": self.faults or False,
+        }  # fmt: skip
 
     def _sureness(self) -> dict[str, Any]:
         """Entries of `section` about its noise; that of temperatures alone stays what it was."""

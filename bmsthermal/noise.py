@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
 from bmsthermal.cell import Cell
+from bmsthermal.errors import InputError
 from bmsthermal.schema import NOISE, check_number
 
 _CONDUCTIVITY = ("Radial thermal conductivity [W.m-1.K-1]", "Through-plane thermal conductivity [W.m-1.K-1]")
+
+
+def check_positive(given: object, names: Iterable[str], where: str, below: float, zero: Collection[str] = ()) -> None:
+    """Hold members of a value object to be positive numbers below a bound.
+
+    Parameters
+    ----------
+    given
+        The object.
+    names
+        Its members.
+    where
+        What it is called in a sentence.
+    below
+        The bound.
+    zero
+        Members that may be 0.
+
+    Raises
+    ------
+    InputError
+        If one is not.
+    """
+    for name in names:
+        value, may = getattr(given, name), name in zero
+        if not isinstance(value, int | float | np.number) or not (0 < value < below or (may and value == 0)):
+            expected = "0 or a positive number" if may else "a positive number"
+            raise InputError(f"{name} = {value!r:.60}", where=where, expected=expected)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,9 @@ class Observer:
     True
     """
 
+    #: What is estimated beside the temperatures.
+    estimate: tuple[str, ...] = ()
+
     def __new__(cls, reduced: ReducedModel | ReducedCell | None = None, *args: Any, **kwargs: Any) -> Observer:
         """Make the observer that goes with the model and with what it estimates; copies come with none."""
         if cls is Observer and reduced is not None and not isinstance(reduced, ReducedModel):
@@ -223,14 +226,20 @@ class Observer:
             f"{self.engine}, {self.real})"
         )
 
-    #: What is estimated beside the temperatures.
-    estimate: tuple[str, ...] = ()
+    def changed(self, **changes: Any) -> Observer:
+        """Return the same observer but for what is given, as for `Observer`."""
+        return Observer(self.reduced, **self._given() | changes)
 
     def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
         """Return the same observer in another precision and form, both as for `Observer`, on the compiled kernel."""
-        return Observer(
-            self.reduced, self.measured, noise=self.noise, ambient_offset_K=self.ambient_offset_K, real=real, form=form
-        )
+        return self.changed(engine="kernel", real=real, form=form)
+
+    def _given(self) -> dict[str, Any]:
+        """What makes it, beside its model."""
+        return {
+            "measured": self.measured, "noise": self.noise, "ambient_offset_K": self.ambient_offset_K,
+            "engine": self.engine, "real": self.real, "form": "ekf",
+        }  # fmt: skip
 
     @cached_property
     def packed(self) -> Packed:

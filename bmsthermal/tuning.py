@@ -233,7 +233,7 @@ def tune(
     )  # fmt: skip
     z, covariance = np.asarray(found.x), np.linalg.inv(problem.slopes(found.x)[1])
     noise = problem.noise(z, DIGITS)
-    tuned = with_noise(observer, noise)
+    tuned = observer.changed(noise=noise)
     parameters = []
     for i, (name, prior) in enumerate(problem.priors.items()):
         reach = NORMAL_95 * float(np.sqrt(covariance[i, i]))
@@ -276,7 +276,7 @@ class Problem:
 
     def look(self, noise: Noise) -> list[Ahead]:
         """Predict along each run."""
-        observer = with_noise(self.observer, noise)
+        observer = self.observer.changed(noise=noise)
         return [look_ahead(observer, run, self.ahead_s, self.initial_soc) for run in self.runs]
 
     def cost(self, z: Array) -> float:
@@ -355,15 +355,3 @@ def share(look: Ahead) -> Array:
     """Weight ``(c,)`` of a window of each channel: independent ones over those that there are."""
     scaled = look.error_K / np.sqrt(look.variance_K2)
     return np.array([effective(x) / max(np.isfinite(x).sum(), 1) for x in scaled.T])
-
-
-def with_noise(observer: Observer, noise: Noise) -> Observer:
-    """The same observer, as sure as `noise` says."""
-    given: dict[str, Any] = {"engine": observer.engine, "real": observer.real}
-    if beside := getattr(observer, "estimate", ()):
-        given["estimate"] = beside
-    if heat := getattr(observer, "heat", None):
-        given |= {"heat": heat, "voltage_noise": getattr(observer, "voltage_noise", None)}
-    return Observer(
-        observer.reduced, observer.measured, noise=noise, ambient_offset_K=observer.ambient_offset_K, **given
-    )

@@ -45,6 +45,7 @@ from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.heat import REST_BLUR_V, GAS_CONSTANT_J_molK, MeasuredHeat
+from bmsthermal.noise import check_positive
 from bmsthermal.reference import HUGE
 from bmsthermal.schema import HEATS, RESISTANCE, SPREAD
 from rom.ud import Factors, packed
@@ -107,9 +108,8 @@ class VoltageNoise:
     slow_V: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not isinstance(value, int | float | np.number) or not 0 < value < (1 if name == "share" else HUGE):
-                raise InputError(f"{name} = {value!r:.60}", where="VoltageNoise", expected="a positive number")
+        check_positive(self, vars(self), "VoltageNoise", HUGE)
+        check_positive(self, ["share"], "VoltageNoise", 1.0)
 
     @classmethod
     def told(cls, cell: Cell) -> Self:

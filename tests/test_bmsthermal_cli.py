@@ -310,9 +310,10 @@ import bmsthermal.calibration as calibration
 from bmsthermal.cli import main
 
 fit = calibration.minimum
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background hands on that it is ignored
 
 def struck(cost, count, say):
-    signal.raise_signal(signal.SIGINT)  # to this thread: one to the process may wake another, and come later
+    signal.raise_signal(signal.SIGINT)
     return fit(cost, count, say)
 
 calibration.minimum = struck

@@ -15,7 +15,7 @@ from bmsthermal.jointly import JointObserver
 from bmsthermal.noise import Noise
 from bmsthermal.run import Run
 from bmsthermal.schema import JOINT_NOISE
-from bmsthermal.tuning import FARTHEST, SPREAD, tune, with_noise
+from bmsthermal.tuning import FARTHEST, SPREAD, tune
 
 HEAT, SENSOR = 2.2, 0.07
 
@@ -187,5 +187,5 @@ def test_a_picture_shows_before_and_after(reduced, tmp_path):
 def test_copies_keep_everything_but_the_noise():
     model = CoupledModel(load_cell("lco_marquis"), heat="measured").reduce(order=5)
     observer = Observer(model, ["surface"], real="float", ambient_offset_K=0.5)
-    copy = with_noise(observer, Noise(1.0))
+    copy = observer.changed(noise=Noise(1.0))
     assert (copy.real, copy.ambient_offset_K, copy.measured, copy.noise.heat_W_rts) == ("float", 0.5, ("surface",), 1.0)

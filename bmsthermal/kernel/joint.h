@@ -384,31 +384,35 @@ ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *res
                                     const real_t surface_K[OBS_M_MAX], ROM_(output_t) *restrict out)
 {
     real_t coolant[ROM_W_MAX], unknown = ROM_NUM(0.0);
+    const real_t *taken_K = surface_K;
     int known;
-    (void)watch;
 #ifdef JNT_RULES
+    const ROM_(model_t) *m = &j->cell;
+    real_t believed_K[OBS_M_MAX], level = ROM_NUM(0.0);
     if (JNT_WATCH) {
-        real_t believed_K[OBS_M_MAX];
-        const ROM_(model_t) *m = &j->cell;
         unknown = ROM_(joint_unknown)(j, watch);
-        ROM_(joint_predict)(j, x, carry, ud, volts, t, u, unknown, coolant, &out->heat_W, &known);
-        ROM_(joint_trust)(j, x, ud, u, coolant, surface_K, watch, believed_K);
-        const real_t level = m->mean * x[0] + ROM_(joint_common)(j, x);
-        ROM_(joint_update)(j, x, carry, ud, coolant, believed_K, out);
-        for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
-            x[i] = ROM_(held)(x[i]);
-        }
-        out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
-        ROM_(joint_note)(j, x, carry, ud, t, u, coolant, level, known, watch);
-        return;
     }
+#else
+    (void)watch;
 #endif
     ROM_(joint_predict)(j, x, carry, ud, volts, t, u, unknown, coolant, &out->heat_W, &known);
-    ROM_(joint_update)(j, x, carry, ud, coolant, surface_K, out);
+#ifdef JNT_RULES
+    if (JNT_WATCH) {
+        ROM_(joint_trust)(j, x, ud, u, coolant, surface_K, watch, believed_K);
+        level = m->mean * x[0] + ROM_(joint_common)(j, x);
+        taken_K = believed_K;
+    }
+#endif
+    ROM_(joint_update)(j, x, carry, ud, coolant, taken_K, out);
     for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
         x[i] = ROM_(held)(x[i]);
     }
     out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
+#ifdef JNT_RULES
+    if (JNT_WATCH) {
+        ROM_(joint_note)(j, x, carry, ud, t, u, coolant, level, known, watch);
+    }
+#endif
 }
 
 /* A temperature (a row over the thermal states) and its variance: see observer.h. */

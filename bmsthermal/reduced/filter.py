@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmsthermal.curves import Array
-from bmsthermal.errors import InputError
-from bmsthermal.noise import Noise
+from bmsthermal.noise import Noise, check_positive
 from bmsthermal.reduced.slopes import Linear, Slopes
 
 if TYPE_CHECKING:
@@ -81,10 +80,8 @@ class CoupledNoise(Noise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("start_soc", "voltage_V", "drop", "model_V", "model_s", "current", "resistance", "resistance_rts"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
-                raise InputError(f"{name} = {value!r:.60}", where="Observer", expected="a positive number")
+        own = ("start_soc", "voltage_V", "drop", "model_V", "model_s", "current", "resistance", "resistance_rts")
+        check_positive(self, own, "Observer", np.inf)
 
 
 @dataclass

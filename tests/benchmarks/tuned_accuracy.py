@@ -23,7 +23,7 @@ from bmsthermal.consistency import Consistency
 from bmsthermal.estimates import Estimates
 from bmsthermal.innovations import look_ahead
 from bmsthermal.noise import Noise
-from bmsthermal.tuning import AHEAD_S, CORE, tune, with_noise
+from bmsthermal.tuning import AHEAD_S, CORE, tune
 
 HEAD = (
     "run", "noise", "gain, nats a minute", "NIS, 60 s ahead", "core RMSE, K", "core NEES", "in 1 sigma, %",
@@ -34,7 +34,7 @@ HEAD = (
 def lent(observer: Observer, noise: Noise) -> Observer:
     """The observer with the noise of another one, but for what belongs to its own cell."""
     own = {name: getattr(observer.noise, name) for name in (*CORE, "lag_s") if hasattr(observer.noise, name)}
-    return with_noise(observer, replace(noise, **own))
+    return observer.changed(noise=replace(noise, **own))
 
 
 def judge(observer: Observer, run: Run, from_s: float) -> tuple[float, float, Estimates]:
