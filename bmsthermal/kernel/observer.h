@@ -84,15 +84,15 @@ ROM_INLINE void ROM_(heat)(const ROM_(model_t) *restrict m, real_t soc, real_t x
 
     *taken = m->soc_per_A * current;
     const real_t counted = soc - *taken;
-    const rom_test_t inside = (counted >= ROM_NUM(0.0)) & (counted <= ROM_NUM(1.0));
+    const rom_test_t inside = ROM_BOTH(counted >= ROM_NUM(0.0), counted <= ROM_NUM(1.0));
 
     /* I (E - V) - I T dE/dT, unless the heat itself is given. A count that leaves 0 to 1 is wrong, and so is E:
        nothing known, nothing released, but less sure of it. */
     const real_t said = current * over + slope * (m->reference_K + m->mean * x_0);
-    const rom_test_t known = ROM_PRESENT(said) & flows & inside;
+    const rom_test_t known = ROM_BOTH(ROM_PRESENT(said), ROM_BOTH(flows, inside));
     *heat_W = ROM_SELECT(given, u->heat_W, ROM_SELECT(known, said, zero));
     *slope_W_K = ROM_SELECT(given, zero, ROM_SELECT(known, slope, zero));
-    *variance_W2 = ROM_SELECT(given | known, ROM_EACH(m->heat_variance),
+    *variance_W2 = ROM_SELECT(ROM_EITHER(given, known), ROM_EACH(m->heat_variance),
                               ROM_EACH(m->heat_variance + m->lost_heat_variance));
 }
 
@@ -110,7 +110,7 @@ ROM_INLINE void ROM_(around)(const ROM_(model_t) *restrict m, const ROM_(input_t
 {
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        g[w] = ROM_SELECT(ROM_PRESENT(u->conductance_W_K[w]) & (u->conductance_W_K[w] >= ROM_NUM(0.0)),
+        g[w] = ROM_SELECT(ROM_BOTH(ROM_PRESENT(u->conductance_W_K[w]), u->conductance_W_K[w] >= ROM_NUM(0.0)),
                           u->conductance_W_K[w], ROM_EACH(m->conductance_W_K[w]));
         coolant[w] = u->coolant_K[w] - m->coolant_reference_K;
         g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));
