@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 #: Templates and the files they become.
 TEMPLATES = {
-    "{name}.h": "api.h", "{name}.c": "api.c", "{name}_model.h": "model.h", "{name}_model.c": "model.c",
-    "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c", "Makefile": "Makefile",
-    "README.md": "README.md",
+    "{name}.h": "api.h", "{name}.c": "api.c", "{name}_port.h": "port.h", "{name}_model.h": "model.h",
+    "{name}_model.c": "model.c", "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c",
+    "Makefile": "Makefile", "README.md": "README.md",
 }  # fmt: skip
 
 
