@@ -69,11 +69,16 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "model_bytes": width * (form.packed.row(DTYPES[real], sensors).size + start.size),
     }
     kernel_texts = {file: kernel_text(package, file) for file, package in form.kernel.items()}
+    inputs = [
+        "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
+        *(f"conductance_{w}_W_K" for w in reduced.walls),
+    ]  # fmt: skip
     manifest = {
         "bmsthermal": _version(),
         "cell": {"name": cell.name, "digest": cell.digest},
         "estimate": list(observer.estimate),
         "form": form.name,
+        "inputs": inputs,
         "kernel": {file: sha256(text) for file, text in kernel_texts.items()},
         "model": digest(form.packed, sensors, start, real),
         "name": name,
@@ -100,10 +105,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "run": vectors(observer, form, real),
         "uniform": int(packed.uniform),
         "headers": [*form.kernel],
-        "columns": [
-            "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
-            *(f"conductance_{w}_W_K" for w in reduced.walls), *(f"{sensor}_K" for sensor in observer.measured),
-        ],
+        "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
     }  # fmt: skip
     templates = environment(real)
