@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TEMPLATES = {
     "{name}.h": "api.h", "{name}.c": "api.c", "{name}_port.h": "port.h", "{name}_model.h": "model.h",
     "{name}_model.c": "model.c", "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c",
-    "Makefile": "Makefile", "README.md": "README.md",
+    "Makefile": "Makefile", "CMakeLists.txt": "CMakeLists.txt", "README.md": "README.md",
 }  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "real": real,
         "sizes": sizes,
         "step_s": reduced.step_s,
+        "unrolled": form.name != "ud",  # an array of factors is walked in loops
     }
     modal, kernel = members(packed)
     context = manifest | sizes | {
