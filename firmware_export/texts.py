@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.joint_packing import PackedJoint
+from firmware_export.a2l import described
 from firmware_export.constants import (
     check_precision,
     digest,
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 TEMPLATES = {
     "{name}.h": "api.h", "{name}.c": "api.c", "{name}_port.h": "port.h", "{name}_model.h": "model.h",
     "{name}_model.c": "model.c", "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c",
-    "Makefile": "Makefile", "CMakeLists.txt": "CMakeLists.txt", "README.md": "README.md",
+    "Makefile": "Makefile", "CMakeLists.txt": "CMakeLists.txt", "{name}.a2l": "a2l",
+    "README.md": "README.md",
 }  # fmt: skip
 
 
@@ -108,6 +110,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "headers": [*form.kernel],
         "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
+        **described(name, form, real),
     }  # fmt: skip
     templates = environment(real)
     filled = {
