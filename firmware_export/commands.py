@@ -36,6 +36,9 @@ def export(
         str | None, typer.Option(help="Columns of surface sensors, without _degC: surface,surface_left.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="What files and functions begin with.")] = None,
+    foxbms: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write an algorithm for foxBMS 2 around it there.")
+    ] = None,
     check: Annotated[bool, typer.Option(help="Compile and run it here.")] = True,
 ) -> None:
     """Write an observer as C99 that computes what Python computes, to the last bit."""
@@ -56,6 +59,10 @@ def export(
     print_table(f"{bundle.name} in {out}", ("file", "bytes"), rows)
     sizes = bundle.manifest["sizes"]
     console.print(f"state {sizes['state_bytes']} B a cell, constants {sizes['model_bytes']} B, no heap, no globals")
+    if foxbms is not None:
+        from firmware_export.foxbms import write_foxbms
+
+        console.print(f"foxBMS 2: {len(write_foxbms(bundle, foxbms))} files in {foxbms}")
     if check:
         report = bundle.check()
         console.print(f"host: {report or NO_COMPILER}")
