@@ -39,6 +39,9 @@ def export(
         str | None, typer.Option(help="Columns of surface sensors, without _degC: surface,surface_left.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="What files and functions begin with.")] = None,
+    foxbms: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write an algorithm for foxBMS 2 around it there.")
+    ] = None,
     check: Annotated[bool, typer.Option(help="Compile and run it here.")] = True,
     target: Annotated[
         list[str] | None,
@@ -50,7 +53,6 @@ def export(
     fmu: Annotated[
         list[int] | None, typer.Option("--fmu", help="An FMU for co-simulation too, of FMI 2 or 3; may be repeated.")
     ] = None,
-    foxbms: Annotated[Path | None, typer.Option("--foxbms", help="Folder for an algorithm of foxBMS 2 too.")] = None,
 ) -> None:
     """Write an observer as C99 that computes what Python computes, to the last bit, and a report on it."""
     from bmsthermal.console import console, listed, print_table, steps
@@ -98,6 +100,10 @@ def export(
     for table in (tables(report).get(each) for each in ("targets", "proofs", "fmu")):
         if table is not None:
             print_table(*table[:3])
+    if foxbms is not None:
+        from firmware_export.foxbms import write_foxbms
+
+        console.print(f"foxBMS 2: {len(write_foxbms(bundle, foxbms))} files in {foxbms}")
     if check:
         console.print(f"host: {host or NO_COMPILER}")
     tone, sentence = verdict(report)
