@@ -100,8 +100,9 @@ def target_row(bundle: Bundle, observer: Observer, core: Core, toolchain: Toolch
 #: A row of which nothing is known yet.
 EMPTY: dict[str, Any] = {
     "level": "", "failed": "", "equal": None, "steps": 0, "first_difference": "", "emulator": "", "instructions": None,
-    "seen": None, "calls": None, "back_edges": None, "cycles": None, "stack_B": None, "flash_B": None, "text_B": None,
-    "rodata_B": None, "data_B": None, "bss_B": None, "undefined": None, "functions": [], "assumptions": [],
+    "bound": "", "seen": None, "calls": None, "back_edges": None, "cycles": None, "stack_B": None, "flash_B": None,
+    "text_B": None, "rodata_B": None, "data_B": None, "bss_B": None, "undefined": None, "functions": [],
+    "assumptions": [],
 }  # fmt: skip
 
 
@@ -117,7 +118,8 @@ def measured(found: Measurement) -> dict[str, Any]:
         })  # fmt: skip
     size, step = found.added, found.step
     return {
-        "instructions": step.longest, "calls": step.calls, "back_edges": step.back_edges, "cycles": step.cycles,
+        "instructions": step.longest, "bound": step.reason, "calls": step.calls, "back_edges": step.back_edges,
+        "cycles": step.cycles,
         "seen": found.corners and found.corners.most, "stack_B": found.stack_B, "flash_B": size.flash_B,
         "text_B": size.text_B, "rodata_B": size.rodata_B, "data_B": size.data_B, "bss_B": size.bss_B,
         "undefined": list(found.undefined), "functions": functions, "assumptions": list(found.assumptions),

@@ -90,7 +90,7 @@ def _equal(row: Mapping[str, Any]) -> str:
         return "failed"
     if row["equal"] is None:
         return NOTHING
-    return f"{row['steps']:,} steps" if row["equal"] else f"no: {row['first_difference']}"
+    return "yes" if row["equal"] else f"no: {row['first_difference']}"
 
 
 def _sizes(report: Report) -> Table:
@@ -125,7 +125,8 @@ def _paths(report: Report) -> Table:
         ("core", "toolchain", "longest path", "most seen, corner inputs", "ways back", "calls"),
         tuple(
             (row["core"], row["toolchain"],
-             *(number(row[key]) for key in ("instructions", "seen", "back_edges", "calls")))
+             row["bound"] or number(row["instructions"]),
+             *(number(row[key]) for key in ("seen", "back_edges", "calls")))
             for row in report["targets"] if row["back_edges"] is not None
         ),
     )  # fmt: skip
