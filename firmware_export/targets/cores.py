@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 #: Room in each kind of memory. Programs and their stack are small; a block holds the inputs of a whole run, and from
@@ -39,7 +39,7 @@ class Core:
 
     name: str
     words: str
-    flags: Mapping[str, tuple[str, ...]]
+    flags: Mapping[str, tuple[str, ...]] = field(hash=False)
     flash: int
     ram: int
     block: int
