@@ -36,6 +36,9 @@ def export(
         str | None, typer.Option(help="Columns of surface sensors, without _degC: surface,surface_left.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="What files and functions begin with.")] = None,
+    fmu: Annotated[
+        list[int] | None, typer.Option(help="FMI version, 2 or 3, of an FMU to put beside; can be given twice.")
+    ] = None,
     check: Annotated[bool, typer.Option(help="Compile and run it here.")] = True,
 ) -> None:
     """Write an observer as C99 that computes what Python computes, to the last bit."""
@@ -43,6 +46,7 @@ def export(
     from bmsthermal.coupled import load_model
     from bmsthermal.observer import Observer
     from firmware_export.bundle import export as write
+    from firmware_export.fmu import add_fmus, said
     from firmware_export.host import NO_COMPILER
 
     reduced = load_model(cell, order=order, step_s=step_s)
@@ -51,11 +55,14 @@ def export(
     kinds = None if estimate is None else listed(estimate, "--estimate")
     observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
     bundle = write(observer, out, real=real, form=form, name=name)
-    rows = [(path.name, f"{path.stat().st_size}") for path in bundle.files]
+    fmus = add_fmus(bundle, observer, fmu or ())
+    rows = [(path.name, f"{path.stat().st_size}") for path in (*bundle.files, *fmus)]
     console.print(observer)
     print_table(f"{bundle.name} in {out}", ("file", "bytes"), rows)
     sizes = bundle.manifest["sizes"]
     console.print(f"state {sizes['state_bytes']} B a cell, constants {sizes['model_bytes']} B, no heap, no globals")
+    for path in fmus:
+        console.print(said(path))
     if check:
         report = bundle.check()
         console.print(f"host: {report or NO_COMPILER}")
