@@ -59,6 +59,7 @@ def export(
     from bmsthermal.coupled import load_model
     from bmsthermal.observer import Observer
     from firmware_export.bundle import export as write
+    from firmware_export.fmu import check_version
     from firmware_export.host import NO_COMPILER
     from firmware_export.report.evidence import chosen, fmu_rows, host_row, proof_rows, target_row
     from firmware_export.report.judge import verdict
@@ -67,6 +68,8 @@ def export(
 
     if not (math.isfinite(clock_MHz) and clock_MHz > 0):
         raise InputError(f"{clock_MHz:g}", where="--clock-MHz", expected="a positive number")
+    for version in fmu or ():
+        check_version(version)
     pairs, absent = chosen(target or [], toolchain)
     reduced = load_model(cell, order=order, step_s=step_s)
     named = reduced.cell.settings.get("Sensors", ["surface"])

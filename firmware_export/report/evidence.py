@@ -21,7 +21,7 @@ INSTALL = {
     "zig": 'pip install "bmsthermal[target]"',
     "gcc": "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf",
 }
-#: Steps that every core is compared over.
+#: Steps that every core is compared over, unless its memory holds less.
 STEPS = 10_000
 
 Say = Callable[[str], None]
@@ -63,10 +63,10 @@ def chosen(targets: Sequence[str], toolchain: str | None) -> tuple[list[Pair], l
     if toolchain not in (None, *INSTALL):
         raise InputError(f"no toolchain {toolchain!r}", where="--toolchain", expected=" or ".join(INSTALL))
     wanted = list(CORES) if "all" in targets else list(dict.fromkeys(targets))
-    names = [toolchain] if toolchain else list(INSTALL)
     pairs, absent = [], []
     for core in (CORES[name] for name in wanted):
         here = {each.name: each for each in toolchains(core)}
+        names = [toolchain] if toolchain else list(INSTALL)
         pairs += [(core, here[name]) for name in names if name in here]
         absent += [{"tool": f"{name} for {core.name}", "hint": INSTALL[name]} for name in names if name not in here]
     if not pairs:
@@ -78,6 +78,7 @@ def chosen(targets: Sequence[str], toolchain: str | None) -> tuple[list[Pair], l
 def target_row(bundle: Bundle, observer: Observer, core: Core, toolchain: Toolchain, say: Say) -> dict[str, Any]:
     """Build a bundle for a core, run it there beside Python, and measure it; what fails is part of the row."""
     from firmware_export.measure import measure
+    from firmware_export.targets.cores import RECORD_B
     from firmware_export.targets.equality import compare
     from firmware_export.targets.toolchains import build
 
@@ -91,7 +92,9 @@ def target_row(bundle: Bundle, observer: Observer, core: Core, toolchain: Toolch
         say(f"{core.name}: measure")
         row |= measured(measure(image, bundle.name, bundle.manifest))
         say(f"{core.name}: run beside Python")
-        row |= compared(compare(bundle, observer, core, toolchain, place, steps=STEPS))
+        sizes = bundle.manifest["sizes"]
+        steps = min(STEPS, RECORD_B // (sizes["state_bytes"] + sizes["output_bytes"]))
+        row |= compared(compare(bundle, observer, core, toolchain, place, steps=steps))
     except InputError as error:
         row["failed"] = str(error)
     return row
