@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -23,7 +25,7 @@ class Core:
     words
         What it is.
     flags
-        What each toolchain needs to compile for it; the first word of ``gcc`` is the compiler.
+        What each toolchain needs to compile for it; the first word is the program, where that is not zig.
     flash, ram, block
         Where each kind of memory begins: what the linker fills, what a program needs, and a large one for the data of
         a test.
@@ -104,3 +106,9 @@ _ALL = (
 
 #: The cores by name.
 CORES: dict[str, Core] = {core.name: core for core in _ALL}
+
+#: This machine, as a core among the others: its programs are loaded here.
+HOST = Core(
+    "host", platform.machine(), MappingProxyType({"gcc": ("gcc",), "clang": ("clang",)}), 0, 0, 0, None, None,
+    big_endian=sys.byteorder == "big",
+)  # fmt: skip

@@ -235,3 +235,13 @@ def _names(core: Core) -> dict[str, Any]:
     return {key: of[name] for key, name in single.items()} | {
         "words": [of[name] for name in words], "numbers": [of[name] for name in numbers]
     }  # fmt: skip
+
+
+def version() -> str | None:
+    """Unicorn's version; None where it is not there, or pyelftools is not."""
+    try:
+        import elftools  # noqa: F401
+        import unicorn
+    except ImportError:
+        return None
+    return str(unicorn.__version__)

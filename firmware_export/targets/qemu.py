@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,12 +20,13 @@ _LONGEST_S = 600
 
 @functools.cache
 def version(core: Core) -> str | None:
-    """First line of QEMU's version; None where it is not there, or has no such core."""
+    """Which QEMU runs a core's code; None where it is not there, or has no such core."""
     program = shutil.which(_program(core)) if core.qemu else None
     if program is None:
         return None
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return next(iter(done.stdout.splitlines()), None)
+    found = re.search(r"version (\S+)", done.stdout)
+    return f"QEMU {found[1]}" if found else None
 
 
 def run(image: Image, block: bytes, place: Path) -> bytes:

@@ -16,12 +16,14 @@ from string import Template
 from bmsthermal.errors import InputError
 from firmware_export.folder import MANIFEST
 from firmware_export.host import compile_bundle
-from firmware_export.targets.cores import BLOCK_B, CORES, FLASH_B, RAM_B, RECORD, Core
+from firmware_export.targets.cores import BLOCK_B, CORES, FLASH_B, HOST, RAM_B, RECORD, Core
 
 #: Start-up code, linker script, and the program that drives a bundle.
 BARE = Path(__file__).parent / "bare"
-#: What each toolchain needs on every core.
-_ALWAYS = {
+#: Asks a compiler for its version.
+_ASK = {"gcc": "-dumpfullversion", "clang": "-dumpversion"}
+#: What each toolchain needs on a bare core.
+_BARE = {
     "zig": ("-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
             "-fomit-frame-pointer"),
     "gcc": ("-Wno-error",),  # it cannot unroll each loop that is asked for, and has no name for that warning
@@ -30,12 +32,12 @@ _ALWAYS = {
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A compiler for cores that are not this one.
+    """A compiler.
 
     Parameters
     ----------
     name
-        ``zig`` or ``gcc``.
+        ``zig``, ``gcc`` or ``clang``.
     version
         As it says.
     command
@@ -52,7 +54,7 @@ class Toolchain:
 
 @dataclass(frozen=True)
 class Image:
-    """A bundle as a program for a bare core.
+    """A bundle as a program for a bare core, or as a shared object for this machine.
 
     Parameters
     ----------
@@ -84,14 +86,22 @@ def _version(command: tuple[str, ...], *ask: str) -> str | None:
 def toolchains(core: Core) -> list[Toolchain]:
     """Toolchains that are here and compile for a core, the one that pip installs first; none is an empty list."""
     found = []
-    if "zig" in core.flags and importlib.util.find_spec("ziglang") is not None:
-        zig = sys.executable, "-m", "ziglang"
-        if (said := _version(zig, "version")) is not None:
-            found.append(Toolchain("zig", said, (*zig, "cc")))
-    gcc = shutil.which(core.flags["gcc"][0]) if "gcc" in core.flags else None
-    if gcc is not None and (said := _version((gcc,), "-dumpfullversion")) is not None:
-        found.append(Toolchain("gcc", said, (gcc,)))
+    for name, flags in core.flags.items():
+        if name == "zig":
+            zig = (sys.executable, "-m", "ziglang") if importlib.util.find_spec("ziglang") else ()
+            program, said = (*zig, "cc"), _version(zig, "version") if zig else None
+        else:
+            path = _newest(flags[0])
+            program, said = (path or "",), _version((path,), _ASK[name]) if path else None
+        if said is not None:
+            found.append(Toolchain(name, said, program))
     return found
+
+
+def _newest(program: str) -> str | None:
+    """Path of a program, or of one that has its version behind its name."""
+    names = program, *(f"{program}-{number}" for number in range(30, 8, -1))
+    return next((path for path in map(shutil.which, names) if path is not None), None)
 
 
 def core_named(name: str) -> Core:
@@ -143,21 +153,27 @@ def build(
     """
     place.mkdir(parents=True, exist_ok=True)
     real = json.loads((folder / MANIFEST).read_text())["real"]
-    command = (*toolchain.command, *core.flags[toolchain.name][toolchain.name == "gcc" :])
-    common = (*_ALWAYS[toolchain.name], f"-I{folder}", f"-isystem{BARE}")
-    driver = (f'-DBUNDLE_HEADER="{name}.h"', f"-DBUNDLE={name}", f"-DBUNDLE_UPPER={name.upper()}", f"-DREAL={real}")
+    command = (*toolchain.command, *core.flags[toolchain.name][toolchain.name != "zig" :])
+    common = ("-fPIC",) if core is HOST else _BARE[toolchain.name]
+    driver = (f'-DBUNDLE_HEADER="{name}.h"', f"-DBUNDLE={name}", f"-DBUNDLE_UPPER={name.upper()}", f"-DREAL={real}",
+              *(() if core is HOST else ("-DBARE",)))  # fmt: skip
 
     def compiled(source: Path, *more: str) -> Path:
         output = place / f"{source.stem}.o"
-        return _compile([str(source)], output, command, "-c", level, *common, *more, *flags)
+        # the last place to look for headers is ours: for compilers without a C library
+        return _compile([source], output, command, "-c", level, *common, f"-I{folder}", f"-idirafter{BARE}", *more,
+                        *flags)  # fmt: skip
 
     objects = tuple(compiled(folder / f"{name}{part}.c") for part in ("", "_model", "_selftest"))
-    others = [compiled(BARE / "drive.c", "-DBARE", *driver), compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
-    others += [compiled(Path(source), *driver) for source in extra]
-    script = place / "link.ld"
-    script.write_text(_script(core))
-    link = "-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *_ALWAYS[toolchain.name], *_library(core, toolchain)
-    program = _compile([str(each) for each in (*objects, *others)], place / f"{name}.elf", command, *link)
+    others = [compiled(source, *driver) for source in (BARE / "drive.c", *map(Path, extra))]
+    if core is HOST:
+        link = ("-shared",)
+    else:
+        others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
+        script = place / "link.ld"
+        script.write_text(_script(core))
+        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *_library(core, toolchain))
+    program = _compile([*objects, *others], place / f"{name}{'.so' if core is HOST else '.elf'}", command, *link)
     return Image(program, objects, core, toolchain, level)
 
 
@@ -174,6 +190,6 @@ def _script(core: Core) -> str:
     return Template((BARE / "link.ld").read_text()).substitute({word: hex(value) for word, value in places.items()})
 
 
-def _compile(sources: Sequence[str], output: Path, command: Sequence[str], *flags: str) -> Path:
+def _compile(sources: Sequence[Path], output: Path, command: Sequence[str], *flags: str) -> Path:
     hint = "the bundle itself is unchanged"
-    return compile_bundle(output.parent, sources, output, *flags, compiler=command, hint=hint)
+    return compile_bundle(output.parent, [str(each) for each in sources], output, *flags, compiler=command, hint=hint)
