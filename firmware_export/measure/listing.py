@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Way = Literal["on", "jump", "call", "tail", "return", "computed"]
 
 _BIG_ENDIAN_CODE = 0x00800000  # EF_ARM_BE8 in e_flags: big-endian data, little-endian code
-_COPROCESSOR = 0xEC  # bits of the high byte of a Thumb instruction for coprocessors, floating point and vectors
 _RETURNS = re.compile(r"bx lr|mov pc, lr|(pop|ldm\w*) .*\bpc\}|ldr pc, \[sp\], #4|(c\.)?(ret|jr ra)|jalr zero, (0\()?ra\)?")
 _MISSING = 'pip install "bmsthermal[target]"'
 
@@ -156,6 +155,11 @@ class Program:
                 found += self._decode(first, last, kind, start, start + size)
         return Listing(name, start, size, tuple(found))
 
+    def count(self, address: int, size: int) -> int:
+        """Instructions in some bytes of code, whatever function they belong to."""
+        parts = self._stretches(address, address + size)
+        return sum(1 for first, last, kind in parts for _ in self._decode(first, last, kind, address, address + size))
+
     def _stretches(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
         """First and last address of what is code or constants, and which."""
         kind, first = "x" if self.riscv else "a", start
@@ -187,9 +191,10 @@ class Program:
                 done = each.address + each.size
                 yield (_riscv if self.riscv else _arm)(each, start, end)
             if done < last:
-                if kind != "t" or data[done - base + 1] & _COPROCESSOR != _COPROCESSOR:
+                newer = _armv8_1m(done, data[done - base : done - base + 4]) if kind == "t" else None
+                if newer is None:
                     raise InputError(f"an instruction at 0x{done:x} that cannot be read", where=str(self.path))
-                yield Instruction(done, 4, "vector")  # of MVE, which capstone does not know: none of them jumps
+                yield newer
                 done += 4
 
 
@@ -215,6 +220,20 @@ def _arm(each: Any, start: int, end: int) -> Instruction:
     if name in ("bx", "tbb", "tbh") or each.op_str.startswith("pc,"):
         return Instruction(*common, given, "computed")
     return Instruction(*common, given)
+
+
+def _armv8_1m(at: int, code: bytes) -> Instruction | None:
+    """What capstone does not know of Armv8.1-M: vectors, of which none jumps, and loops that count by themselves."""
+    first, second = (int.from_bytes(code[k : k + 2], "little") for k in (0, 2))
+    if first >> 10 & 0x3B == 0x3B:
+        return Instruction(at, 4, "vector")
+    if first >> 7 != 0x1E0 or second & 0xF001 not in (0xC001, 0xE001):
+        return None
+    if second == 0xE001:
+        return Instruction(at, 4, "dls")
+    offset = (second >> 1 & 0x3FF) << 2 | (second >> 11 & 1) << 1
+    ends = first & 0xF == 0xF
+    return Instruction(at, 4, "le" if ends else "wls", "", True, "jump", at + 4 + (-offset if ends else offset))
 
 
 def _riscv(each: Any, start: int, end: int) -> Instruction:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmsthermal.errors import InputError
 from firmware_export.measure import cycles, sizes, stack
-from firmware_export.measure.corners import Corners, run_corners
+from firmware_export.measure.corners import COMBINED, Corners, run_corners
 from firmware_export.measure.listing import Program
 from firmware_export.measure.paths import Paths, paths
 
@@ -152,14 +152,17 @@ def measure(image: Image, name: str, manifest: Mapping[str, Any] | None = None) 
     program, estimated = Program(image.path), image.core.name in cycles.CORES
     names = [f"{name}_{verb}" for verb in VERBS]
     frames = stack.usage(image.objects)
+    ways = tuple(paths(program.listing(each), cycles=estimated) for each in names)
+    # all combinations of what is absent and beyond all bounds are for a bound that is to be reached
+    combined = COMBINED if ways[VERBS.index("step")].longest is not None else COMBINED[:1]
     return Measurement(
         name,
         image.core.name,
         str(image.toolchain),
         image.level,
-        tuple(paths(program.listing(each), cycles=estimated) for each in names),
+        ways,
         tuple(stack.deepest(program, frames, each) for each in names),
-        None if manifest is None else run_corners(image, name, manifest),
+        None if manifest is None else run_corners(image, name, manifest, combined),
         tuple(sizes.size_of(each) for each in image.objects),
         sizes.functions(image.objects),
         sizes.added(image, name),
