@@ -50,6 +50,9 @@ def export(
     toolchain: Annotated[str | None, typer.Option(help="zig or gcc; by default each that is here.")] = None,
     clock_MHz: Annotated[float, typer.Option("--clock-MHz", help="Clock of the cores, for their load.")] = 168.0,
     prove: Annotated[bool, typer.Option("--prove", help="Prove and analyse it with every tool that is here.")] = False,
+    growth: Annotated[
+        bool, typer.Option("--scaling", help="How code and state grow with states and sensors, on the first core.")
+    ] = False,
     fmu: Annotated[
         list[int] | None, typer.Option("--fmu", help="An FMU for co-simulation too, of FMI 2 or 3; may be repeated.")
     ] = None,
@@ -61,7 +64,7 @@ def export(
     from firmware_export.bundle import export as write
     from firmware_export.fmu import check_version
     from firmware_export.host import NO_COMPILER
-    from firmware_export.report.evidence import chosen, fmu_rows, host_row, proof_rows, target_row
+    from firmware_export.report.evidence import chosen, fmu_rows, host_row, proof_rows, scaling_rows, target_row
     from firmware_export.report.judge import verdict
     from firmware_export.report.report import PAGE, report_of, write_report
     from firmware_export.report.tables import tables
@@ -70,18 +73,24 @@ def export(
         raise InputError(f"{clock_MHz:g}", where="--clock-MHz", expected="a positive number")
     for version in fmu or ():
         check_version(version)
+    if growth and not target:
+        raise InputError("--scaling without --target", hint="name the core to measure on")
     pairs, absent = chosen(target or [], toolchain)
     reduced = load_model(cell, order=order, step_s=step_s)
     named = reduced.cell.settings.get("Sensors", ["surface"])
     measured = list(named) if sensors is None else listed(sensors, "--sensors")
     kinds = None if estimate is None else listed(estimate, "--estimate")
     observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
-    with steps(2 + 3 * len(pairs) + prove + bool(fmu)) as step:
+    with steps(2 + 3 * len(pairs) + growth + prove + bool(fmu)) as step:
         step("write")
         bundle = write(observer, out, real=real, form=form, name=name)
         step("compile and run here")
         host = bundle.check() if check else None
         rows = [target_row(bundle, observer, core, tool, step) for core, tool in pairs]
+        grown = []
+        if growth and pairs:
+            step("scaling")
+            grown = scaling_rows(bundle, observer, *pairs[0], lambda what: step.within(0.5, what))
         proofs = []
         if prove:
             step("prove")
@@ -91,8 +100,9 @@ def export(
             step("FMU")
             units = fmu_rows(bundle, observer, fmu)
     report = report_of(
-        bundle, host=host_row(host), targets=rows, proofs=proofs, fmu=units, absent=absent, clock_MHz=clock_MHz
-    )
+        bundle, host=host_row(host), targets=rows, scaling=grown, proofs=proofs, fmu=units, absent=absent,
+        clock_MHz=clock_MHz,
+    )  # fmt: skip
     write_report(bundle, report)
     console.print(observer)
     print_table(

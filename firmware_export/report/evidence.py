@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bmsthermal.errors import InputError
@@ -90,7 +92,7 @@ def target_row(bundle: Bundle, observer: Observer, core: Core, toolchain: Toolch
         image = build(bundle.folder, bundle.name, core, toolchain, place)
         row |= {"level": image.level}
         say(f"{core.name}: measure")
-        row |= measured(measure(image, bundle.name, bundle.manifest))
+        row |= measured(measure(image, bundle.name, bundle.manifest), bundle.real == "double" or not core.hard_float)
         say(f"{core.name}: run beside Python")
         sizes = bundle.manifest["sizes"]
         steps = min(STEPS, RECORD_B // (sizes["state_bytes"] + sizes["output_bytes"]))
@@ -104,13 +106,14 @@ def target_row(bundle: Bundle, observer: Observer, core: Core, toolchain: Toolch
 EMPTY: dict[str, Any] = {
     "level": "", "failed": "", "equal": None, "steps": 0, "first_difference": "", "emulator": "", "instructions": None,
     "bound": "", "seen": None, "calls": None, "back_edges": None, "cycles": None, "stack_B": None, "flash_B": None,
-    "text_B": None, "rodata_B": None, "data_B": None, "bss_B": None, "undefined": None, "functions": [],
+    "text_B": None, "rodata_B": None, "data_B": None, "bss_B": None, "undefined": None, "helpers": [], "functions": [],
     "assumptions": [],
 }  # fmt: skip
 
 
-def measured(found: Measurement) -> dict[str, Any]:
-    """Measurement as it goes into a row."""
+def measured(found: Measurement, helped: bool) -> dict[str, Any]:
+    """Measurement as it goes into a row; `helped`: the compiler's library does arithmetic that the core has not."""
+    helpers = [symbol for symbol in found.undefined if helped and symbol.startswith("__")]
     ways = {way.name: (way, deep) for way, deep in zip(found.paths, found.stacks, strict=True)}
     functions = []
     for name, code_B in sorted(found.functions_B.items()):
@@ -125,7 +128,8 @@ def measured(found: Measurement) -> dict[str, Any]:
         "cycles": step.cycles,
         "seen": found.corners and found.corners.most, "stack_B": found.stack_B, "flash_B": size.flash_B,
         "text_B": size.text_B, "rodata_B": size.rodata_B, "data_B": size.data_B, "bss_B": size.bss_B,
-        "undefined": list(found.undefined), "functions": functions, "assumptions": list(found.assumptions),
+        "undefined": [symbol for symbol in found.undefined if symbol not in helpers], "helpers": helpers,
+        "functions": functions, "assumptions": list(found.assumptions),
     }  # fmt: skip
 
 
@@ -135,6 +139,22 @@ def compared(found: Any) -> dict[str, Any]:
         "equal": found.equal, "steps": found.steps, "first_difference": str(found.first_difference or ""),
         "emulator": str(found.emulator),
     }  # fmt: skip
+
+
+def scaling_rows(
+    bundle: Bundle, observer: Observer, core: Core, toolchain: Toolchain, say: Say
+) -> list[dict[str, Any]]:
+    """How the cell's observer grows with states and sensors, on one core."""
+    from firmware_export.measure.scaling import scaling
+
+    with TemporaryDirectory() as place:
+        return [
+            {
+                "form": each.form, "states": each.states, "sensors": each.sensors, "longest path": each.longest,
+                "cycles": each.cycles, "step, code B": each.step_B, "code B": each.code_B, "state B": each.state_B,
+            }
+            for each in scaling(observer, core, toolchain, Path(place), progress=say)
+        ]  # fmt: skip
 
 
 def proof_rows(bundle: Bundle, say: Say) -> list[dict[str, Any]]:

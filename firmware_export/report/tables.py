@@ -72,7 +72,7 @@ def targets(report: Report) -> Table:
     rows = report["targets"]
     return Table(
         "One step on each core, against Python in the same precision",
-        ("core", "toolchain", "instructions", "cycles", "stack B", "flash B", "equal"),
+        ("core", "compiler", "instructions", "cycles", "stack B", "flash B", "equal"),
         tuple(
             (
                 row["core"], row["toolchain"],
@@ -96,12 +96,13 @@ def _equal(row: Mapping[str, Any]) -> str:
 def _sizes(report: Report) -> Table:
     return Table(
         "Bytes of the module, linked without what is not called",
-        ("core", "toolchain", "text", "rodata", "data", "bss", "state", "undefined"),
+        ("core", "compiler", "text", "rodata", "data", "bss", "state", "undefined", "compiler's arithmetic"),
         tuple(
             (
                 row["core"], f"{row['toolchain']} {row['version']} {row['level']}",
                 *(number(row[key]) for key in ("text_B", "rodata_B", "data_B", "bss_B")),
                 number(report["bundle"]["sizes"]["state_bytes"]), ", ".join(row["undefined"]) or "none",
+                ", ".join(row["helpers"]) or "none",
             )
             for row in report["targets"] if row["undefined"] is not None
         ),
@@ -116,13 +117,13 @@ def _load(report: Report) -> Table:
         if None not in shares:
             rows.append((row["core"], row["toolchain"], *(percent(s) for s in shares if s is not None)))
     title = f"Share of the core's time at {clock:g} MHz and a step every {step_s:g} s, by estimated cycles"
-    return Table(title, ("core", "toolchain", *(f"{n} cell{'s' * (n > 1)}" for n in CELLS)), tuple(rows))
+    return Table(title, ("core", "compiler", *(f"{n} cell{'s' * (n > 1)}" for n in CELLS)), tuple(rows))
 
 
 def _paths(report: Report) -> Table:
     return Table(
         "Instructions of one step",
-        ("core", "toolchain", "longest path", "most seen, corner inputs", "ways back", "calls"),
+        ("core", "compiler", "longest path", "most seen, corner inputs", "ways back", "calls"),
         tuple(
             (row["core"], row["toolchain"],
              row["bound"] or number(row["instructions"]),
