@@ -31,7 +31,7 @@ def checks(report: Report) -> list[Check]:
     """Everything that was looked at."""
     looked = [*_host(report.get("host")), *_targets(report)]
     for proof in report["proofs"]:
-        looked.append(Check(f"{proof['tool']} {proof['version']}".strip(), proof["found"], "nothing", proof["passed"]))
+        looked.append(Check(f"{proof['tool']} {proof['version']}".strip(), proof["found"], "no finding", proof["passed"]))
     for each in report["fmu"]:
         looked.append(Check(each["file"], each["found"], "valid, steps as Python does", each["passed"]))
     return looked

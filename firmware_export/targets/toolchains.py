@@ -152,6 +152,7 @@ def build(
         If the compiler or the linker refuses it.
     """
     place.mkdir(parents=True, exist_ok=True)
+    folder, place = folder.resolve(), place.resolve()
     real = json.loads((folder / MANIFEST).read_text())["real"]
     command = (*toolchain.command, *core.flags[toolchain.name][toolchain.name != "zig" :])
     common = ("-fPIC",) if core is HOST else _BARE[toolchain.name]
