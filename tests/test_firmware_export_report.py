@@ -168,6 +168,18 @@ def test_loops_that_stay_are_no_bound(bundle):
     assert "Longest path not claimed: cortex-m4f, gcc." in verdict(report)[1]
 
 
+def test_what_a_compiler_calls_by_itself_is_told_and_no_fault():
+    size = SimpleNamespace(flash_B=1, text_B=1, rodata_B=0, data_B=0, bss_B=0)
+    step = SimpleNamespace(longest=None, reason="not claimed: 9 calls", calls=9, back_edges=0, cycles=None)
+    found = SimpleNamespace(
+        paths=(), stacks=(), functions_B={}, added=size, step=step, corners=None, stack_B=None, assumptions=(),
+        undefined=("__aeabi_dadd", "expf", "memset"),
+    )  # fmt: skip
+    assert evidence.measured(found, helped=True)["undefined"] == ["expf"]
+    row = evidence.measured(found, helped=False)
+    assert row["undefined"] == ["__aeabi_dadd", "expf"] and row["helpers"] == ["memset"]
+
+
 def test_load_is_cycles_over_the_time_that_there_is():
     assert load({"cycles": 840}, 96, 0.5, 168.0) == pytest.approx(96 * 840 / 84e6)
     assert load({"cycles": None}, 1, 1.0, 168.0) is None

@@ -26,6 +26,9 @@ INSTALL = {
 #: Steps that every core is compared over, unless its memory holds less.
 STEPS = 10_000
 
+#: What GCC and clang ask of every environment, a freestanding one too, and may put in place of a loop.
+OWED = ("memcpy", "memmove", "memset", "memcmp")
+
 Say = Callable[[str], None]
 Pair = tuple["Core", "Toolchain"]
 
@@ -112,8 +115,8 @@ EMPTY: dict[str, Any] = {
 
 
 def measured(found: Measurement, helped: bool) -> dict[str, Any]:
-    """Measurement as it goes into a row; `helped`: the compiler's library does arithmetic that the core has not."""
-    helpers = [symbol for symbol in found.undefined if helped and symbol.startswith("__")]
+    """Measurement as it goes into a row; `helped`: a compiler's library does arithmetic that the core has not."""
+    helpers = [each for each in found.undefined if each in OWED or (helped and each.startswith("__"))]
     ways = {way.name: (way, deep) for way, deep in zip(found.paths, found.stacks, strict=True)}
     functions = []
     for name, code_B in sorted(found.functions_B.items()):
