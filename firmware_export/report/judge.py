@@ -61,7 +61,8 @@ def _targets(report: Report) -> list[Check]:
                           lambda row: "" if row["equal"] else row["first_difference"]))  # fmt: skip
     if seen:
         found += [
-            _all("undefined symbols", seen, "none but the compiler's own", _helped(seen), lambda row: ", ".join(row["undefined"])),
+            _all("undefined symbols", seen, "none but the compiler's own", _helped(seen),
+                 lambda row: ", ".join(row["undefined"])),
             _all(".data and .bss", seen, "0 B", "0 B",
                  lambda row: f"{row['data_B'] + row['bss_B']} B" if row["data_B"] + row["bss_B"] else ""),
         ]  # fmt: skip

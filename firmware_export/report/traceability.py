@@ -19,7 +19,10 @@ from typing import Any
 from firmware_export.bundle import Bundle
 
 _COMMENT = r"/\*(?:(?!\*/).)*\*/"
-_HEAD = rf"(?P<comment>^{_COMMENT}\n)?(?:^[A-Z]\w*_CODE\n)?^(?P<type>[A-Za-z_][\w ]*?[ *])(?P<name>(?:ROM|UD)_\(\w+\)|[A-Za-z_]\w*)"
+_HEAD = (
+    rf"(?P<comment>^{_COMMENT}\n)?(?:^[A-Z]\w*_CODE\n)?"
+    r"^(?P<type>[A-Za-z_][\w ]*?[ *])(?P<name>(?:ROM|UD)_\(\w+\)|[A-Za-z_]\w*)"
+)
 _TAKES = r"\((?:[^;{}()#]|\([^;{}()#]*\))*\)"
 _FUNCTION = re.compile(rf"{_HEAD}{_TAKES}\n\{{", re.MULTILINE | re.DOTALL)
 _DECLARED = re.compile(rf"{_HEAD}{_TAKES};", re.MULTILINE | re.DOTALL)
