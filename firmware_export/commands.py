@@ -56,6 +56,8 @@ def export(
     print_table(f"{bundle.name} in {out}", ("file", "bytes"), rows)
     sizes = bundle.manifest["sizes"]
     console.print(f"state {sizes['state_bytes']} B a cell, constants {sizes['model_bytes']} B, no heap, no globals")
+    if not bundle.manifest["unrolled"]:
+        console.print("the step keeps its loops: no longest path is claimed")
     if check:
         report = bundle.check()
         console.print(f"host: {report or NO_COMPILER}")
