@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not compiled(), reason="the compiled kernel is m
 TOOL = find_a2ltool()
 needs_tool = pytest.mark.skipif(TOOL is None, reason="no a2ltool: pip install 'bmsthermal[target]'")
 M4F = "-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard -specs=nosys.specs -Wl,--no-warn-rwx-segments"
-#: Compiler, its flags, and how wide a pointer is.
+#: Compiler and its flags.
 PROGRAMS = {
     "host": (find_compiler() or ["cc"], "-no-pie"),
     "cortex-m4f": (["arm-none-eabi-gcc"], M4F),
@@ -37,6 +37,10 @@ def observer(kind):
     if kind == "watched":
         return Observer(reduced, ["surface", "surface_left", "surface_right"], estimate=("heat", "bias"), faults=True)
     return Observer(reduced)
+
+
+def exported_form(kind):
+    return form_of(observer(kind).on_target(FORMS[kind], "ekf" if kind == "ekf" else "ud"))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +128,7 @@ def test_a_checker_finds_nothing(kind, bundles):
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
-    form, bundle = form_of(bundles_observer(kind)), bundles(kind)
+    form, bundle = exported_form(kind), bundles(kind)
     items = measured(form)
     width = 4 if bundle.real == "float" else 8
     counted = [sum(width * (i.count or 1) for i in items if i.symbol.startswith(of)) for of in ("cell.", f"{RESULT}.")]
@@ -137,16 +141,10 @@ def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
     assert ("FLOAT64_IEEE" in text) == (bundle.real == "double") != ("FLOAT32_IEEE" in text)
 
 
-def bundles_observer(kind):
-    return observer(kind).on_target(FORMS[kind], "ekf" if kind == "ekf" else "ud")
-
-
 def test_constants_that_follow_from_others_cannot_be_calibrated():
     known = MODEL | JOINT | VOLTAGE
     assert set(CALIBRATED) <= set(known)
-    names = {
-        item.symbol.rsplit(".", 1)[1] for kind in FORMS for item in calibrated("c", form_of(bundles_observer(kind)))
-    }
+    names = {item.symbol.rsplit(".", 1)[1] for kind in FORMS for item in calibrated("c", exported_form(kind))}
     assert not names & {"decay", "decay2", "wall", "sink", "core", "sense", "table_last", "sensors", "uniform", "on"}
     assert {"open_circuit_V", "conductance_W_K", "sense_variance", "resistance_Ohm", "log_h_fresh", "stuck_s"} <= names
 
@@ -159,10 +157,10 @@ def test_addresses_are_those_of_the_program(kind, target, bundles, programs, tmp
     before = file.read_bytes()
     out = fill_addresses(file, elf)
     assert out == elf.with_suffix(".a2l") and file.read_bytes() == before
-    found, known, form = addresses(out), symbols(elf), form_of(bundles_observer(kind))
+    found, known, form = addresses(out), symbols(elf), exported_form(kind)
     items = [*measured(form), *calibrated(bundle.name, form)]
     assert found.keys() == {item.symbol for item in items}
-    width, offset = (4, 0) if bundle.real == "float" else (8, 0)
+    width = 4 if bundle.real == "float" else 8
     for of, numbers in (("cell", form.state), (RESULT, form.output)):
         offset = 0
         for number in numbers:
