@@ -110,6 +110,8 @@ def export(
     )
     sizes = bundle.manifest["sizes"]
     console.print(f"state {sizes['state_bytes']} B a cell, constants {sizes['model_bytes']} B, no heap, no globals")
+    if not bundle.manifest["unrolled"]:
+        console.print("the step keeps its loops: no longest path is claimed")
     for table in (tables(report).get(each) for each in ("targets", "proofs", "fmu")):
         if table is not None:
             print_table(*table[:3])

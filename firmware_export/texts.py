@@ -20,7 +20,7 @@ from firmware_export.constants import (
 from firmware_export.folder import sha256
 from firmware_export.form import form_of
 from firmware_export.host import STRICT
-from firmware_export.render import DTYPES, Real, environment
+from firmware_export.render import DTYPES, Real, environment, prefix
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
@@ -52,6 +52,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
 
     reduced, cell, form = observer.reduced, observer.reduced.cell, form_of(observer)
     packed, sensors = form.cell, len(observer.measured)
+    prefix(name, form.kernel)
     begun = observer.start(packed.reference_K, 0.5)
     if isinstance(form.packed, PackedJoint):
         start = begun.row[2 * begun.states :].astype(float)
