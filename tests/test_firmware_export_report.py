@@ -12,7 +12,7 @@ import pytest
 
 from bmsthermal import CoupledModel, Observer, load_cell
 from bmsthermal.errors import InputError
-from firmware_export import export
+from firmware_export import Bundle, export
 from firmware_export.folder import EVIDENCE, MANIFEST, add_files, check_own
 from firmware_export.report import evidence
 from firmware_export.report.evidence import EMPTY
@@ -304,3 +304,32 @@ def test_without_a_compiler_for_a_core_it_says_how_to_install_one(run, tmp_path,
     done = run("--target", "cortex-m4f")
     assert re.search(r"no compiler for cortex-m4f is here; pip install .* or apt-get install", str(done.exception))
     assert not (tmp_path / "build").exists()
+
+
+def test_a_core_that_nothing_emulates_is_measured_and_not_failed(bundle, observer, monkeypatch):
+    monkeypatch.setattr("firmware_export.targets.equality.emulators", lambda core: [])
+    try:
+        ((core, tool), *_), absent = evidence.chosen(["cortex-m55"], None)
+    except InputError as error:
+        pytest.skip(str(error))
+    assert {"tool": "emulator of cortex-m55", "hint": "apt-get install qemu-system-arm"} in absent
+    row = evidence.target_row(bundle, observer, core, tool, lambda what: None)
+    assert row["failed"] == "" and row["equal"] is None and row["instructions"] > 0
+    assert verdict(whole(bundle, targets=[row]))[0] == ""
+
+
+def test_a_core_is_built_for_run_and_measured(bundle, observer, monkeypatch, tmp_path):
+    try:
+        pairs, _ = evidence.chosen(["cortex-m4f"], None)
+    except InputError as error:
+        pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evidence, "STEPS", 200)
+    core, tool = pairs[-1]  # gcc where it is: it needs no run-up
+    here = Bundle(Path("build"), bundle.name, bundle.real, bundle.manifest)  # beside where the command is run
+    row = evidence.target_row(here, observer, core, tool, lambda what: None)
+    assert row["failed"] == "" and row["equal"] and row["steps"] == 200
+    assert row["data_B"] == row["bss_B"] == row["calls"] == row["back_edges"] == 0 and row["undefined"] == []
+    assert row["seen"] <= row["instructions"] < row["cycles"]
+    write_report(here, report_of(here, targets=[row]))
+    check_own(here.folder)

@@ -59,6 +59,9 @@ def _targets(report: Report) -> list[Check]:
         said = f"{len(run)} of {len(run)}, over {min(row['steps'] for row in run):,} steps"
         found.append(_all("state and covariance on the cores", run, "the bits of Python", said,
                           lambda row: "" if row["equal"] else row["first_difference"]))  # fmt: skip
+    if left := [label(row) for row in built if row["equal"] is None]:
+        said = f"nothing emulates it here: {'; '.join(left)}"
+        found.append(Check("state and covariance on the cores", said, "the bits of Python", None))
     if seen:
         found += [
             _all("undefined symbols", seen, "none but the compiler's own", _helped(seen),
