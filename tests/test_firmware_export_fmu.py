@@ -113,8 +113,9 @@ def expected(kind, u, z, counts=None, real="float"):
     """Outputs and state after each communication step, of which each has so many steps, as Python runs them."""
     watched = b.observer(kind)
     counts = np.ones(len(u), int) if counts is None else counts
-    past, out = b.python_run(watched, real, np.repeat(u, counts, 0), np.repeat(z, counts, 0), START_K, START_SOC)
-    ends = np.cumsum(counts) - 1
+    ends, read = np.cumsum(counts) - 1, np.full((counts.sum(), z.shape[1]), np.nan)
+    read[ends[counts > 0]] = z[counts > 0]  # a reading counts once, at the end of the communication step
+    past, out = b.python_run(watched, real, np.repeat(u, counts, 0), read, START_K, START_SOC)
     kept, layout = form_of(watched), getattr(watched, "layout", None)
     return {
         j: np.concatenate([read_out(kept, layout, past[k], out[k], z.shape[1]), past[k]]).astype(float)

@@ -45,7 +45,8 @@ def export_fmu(
     The FMU computes what the exported C computes, to the last bit. Its inputs are those of the C and
     ``<sensor>_K``, absent (NaN) until set; what comes out is ``estimate.core_K`` and so on, ``state.`` is there to be
     looked at, and ``start_K`` and ``start_soc`` are parameters. A communication step is rounded to whole steps of the
-    observer and what is left over is carried on.
+    observer and what is left over is carried on; current, voltage, heat and cooling are held over it, while the
+    readings of sensors are those of its end and count once.
 
     Parameters
     ----------

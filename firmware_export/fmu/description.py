@@ -16,9 +16,10 @@ BASE: dict[str, dict[str, int]] = {
     "W/K": {"kg": 1, "m": 2, "s": -3, "K": -1},
 }  # fmt: skip
 ABOUT = (
-    "Temperatures inside a cell ({cell}) from what its surface shows. Steps are {step} s long: a communication step is "
-    "rounded to whole ones, what is left over is carried to the next, and inputs are held. Readings are those at the "
-    "end of a step; one that is held over several steps counts several times."
+    "Temperatures inside a cell ({cell}) from what its surface shows. NaN is absent, and 0 is a value: feed NaN where "
+    "nothing is known. Steps are {step} s long: a communication step is rounded to whole ones and the rest is carried "
+    "to the next. Inputs are held over it; readings of sensors are those of its end and count once. Arrays follow the "
+    "order of sensors and walls in the inputs."
 )
 
 
