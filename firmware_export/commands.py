@@ -59,10 +59,10 @@ def export(
     rows = [(path.name, f"{path.stat().st_size}") for path in (*bundle.files, *fmus)]
     console.print(observer)
     print_table(f"{bundle.name} in {out}", ("file", "bytes"), rows)
-    sizes = bundle.manifest["sizes"]
-    console.print(f"state {sizes['state_bytes']} B a cell, constants {sizes['model_bytes']} B, no heap, no globals")
     for path in fmus:
         console.print(said(path))
+    sizes = bundle.manifest["sizes"]
+    console.print(f"state {sizes['state_bytes']} B a cell, constants {sizes['model_bytes']} B, no heap, no globals")
     if check:
         report = bundle.check()
         console.print(f"host: {report or NO_COMPILER}")
