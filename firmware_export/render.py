@@ -21,7 +21,7 @@ DTYPES: dict[str, type[np.float32] | type[np.float64]] = {"float": np.float32, "
 #: C99 tells external names apart by 31 characters; the longest suffix is ``_selftest``.
 LONGEST_NAME = 31 - len("_selftest")
 #: Names of the files that every bundle has beside its own.
-TAKEN = ("elementary", "joint", "main", "observer", "real", "step", "ud", "vectors", "voltage")
+TAKEN = ("elementary", "faults", "joint", "main", "observer", "real", "step", "ud", "vectors", "voltage")
 #: C's own headers, which a header of the bundle would hide.
 HEADERS = (
     "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math", "setjmp",

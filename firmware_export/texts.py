@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.joint_packing import PackedJoint
+from firmware_export.a2l import described
 from firmware_export.constants import (
     check_precision,
     digest,
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 #: Templates and the files they become.
 TEMPLATES = {
-    "{name}.h": "api.h", "{name}.c": "api.c", "{name}_model.h": "model.h", "{name}_model.c": "model.c",
-    "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c", "Makefile": "Makefile",
+    "{name}.h": "api.h", "{name}.c": "api.c", "{name}_port.h": "port.h", "{name}_model.h": "model.h",
+    "{name}_model.c": "model.c", "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c",
+    "Makefile": "Makefile", "CMakeLists.txt": "CMakeLists.txt", "{name}.a2l": "a2l",
     "README.md": "README.md",
 }  # fmt: skip
 
@@ -69,17 +71,23 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "model_bytes": width * (form.packed.row(DTYPES[real], sensors).size + start.size),
     }
     kernel_texts = {file: kernel_text(package, file) for file, package in form.kernel.items()}
+    inputs = [
+        "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
+        *(f"conductance_{w}_W_K" for w in reduced.walls),
+    ]  # fmt: skip
     manifest = {
         "bmsthermal": _version(),
         "cell": {"name": cell.name, "digest": cell.digest},
         "estimate": list(observer.estimate),
         "form": form.name,
+        "inputs": inputs,
         "kernel": {file: sha256(text) for file, text in kernel_texts.items()},
         "model": digest(form.packed, sensors, start, real),
         "name": name,
         "real": real,
         "sizes": sizes,
         "step_s": reduced.step_s,
+        "unrolled": form.name != "ud",  # an array of factors is walked in loops
     }
     modal, kernel = members(packed)
     context = manifest | sizes | {
@@ -100,11 +108,9 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "run": vectors(observer, form, real),
         "uniform": int(packed.uniform),
         "headers": [*form.kernel],
-        "columns": [
-            "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
-            *(f"conductance_{w}_W_K" for w in reduced.walls), *(f"{sensor}_K" for sensor in observer.measured),
-        ],
+        "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
+        **described(name, form, real),
     }  # fmt: skip
     templates = environment(real)
     filled = {

@@ -13,7 +13,7 @@ from bmsthermal import CoupledModel, InputError, Observer, load_cell
 from bmsthermal.observer import compiled
 from firmware_export import export
 from firmware_export.fmu import add_fmus, export_fmu, said
-from firmware_export.folder import MANIFEST, check_own
+from firmware_export.folder import EVIDENCE, check_own
 from firmware_export.form import form_of, read_out
 from firmware_export.host import compile_bundle, find_compiler
 
@@ -354,13 +354,15 @@ def test_the_folder_of_a_bundle_holds_them_whole(tmp_path):
     paths = add_fmus(bundle, watched, (3, 2, 3))
     assert [path.name for path in paths] == [f"{bundle.name}_fmi2.fmu", f"{bundle.name}_fmi3.fmu"]
     after = b.contents(bundle.folder)
-    assert {name for name in after if after[name] != before.get(name)} == {MANIFEST, *(path.name for path in paths)}
-    assert set(json.loads(after[MANIFEST])["files"]) == set(after) - {MANIFEST}
+    assert {name for name in after if after[name] != before.get(name)} == {EVIDENCE, *(path.name for path in paths)}
+    assert set(json.loads(after[EVIDENCE])["files"]) == {path.name for path in paths}
     check_own(bundle.folder)
     alone = export_fmu(watched, tmp_path / "alone.fmu", 3, form="ekf")
     assert alone.read_bytes() == paths[1].read_bytes()
-    export(watched, bundle.folder, form="ekf")  # takes the place of all of it
-    assert b.contents(bundle.folder) == before
+    export(watched, bundle.folder, form="ekf")  # of the same bytes: they still belong to it
+    assert b.contents(bundle.folder) == after
+    export(watched, bundle.folder, form="ud")  # takes the place of all of it
+    assert not b.contents(bundle.folder).keys() & {EVIDENCE, *(path.name for path in paths)}
 
 
 def test_other_refusals(tmp_path, monkeypatch):

@@ -4,6 +4,6 @@ The walk: `numbers` says which variables there are, `description` writes modelDe
 `archive` puts sources, binary and description into one file of fixed bytes.
 """
 
-from firmware_export.fmu.archive import add_fmus, export_fmu, said
+from firmware_export.fmu.archive import add_fmus, check_version, export_fmu, said
 
-__all__ = ["add_fmus", "export_fmu", "said"]
+__all__ = ["add_fmus", "check_version", "export_fmu", "said"]

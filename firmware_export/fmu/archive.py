@@ -14,7 +14,7 @@ from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
 from firmware_export.bundle import Bundle, export
 from firmware_export.fmu.numbers import START_K, START_SOC, Variable, variables
-from firmware_export.folder import MANIFEST, sha256, write_folder
+from firmware_export.folder import add_files, sha256
 from firmware_export.form import form_of
 from firmware_export.host import compile_bundle, find_compiler
 from firmware_export.render import Real, environment
@@ -65,7 +65,7 @@ def export_fmu(
         If the version is unknown, fmpy is not installed, the compiler refuses the text, `path` cannot be written, or
         for what `firmware_export.export` refuses.
     """
-    _check_version(version)
+    check_version(version)
     with tempfile.TemporaryDirectory() as place:
         bundle = export(observer, Path(place) / "bundle", real=real, form=form, name=name)
         write_whole(path, _archive(bundle, observer.on_target(real, form), version))
@@ -73,9 +73,9 @@ def export_fmu(
 
 
 def add_fmus(bundle: Bundle, observer: Observer, versions: Iterable[int]) -> list[Path]:
-    """Put FMUs into a bundle's folder, known to its manifest: ``<name>_fmi2.fmu``, ``<name>_fmi3.fmu``.
+    """Put FMUs into a bundle's folder, known to it for its own: ``<name>_fmi2.fmu``, ``<name>_fmi3.fmu``.
 
-    The folder is written anew with them, all of it or nothing; `Bundle.files` of `bundle` does not count them.
+    Their binaries are this machine's, so that they are no part of the bundle and of `Bundle.files`.
 
     Parameters
     ----------
@@ -89,20 +89,16 @@ def add_fmus(bundle: Bundle, observer: Observer, versions: Iterable[int]) -> lis
     Raises
     ------
     InputError
-        As of `export_fmu`, or if the folder was changed after it was exported.
+        As of `export_fmu`.
     """
     versions = sorted(set(versions))
     if not versions:
         return []
     for version in versions:
-        _check_version(version)
+        check_version(version)
     own = observer.on_target(bundle.real, bundle.manifest["form"])
     made = {f"{bundle.name}_fmi{version}.fmu": _archive(bundle, own, version) for version in versions}
-    manifest = json.loads((bundle.folder / MANIFEST).read_bytes())  # others may have added to it
-    files = {file: (bundle.folder / file).read_bytes() for file in manifest["files"]} | made
-    manifest["files"] = {file: sha256(data) for file, data in files.items()}
-    files[MANIFEST] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
-    write_folder(bundle.folder, files)
+    add_files(bundle.folder, made)
     return [bundle.folder / file for file in made]
 
 
@@ -114,7 +110,14 @@ def said(path: Path) -> str:
     return f"{path.name}: {whole}"
 
 
-def _check_version(version: int) -> None:
+def check_version(version: int) -> None:
+    """Refuse a version that there is none of, or that cannot be written here.
+
+    Raises
+    ------
+    InputError
+        If the version is unknown, or fmpy is not installed.
+    """
     if version not in HEADERS:
         raise InputError(f"FMI version {version!r}", expected="2 or 3")
     try:
