@@ -60,6 +60,7 @@ class Instance:
         self.about = fmpy.read_model_description(place)
         self.version = self.about.fmiMajorVersion
         name, self.log = self.about.modelIdentifier, []
+        self.step_s = float(self.about.defaultExperiment.stepSize)
         kind = fmi2.FMU2Slave if self.version == 2 else fmi3.FMU3Slave
         self.fmu = kind(guid=token or self.about.guid, unzipDirectory=place, modelIdentifier=name, instanceName="one")
         if self.version == 2:
@@ -90,8 +91,9 @@ class Instance:
         self.time = time
         return self
 
-    def step(self, row, length=1.0):
-        """Outputs and state after a step."""
+    def step(self, row, length=None):
+        """Outputs and state after a step, by default of the length that the FMU asks for."""
+        length = self.step_s if length is None else length
         self.set(self.inputs, row)
         self.fmu.doStep(currentCommunicationPoint=self.time, communicationStepSize=length)
         self.time += length
@@ -155,12 +157,13 @@ def test_stepping_has_the_bytes_of_python(kind, version, begin):
 
 
 @needs_compiler
-def test_double_has_the_bytes_of_python_too(fmus, tmp_path):
-    u, z = b.drive(b.observer("cylinder"), 200, seed=3)
-    instance = Instance(fmpy.extract(fmus("cylinder", 3, "double"), tmp_path / "d")).start()
+def test_another_precision_another_step(fmus, tmp_path):
+    u, z = b.drive(b.observer("sensors"), 200, seed=3)
+    instance = Instance(fmpy.extract(fmus("sensors", 3, "double"), tmp_path / "d")).start()
+    assert instance.step_s == 0.5
     for row in np.hstack([u, z]):
         found = instance.step(row)
-    assert np.array(found).tobytes() == expected("cylinder", u, z, real="double")[199].tobytes()
+    assert np.array(found).tobytes() == expected("sensors", u, z, real="double")[199].tobytes()
 
 
 @needs_compiler
