@@ -130,7 +130,8 @@ def _archive(bundle: Bundle, observer: Observer, version: int) -> bytes:
     """Bytes of the FMU."""
     from firmware_export.fmu.description import build_description, model_description
 
-    listed = variables(form_of(observer), bundle.manifest)
+    form = form_of(observer)
+    listed = variables(form.output, form.state, bundle.manifest)
     token = _token(_sources(bundle, listed, "", version), listed, version)
     sources = _sources(bundle, listed, token, version)
     compiled = sorted(file for file in sources if file.endswith(".c"))
