@@ -22,7 +22,7 @@ from bmsthermal.errors import InputError
 from bmsthermal.noise import Noise
 from bmsthermal.reduced.filter import CoupledNoise
 from bmsthermal.reduced.observing import CoupledEstimates, CoupledObserver
-from bmsthermal.reduced.slopes import Slopes
+from bmsthermal.reduced.differences import Differences
 from bmsthermal.reduced.twin import places
 
 OHM, SOC = 0.004, 0.7
@@ -91,7 +91,7 @@ def test_a_model_that_is_right_and_starts_right_stays_right():
 def test_a_resistance_as_a_state_is_that_of_the_kernel(name):
     run, _ = truth(name)
     made = observer(name)
-    cell = Slopes(made.coupled)
+    cell = Differences(made.coupled)
     x, P = made.filter.start(cell, made.start(ROOM_K, SOC).x[made.filter.first : -2], np.eye(3), SOC)
     x[-2] = OHM
     kernel = reduced_cell(name).aged(resistance_Ohm=OHM).kernel()

@@ -16,9 +16,9 @@ from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
 from bmsthermal.observer import Observer
 from bmsthermal.packing import HOST_SENSORS, Packed
+from bmsthermal.reduced.differences import Differences
 from bmsthermal.reduced.filter import CoupledNoise, Filter
 from bmsthermal.reduced.model import ReducedCell
-from bmsthermal.reduced.slopes import Slopes
 from bmsthermal.reference import HUGE
 from bmsthermal.run import Run
 from bmsthermal.sensors import sensor_walls
@@ -136,7 +136,7 @@ class CoupledObserver(Observer):
             observer's noise says.
         """
         thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
-        return self._belief(*self.filter.start(Slopes(self.coupled), np.asarray(thermal.x, float), thermal.P, soc))
+        return self._belief(*self.filter.start(Differences(self.coupled), np.asarray(thermal.x, float), thermal.P, soc))
 
     def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
         """One step: the voltage is that at its begin, under its current; `measurements` in K are those at its end.
@@ -163,7 +163,7 @@ class CoupledObserver(Observer):
         self._check(belief)
         row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K)), float)
         coolant = row[3 : 3 + len(self.coupled.thermal.walls)] + self.ambient_offset_K
-        cell, x, P = Slopes(self.coupled), np.asarray(belief.x, float), belief.P
+        cell, x, P = Differences(self.coupled), np.asarray(belief.x, float), belief.P
         for _ in range(steps):
             x, P, _, _ = self.filter.step(cell, x, P, 0.0, np.nan, coolant, np.full(len(self.measured), np.nan))
         return self._belief(x, P)
@@ -210,7 +210,7 @@ class CoupledObserver(Observer):
             raise InputError(
                 "the first row has no voltage or current", where=run.name, hint="give initial_soc, or cut the row off"
             )
-        cell, thermal, shown = Slopes(self.coupled), self.coupled.thermal, []
+        cell, thermal, shown = Differences(self.coupled), self.coupled.thermal, []
         state = np.zeros(self.filter.n)
         state[self.filter.first] = (kelvin - self.filter.reference_K) / thermal.outputs[1, 0]
         for guess in GUESSES:
@@ -222,7 +222,7 @@ class CoupledObserver(Observer):
 
     def _march(self, start: Belief, current: Array, voltage: Array, around: Array, z: Array) -> tuple[Array, Array]:
         """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
-        cell, x, P, rows = Slopes(self.coupled), start.x.astype(float), start.P, [np.asarray(start.row)]
+        cell, x, P, rows = Differences(self.coupled), start.x.astype(float), start.P, [np.asarray(start.row)]
         out = np.zeros((len(current), 1 + 2 * HOST_SENSORS))
         # what is absurd is absent, as the thermal observer has it
         given = [np.where(np.abs(a) < HUGE, a, np.nan) for a in (current, voltage, around + self.ambient_offset_K, z)]
