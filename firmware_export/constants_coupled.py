@@ -126,7 +126,8 @@ class Sizes:
         points = max(self.negative, self.positive)
         size = {
             "Q": points, "M": self.modes, "S": self.salt, "N": self.thermal, "W": self.walls, "R": NODES[4],
-            "D": 2 * points + 1, "O": 2 + self.walls, "T": TABLE, "P": PACES, "V": WARM, "1": 1, "3": 3, "6": 6, "9": 12,
+            "D": 2 * points + 1, "O": 2 + self.walls, "T": TABLE, "P": PACES, "V": WARM,
+            "1": 1, "3": 3, "6": 6, "9": 12,
         }  # fmt: skip
         return tuple(size[letter] for letter in letters)
 

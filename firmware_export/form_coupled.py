@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bmsthermal.errors import InputError
+from bmsthermal.curves import Array
 from bmsthermal.packing import HOST_SENSORS
-from bmsthermal.reduced.filter_packing import PackedFilter, pack_filter
+from bmsthermal.reduced.filter_packing import PackedFilter
 from bmsthermal.reduced.packing import WALLS
 from firmware_export.form import Number, Row, _dot
 from firmware_export.render import DTYPES, Real
-from rom.ud import factored
 
 if TYPE_CHECKING:
     from bmsthermal._cell_filter import Kernel
@@ -51,7 +50,7 @@ class CoupledForm:
     @cached_property
     def packed(self) -> PackedFilter:
         """The constants."""
-        return pack_filter(self.observer.filter, self.observer.ambient_offset_K)
+        return self.observer.packed_filter
 
     @property
     def states(self) -> int:
@@ -88,33 +87,19 @@ class CoupledForm:
         )  # fmt: skip
 
     @cached_property
-    def start(self) -> Row:
+    def start(self) -> Array:
         """Packed factors of the covariance of a start: at the reference temperature, half charged."""
-        return factored(self.observer.start(self.observer.filter.reference_K, 0.5).P)
+        observer = self.observer.on_target("double")
+        return np.array(observer.start(observer.filter.reference_K, 0.5).row[self.states + 2 : -1], float)
 
     def kernel(self) -> Kernel:
-        """Return the compiled filter, with a state of its own.
-
-        Raises
-        ------
-        InputError
-            If it was not compiled here.
-        """
-        try:
-            from bmsthermal._cell_filter import Kernel
-        except ImportError as error:
-            raise InputError(
-                "the compiled kernel is missing, and the self-test is its run", hint="install with a C compiler present"
-            ) from error
-        reduced = self.observer.coupled
-        return Kernel(
-            self.packed.row(self.dtype), len(reduced.negative.depth), len(reduced.positive.depth), reduced.size[0]
-        )
+        """Return the compiled filter, with a state of its own."""
+        return self.observer.on_target(self.real).kernel()
 
     def start_row(self, surface_K: float, soc: float) -> Row:
         """State as ``<name>_init`` makes it, operation by operation in the target's precision."""
         number, first = self.dtype, self.observer.filter.first
-        row = np.concatenate([np.zeros(self.states + 2), self.start]).astype(number)
+        row: Row = np.concatenate([np.zeros(self.states + 2), self.start]).astype(number)
         row[0] = self.filling(soc)
         row[first] = number(surface_K) - number(self.observer.filter.reference_K)
         return row

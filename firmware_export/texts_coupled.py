@@ -6,11 +6,11 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bmsthermal.reduced.packing import PACES, TABLE, WARM
 from firmware_export.constants_coupled import Sizes, cell_members, filter_members, numbers
 from firmware_export.folder import sha256
+from firmware_export.form import Row
 from firmware_export.form_coupled import KERNEL, CoupledForm
 from firmware_export.host import STRICT
 from firmware_export.render import Real, environment
@@ -32,7 +32,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
     """Every file by its name, and the manifest without them."""
     form, reduced = CoupledForm(observer, real), observer.coupled
     filter, cell, target = filter_members(reduced, form.packed), cell_members(reduced, form.packed), Sizes.of(reduced)
-    constants = numbers(cell, filter, form.start).astype(form.dtype)
+    constants: Row = numbers(cell, filter, form.start).astype(form.dtype)
     width, thermal = constants.itemsize, reduced.thermal
     sizes = {
         "states": form.states,
@@ -43,14 +43,14 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "output_bytes": width * sum(each.size for each in form.output),
         "model_bytes": constants.nbytes,
     }
-    coolants = [f"coolant_{wall}_K" for wall in thermal.walls]
     kernel = {file: kernel_text(package, file) for file, package in KERNEL.items()}
+    inputs = ["current_A", "voltage_V", *(f"coolant_{wall}_K" for wall in thermal.walls)]
     manifest = {
         "bmsthermal": _version(),
         "cell": {"name": reduced.cell.name, "digest": reduced.cell.digest},
         "estimate": ["soc", "resistance", "voltage error"],
         "form": "coupled",
-        "inputs": ["current_A", "voltage_V", *coolants],
+        "inputs": inputs,
         "kernel": {file: sha256(text) for file, text in kernel.items()},
         "model": hashlib.sha256(constants.astype(constants.dtype.newbyteorder("<")).tobytes()).hexdigest(),
         "name": name,
@@ -78,7 +78,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "outputs": form.output,
         "run": coupled_vectors(form),
         "headers": list(KERNEL),
-        "columns": [*manifest["inputs"], *(f"{sensor}_K" for sensor in observer.measured)],
+        "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
     }  # fmt: skip
     templates = environment(real)
@@ -89,7 +89,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
     return filled | kernel, manifest
 
 
-def word_sum(constants: NDArray[np.floating]) -> int:
+def word_sum(constants: Row) -> int:
     """Sum of the constants' bits that the self-test compares (FNV-1a over numbers, a double folded to 32 bits)."""
     words = constants.view(np.uint32 if constants.itemsize == 4 else np.uint64)
     total = 2166136261

@@ -78,15 +78,15 @@ def _plan(form: CoupledForm) -> tuple[Row, Row, Row, float]:
     walls, sensors = len(observer.coupled.thermal.walls), len(observer.measured)
     start_K = round(observer.filter.reference_K + 2.0, 2)
     soc = np.concatenate([np.linspace(0.99, 0.01, SWEEP), np.full(9, np.nan)])
-    filling = np.array([np.nan if np.isnan(each) else form.filling(each) for each in soc], dtype)
+    filling: Row = np.array([np.nan if np.isnan(each) else form.filling(each) for each in soc], dtype)
     k = np.arange(len(soc))
-    u = np.full((len(k), 2 + walls), np.nan)
+    u: Row = np.full((len(k), 2 + walls), np.nan)
     u[:, 0] = np.round(observer.filter.capacity_Ah * np.array([1.0, -0.5, 2.0, 0.2]), 3)[k % 4]
     open_V = observer.coupled.cell.electrochemistry.open_circuit_V
     u[:, 1] = np.round(open_V(np.where(np.isnan(soc), 0.5, soc)) - 0.05 * np.sign(u[:, 0]), 3)
     for w in range(walls):
         u[:, 2 + w] = start_K - 6.0 - w + 0.5 * (k % 5)
-    z = np.round(start_K + 0.03 * k[:, None] + 0.2 * ((k[:, None] * 7 + np.arange(sensors) * 3) % 5 - 2), 2)
+    z: Row = np.round(start_K + 0.03 * k[:, None] + 0.2 * ((k[:, None] * 7 + np.arange(sensors) * 3) % 5 - 2), 2)
     z[k % 7 == 3, 0] = np.nan
     z[k % 11 == 6] = np.nan
     u[SWEEP, 1] = np.nan  # no voltage

@@ -29,7 +29,10 @@ FILLING, SALT, WARMER_K, CURRENT_C = 0.002, 0.01, 1.0, 0.02
 def reaches(reduced: ReducedCell) -> Array:
     """Reach of each state before the thermal ones, then of the first thermal state and the current."""
     shapes = np.vstack([reduced.salt.negative, reduced.salt.separator, reduced.salt.positive])
-    largest = [np.abs(shapes).max(axis=0), *(np.abs(e.surface).max(axis=0) for e in (reduced.negative, reduced.positive))]
+    largest = [
+        np.abs(shapes).max(axis=0),
+        *(np.abs(e.surface).max(axis=0) for e in (reduced.negative, reduced.positive)),
+    ]
     return np.concatenate([
         [FILLING], SALT / largest[0], FILLING / largest[1], FILLING / largest[2],
         [WARMER_K / reduced.thermal.outputs[1, 0], CURRENT_C * reduced.cell.electrochemistry.nominal_Ah],

@@ -143,8 +143,15 @@ class Filter:
         return np.asarray((x[..., 0] - self.empty) / self.window)
 
     def step(
-        self, cell: Differences, x: Array, P: Array, current_A: float, voltage_V: float, coolant_K: Array, surface_K: Array
-    ) -> tuple[Array, Array, float, list[Seen]]:
+        self,
+        cell: Differences,
+        x: Array,
+        P: Array,
+        current_A: float,
+        voltage_V: float,
+        coolant_K: Array,
+        surface_K: Array,
+    ) -> tuple[Array, Array, float, list[Seen]]:  # fmt: skip
         """One step: the voltage at its begin, current and coolants over it, surfaces at its end; NaN where absent.
 
         Returns

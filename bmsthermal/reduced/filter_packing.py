@@ -61,8 +61,9 @@ class PackedFilter:
         parts = []
         for name, value in vars(self).items():
             array = np.atleast_1d(np.asarray(value, float))
-            room = rooms.get(name, array.shape)
-            parts.append(np.pad(array, [(0, r - n) for r, n in zip(room, array.shape, strict=True)]).ravel())
+            room = np.zeros(rooms.get(name, array.shape))
+            room[tuple(slice(n) for n in array.shape)] = array
+            parts.append(room.ravel())
         return np.concatenate(parts).astype(dtype)
 
 
