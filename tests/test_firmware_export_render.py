@@ -68,10 +68,10 @@ def test_names_that_c_does_not_take(name):
         identifier(name)
 
 
-@pytest.mark.parametrize("name", ["observer", "Real", "main", "vectors", "n" * 23])
+@pytest.mark.parametrize("name", ["observer", "Real", "main", "vectors", "ROM", "test", "n" * 23])
 def test_names_that_would_collide(name):
-    with pytest.raises(InputError, match=r"own files|at most 22"):
-        prefix(name)
+    with pytest.raises(InputError, match=r"bundle's own|at most 22"):
+        prefix(name, ("real.h", "observer.h"))
 
 
 @given(st.text(max_size=40))

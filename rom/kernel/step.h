@@ -59,6 +59,7 @@ ROM_INLINE void ROM_(open)(const ROM_(modal_t) *m, const real_t g[ROM_W_MAX], RO
         for (int i = 0; i < ROM_N; i++) {
             v[i] = ROM_EACH(m->sink[w][i]);
         }
+        ROM_FOR
         for (int p = 0; p < w; p++) {
             const real_t through = ROM_(at)(m, p, v);
             ROM_FOR
