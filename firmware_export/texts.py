@@ -81,11 +81,12 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "sizes": sizes,
         "step_s": reduced.step_s,
     }
-    modal, kernel = members(packed)
+    modal, kernel, heat = members(packed)
     context = manifest | sizes | {
         "NAME": name.upper(),
         "cell": cell,
         "kernel": kernel,
+        "heat": heat,
         "modal": modal,
         "joint": joint_members(form.packed) if isinstance(form.packed, PackedJoint) else [],
         "beside": {each.name: int(np.asarray(each.value)) for each in joint_members(form.packed)[:4]}
@@ -99,6 +100,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "start": start,
         "run": vectors(observer, form, real),
         "uniform": int(packed.uniform),
+        "facing": int(packed.facing),
         "headers": [*form.kernel],
         "columns": [
             "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
