@@ -23,7 +23,7 @@ USUAL = {"current": 5.0, "voltage": 3.2, "heat": 3.0, "coolant": 298.15, "conduc
 #: Of every kind beside: all combinations of these with what is usual,
 COMBINED = (np.nan, 1e30)
 #: and these one after another, at the costliest combination.
-SINGLE = (np.inf, -np.inf, -1e30, 1e6, -1e6, 0.0, -1.0)
+SINGLE = (*COMBINED, np.inf, -np.inf, -1e30, 1e6, -1e6, 0.0, -1.0)
 #: States of charge to start from: the ends of the tables and their middle.
 CHARGES = (0.0, 0.5, 1.0)
 
@@ -58,8 +58,8 @@ def run_corners(
     """Step a bundle over corner inputs; None where nothing here emulates the core.
 
     Kinds of input are taken together: all walls, all sensors at once. Every combination of usual and of `combined` is
-    run from both ends and the middle of the tables and from a state of nothing but zeros; then infinities, the bounds
-    and signs one by one.
+    run from both ends and the middle of the tables and from a state of nothing but zeros; then what is absent, beyond
+    all bounds, at them, and of the wrong sign, one after another.
 
     Parameters
     ----------

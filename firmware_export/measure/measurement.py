@@ -164,8 +164,8 @@ def measure(image: Image, name: str, manifest: Mapping[str, Any] | None = None) 
     names = [f"{name}_{verb}" for verb in VERBS]
     frames = stack.usage(image.objects)
     ways = tuple(paths(program.listing(each), cycles=estimated) for each in names)
-    # all combinations of what is absent and beyond all bounds are for a bound that is to be reached
-    combined = COMBINED if ways[VERBS.index("step")].longest is not None else COMBINED[:1]
+    # all combinations are for a bound that is to be reached
+    combined = COMBINED if ways[VERBS.index("step")].longest is not None else ()
     return Measurement(
         name,
         image.core.name,
