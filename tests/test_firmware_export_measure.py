@@ -302,7 +302,7 @@ def test_what_is_printed_and_kept(measured):
     found = measured("ekf", "cortex-m4f", "gcc")
     assert len(found.row()) == len(COLUMNS) and found.row()[-1] == "none"
     assert dict(found.rows())[COLUMNS[2]] == str(found.step.longest) and all("/" in name for name in COLUMNS[2:-1])
-    kept = json.loads(json.dumps(found.as_dict()))
+    kept = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert kept["paths"][1]["longest"] == found.step.longest and len(kept["assumptions"]) == len(cycles.ASSUMPTIONS)
     assert found.assumptions == cycles.ASSUMPTIONS
 

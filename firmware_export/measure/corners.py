@@ -42,14 +42,14 @@ class Corners:
     stack_B
         Stack of the longest.
     inputs
-        What it was given, kind by kind.
+        What it was given, kind by kind, in words: JSON has no infinity.
     """
 
     steps: int
     least: int
     most: int
     stack_B: int
-    inputs: Mapping[str, float]
+    inputs: Mapping[str, str]
 
 
 def run_corners(
@@ -91,7 +91,9 @@ def run_corners(
         counted[tried] = bench.step(state, dict(zip(kinds, tried[1], strict=True)))
         best = max(best, tried, key=counted.__getitem__)
     given = dict(zip(kinds, best[1], strict=True))
-    return Corners(len(counted), min(counted.values()), counted[best], bench.watched(best[0], given).stack_B, given)
+    stack_B = bench.watched(best[0], given).stack_B
+    words = {kind: f"{value:g}" for kind, value in given.items()}
+    return Corners(len(counted), min(counted.values()), counted[best], stack_B, words)
 
 
 class _Bench:
