@@ -195,7 +195,7 @@ class Machine:
         self._uc.reg_write(self._names["lr"], _STOP | self.core.thumb)
 
     def _ordered(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return dtype.newbyteorder(">" if self.core.big_endian else "<")
+        return dtype.newbyteorder(self.core.order)
 
     def _enable(self) -> None:
         if self.core.family == "riscv":

@@ -26,7 +26,7 @@ _ASK = {"gcc": "-dumpfullversion", "clang": "-dumpversion"}
 _BARE = {
     "zig": ("-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
             "-fomit-frame-pointer"),
-    "gcc": ("-Wno-error",),  # it cannot unroll each loop that is asked for, and has no name for that warning
+    "gcc": ("-ffreestanding", "-Wno-error"),  # the warning that a loop cannot be unrolled has no name
 }  # fmt: skip
 
 
@@ -166,9 +166,8 @@ def build(
 
     objects = tuple(compiled(folder / f"{name}{part}.c") for part in ("", "_model", "_selftest"))
     others = [compiled(source, *driver) for source in (BARE / "drive.c", *map(Path, extra))]
-    if core is HOST:
-        link = ("-shared",)
-    else:
+    link: tuple[str, ...] = ("-shared",)
+    if core is not HOST:
         others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
         script = place / "link.ld"
         script.write_text(_script(core))

@@ -13,7 +13,7 @@ void _start(void);
 /* What the core reads at reset: its stack, and where to begin; then its faults, which end the program. */
 static void fault(void)
 {
-    finish(1);
+    finish(3);
 }
 
 typedef struct {
