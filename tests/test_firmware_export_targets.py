@@ -11,10 +11,11 @@ import pytest
 from bmsthermal import InputError
 from bmsthermal.observer import compiled
 from firmware_export import export
+from firmware_export.targets import qemu
 from firmware_export.targets.cores import CORES, HOST
 from firmware_export.targets.equality import compare, emulators
 from firmware_export.targets.machine import Machine
-from firmware_export.targets.toolchains import build, core_named, toolchains
+from firmware_export.targets.toolchains import Toolchain, build, core_named, toolchains
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_firmware_export_bundle import FORM, KINDS, UNROLLED, observer
@@ -162,3 +163,23 @@ def test_refusals(bundles, tmp_path):
         Machine(image)
     with pytest.raises(InputError, match="fast-math"):
         build(bundle.folder, bundle.name, HOST, host, tmp_path, flags=["-ffast-math"])
+
+
+def test_without_tools_there_is_a_sentence(bundles, tmp_path, monkeypatch):
+    core, bundle = CORES["cortex-m4f"], bundles("cylinder")
+    some = toolchains(core)
+    image = build(bundle.folder, bundle.name, core, some[0], tmp_path) if some else None
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert toolchains(core) == [] and toolchains(HOST) == []
+    monkeypatch.setitem(sys.modules, "unicorn", None)
+    qemu.version.cache_clear()
+    assert emulators(core) == [] and emulators(HOST) == ["native"]
+    with pytest.raises(InputError, match=r"nothing that emulates cortex-m4f; pip install .*target"):
+        compare(bundle, observer("cylinder"), core, Toolchain("zig", "0", ("zig",)), tmp_path)
+    if image is not None:
+        with pytest.raises(InputError, match="no QEMU for cortex-m4f"):
+            qemu.run(image, b"", tmp_path)
+        with pytest.raises(InputError, match="no unicorn"):
+            Machine(image)
+    qemu.version.cache_clear()
