@@ -106,7 +106,8 @@ def form_of(observer: Observer) -> Form:
     )
     soc = Number("soc", None, "state of charge, 0 to 1")
     thermal = "K at the first wall, above the reference temperature, mode by mode"
-    kernel = {"real.h": "rom.kernel", "step.h": "rom.kernel", "observer.h": "bmsthermal.kernel"}
+    kernel = {"real.h": "rom.kernel", "step.h": "rom.kernel"}
+    kernel |= {"heat.h": "bmsthermal.kernel", "observer.h": "bmsthermal.kernel"}
     if not isinstance(observer, JointObserver):
         P = Number("P", n * (n + 1) // 2, "K2, covariance of x, lower triangle by rows")
         return Form("ekf", kernel, (Number("x", n, thermal), P, soc), shown + stepped, observer.packed)

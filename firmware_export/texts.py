@@ -90,11 +90,12 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "step_s": reduced.step_s,
         "unrolled": form.name != "ud",  # an array of factors is walked in loops
     }
-    modal, kernel = members(packed)
+    modal, kernel, heat = members(packed)
     context = manifest | sizes | {
         "NAME": name.upper(),
         "cell": cell,
         "kernel": kernel,
+        "heat": heat,
         "modal": modal,
         "joint": joint_members(form.packed) if isinstance(form.packed, PackedJoint) else [],
         "beside": {each.name: int(np.asarray(each.value)) for each in joint_members(form.packed)[:4]}
@@ -108,6 +109,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "start": start,
         "run": vectors(observer, form, real),
         "uniform": int(packed.uniform),
+        "facing": int(packed.facing),
         "headers": [*form.kernel],
         "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,

@@ -1,6 +1,8 @@
 /* host_size.h - one size of the observer (ROM_N modes, ROM_W walls) and its loops over steps and cells. */
 #include "step.h"
 
+#include "heat.h"
+
 #include "observer.h"
 
 static int ROM_(numbers)(const num_t *model)
@@ -37,7 +39,7 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
             for (int i = 0; i < sensors; i++) {
                 measured[i] = rom_beside(z + first * sensors + i, sensors, width);
             }
-            ROM_(observe)(m, s, &in, measured, &result);
+            ROM_(observe)(m, s->x, s->P, &s->soc, &in, measured, &result);
             for (int lane = 0; lane < width; lane++) {
                 const long cell = first + lane;
                 for (int i = 0; out && i < OUTPUT; i++) {
@@ -55,7 +57,8 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
         for (long cell = k * cells; cell < (k + 1) * cells; cell++) {
             num_t *mine = state + (cell - k * cells) * STATE;
             ROM_(output_t) *result = out ? (ROM_(output_t) *)(out + cell * OUTPUT) : &unwanted;
-            ROM_(observe)(m, (ROM_(state_t) *)mine, (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors,
+            ROM_(state_t) *s = (ROM_(state_t) *)mine;
+            ROM_(observe)(m, s->x, s->P, &s->soc, (const ROM_(input_t) *)(u + cell * INPUT), z + cell * sensors,
                           result);
             for (int i = 0; past && i < STATE; i++) {
                 past[cell * STATE + i] = mine[i];
@@ -68,4 +71,4 @@ OBS_CLONES static void ROM_(run)(const num_t *model, num_t *state, const num_t *
 static const observer_t ROM_(entry) = {
     sizeof(ROM_(model_t)) / sizeof(num_t), ROM_(numbers),
     sizeof(ROM_(input_t)) / sizeof(real_t), sizeof(ROM_(output_t)) / sizeof(real_t), OBS_LANES,
-    offsetof(ROM_(model_t), sensors) / sizeof(num_t), offsetof(ROM_(model_t), table_last) / sizeof(num_t), ROM_(run)};
+    offsetof(ROM_(model_t), sensors) / sizeof(num_t), offsetof(ROM_(model_t), heat.table_last) / sizeof(num_t), ROM_(run)};

@@ -61,10 +61,10 @@ ROM_INLINE void ROM_(shut)(const ROM_(modal_t) *modal, const ROM_(walls_t) *wall
 {
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        const real_t flow = walls->gain[w] * ROM_(dot)(modal->wall[w], v);
+        const real_t at = ROM_(at)(modal, w, v);
         ROM_FOR
         for (int i = 0; i < ROM_N; i++) {
-            v[i] = v[i] - walls->answer[w][i] * flow;
+            v[i] = v[i] - walls->answer[w][i] * at;
         }
     }
 }
@@ -97,11 +97,11 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     real_t heat, slope, variance, less, g[ROM_W_MAX], after[ROM_N], v[ROM_N], of_log_h[ROM_N];
     ROM_(walls_t) walls;
 
-    ROM_(heat)(m, t->soc, x[0], u, &less, &heat, &slope, &variance);
+    *known = ROM_(heat)(&m->heat, t->soc, m->reference_K + m->mean * x[0], u, &less, &heat, &slope);
+    variance = m->heat_variance + (*known ? zero : m->lost_heat_variance);
     less = -less;
     UD_(add)(1, &t->soc, &t->soc_carry, &less);
     t->soc = ROM_(charge)(t->soc);
-    *known = !(variance > m->heat_variance);
 #if JNT_VOLTS
     if (JNT_VOLTAGE) {
         *known = ROM_PRESENT(u->heat_W) | ROM_PRESENT(u->current_A);
@@ -142,11 +142,11 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     ROM_(open)(modal, g, &walls);
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        const real_t flow = walls.gain[w] * (ROM_(dot)(modal->wall[w], after) - coolant[w]);
+        const real_t above = ROM_(at)(modal, w, after) - coolant[w];
         ROM_FOR
         for (int i = 0; i < ROM_N; i++) {
-            dx[i] = dx[i] - walls.answer[w][i] * flow;
-            after[i] = after[i] - walls.answer[w][i] * flow;
+            dx[i] = dx[i] - walls.answer[w][i] * above;
+            after[i] = after[i] - walls.answer[w][i] * above;
         }
     }
     for (int k = 0; k < ROM_N; k++) {

@@ -58,9 +58,9 @@ typedef int rom_index_t; /* into a table */
 #define ROM_OVER(a, b) ((a) / (b))
 #endif
 
-/* Neither NaN nor infinite nor absurd: what a comparison with NaN fails. */
+/* Neither NaN nor infinite nor absurd: a comparison with NaN fails, and of the square one does for both signs. */
 #define ROM_HUGE ROM_NUM(1.0e6)
-#define ROM_PRESENT(x) (((x) > -ROM_HUGE) & ((x) < ROM_HUGE))
+#define ROM_PRESENT(x) ((x) * (x) < ROM_HUGE * ROM_HUGE)
 
 /* A host may insist that everything ends up in one function. */
 #if !defined(ROM_INLINE)
