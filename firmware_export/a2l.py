@@ -120,10 +120,11 @@ def _unit(name: str, unit: str) -> str:
 
 
 def _constants(form: Form) -> Iterator[tuple[str, Member]]:
-    joint = isinstance(form.packed, PackedJoint)
-    for each in members(form.cell)[1]:
-        if each.name in CALIBRATED:
-            yield "kernel.cell." if joint else "kernel.", each
+    cell = "kernel.cell." if isinstance(form.packed, PackedJoint) else "kernel."
+    for path, group in zip((cell, f"{cell}heat."), members(form.cell)[1:], strict=True):
+        for each in group:
+            if each.name in CALIBRATED:
+                yield path, each
     if isinstance(form.packed, PackedJoint):
         for each in joint_members(form.packed):
             states = BESIDE.get(each.name, "")

@@ -10,7 +10,7 @@ from bmsthermal import CoupledModel, InputError, Observer, load_cell
 from bmsthermal.observer import compiled
 from firmware_export import export, fill_addresses
 from firmware_export.a2l import CALIBRATED, RESULT, calibrated, find_a2ltool, measured
-from firmware_export.constants import JOINT, MODEL, VOLTAGE
+from firmware_export.constants import HEAT, JOINT, MODEL, VOLTAGE
 from firmware_export.form import form_of
 from firmware_export.host import STRICT, find_compiler
 
@@ -142,7 +142,7 @@ def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
 
 
 def test_constants_that_follow_from_others_cannot_be_calibrated():
-    known = MODEL | JOINT | VOLTAGE
+    known = MODEL | HEAT | JOINT | VOLTAGE
     assert set(CALIBRATED) <= set(known)
     names = {item.symbol.rsplit(".", 1)[1] for kind in FORMS for item in calibrated("c", exported_form(kind))}
     assert not names & {"decay", "decay2", "wall", "sink", "core", "sense", "table_last", "sensors", "uniform", "on"}

@@ -284,6 +284,15 @@ def test_bundles_are_parts_of_a_project(bundles, tmp_path):
     assert not list((tmp_path / "build").rglob("*_host"))
 
 
+@pytest.mark.skipif(ARM is None, reason="no arm-none-eabi-gcc")
+@pytest.mark.parametrize("kind", ["largest", "joint", "watched"])
+def test_the_compiler_of_a_target_warns_of_nothing_either(kind, bundles, tmp_path):
+    bundle = bundles(kind)
+    for source in sources(bundle.name):
+        flags = "-c", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"
+        compile_bundle(bundle.folder, [source], tmp_path / "o", *flags, compiler=[ARM])
+
+
 @needs_cmake
 @pytest.mark.skipif(ARM is None, reason="no arm-none-eabi-gcc")
 def test_cmake_with_a_toolchain_file(bundles, tmp_path):
