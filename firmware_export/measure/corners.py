@@ -15,7 +15,7 @@ from firmware_export.measure.listing import Program
 from firmware_export.render import DTYPES
 
 if TYPE_CHECKING:
-    from firmware_export.targets.machine import Machine
+    from firmware_export.targets.machine import Call, Machine
     from firmware_export.targets.toolchains import Image
 
 #: What each kind of input is in an ordinary step: A, V, W, K, W/K, K.
@@ -23,7 +23,7 @@ USUAL = {"current": 5.0, "voltage": 3.2, "heat": 3.0, "coolant": 298.15, "conduc
 #: Of every kind beside: all combinations of these with what is usual,
 COMBINED = (np.nan, 1e30)
 #: and these one after another, at the costliest combination.
-SINGLE = (np.inf, -np.inf, -1e30, 1e6, -1e6, 0.0, -1.0)
+SINGLE = (*COMBINED, np.inf, -np.inf, -1e30, 1e6, -1e6, 0.0, -1.0)
 #: States of charge to start from: the ends of the tables and their middle.
 CHARGES = (0.0, 0.5, 1.0)
 
@@ -37,21 +37,19 @@ class Corners:
     steps
         How many were run.
     least, most
-        Instructions of the shortest and of the longest.
+        Instructions of the shortest and of the longest. One that a condition passes over counts, as in a bound: the
+        core fetches it, and it takes a cycle.
     stack_B
         Stack of the longest.
     inputs
-        What it was given, kind by kind.
+        What it was given, kind by kind, in words: JSON has no infinity.
     """
 
     steps: int
     least: int
     most: int
     stack_B: int
-    inputs: Mapping[str, float]
-
-    def __str__(self) -> str:
-        return f"{self.least} to {self.most}"
+    inputs: Mapping[str, str]
 
 
 def run_corners(
@@ -60,8 +58,8 @@ def run_corners(
     """Step a bundle over corner inputs; None where nothing here emulates the core.
 
     Kinds of input are taken together: all walls, all sensors at once. Every combination of usual and of `combined` is
-    run from both ends and the middle of the tables and from a state of nothing but zeros; then infinities, the bounds
-    and signs one by one.
+    run from both ends and the middle of the tables and from a state of nothing but zeros; then what is absent, beyond
+    all bounds, at them, and of the wrong sign, one after another.
 
     Parameters
     ----------
@@ -77,10 +75,9 @@ def run_corners(
     from firmware_export.targets.machine import Machine
 
     try:
-        machine = Machine(image)
-    except InputError:
+        bench = _Bench(Machine(image), name, manifest)
+    except InputError:  # no emulator, or none that runs an ordinary step of this image
         return None
-    bench = _Bench(machine, name, manifest)
     kinds = list(dict.fromkeys(bench.kinds))
     counted = {
         (state, values): bench.step(state, dict(zip(kinds, values, strict=True)))
@@ -94,7 +91,9 @@ def run_corners(
         counted[tried] = bench.step(state, dict(zip(kinds, tried[1], strict=True)))
         best = max(best, tried, key=counted.__getitem__)
     given = dict(zip(kinds, best[1], strict=True))
-    return Corners(len(counted), min(counted.values()), counted[best], bench.stack_B(best[0], given), given)
+    stack_B = bench.watched(best[0], given).stack_B
+    words = {kind: f"{value:g}" for kind, value in given.items()}
+    return Corners(len(counted), min(counted.values()), counted[best], stack_B, words)
 
 
 class _Bench:
@@ -112,7 +111,8 @@ class _Bench:
         room = [machine.block + at for at in range(0, 0x5000, 0x1000)]
         self._state, self._input, self._surface, output, driven = room
         self._step = (f"{name}_step", machine.address(f"{name}_model"), self._state, self._input, self._surface, output)
-        self._watch()
+        self._seen = 0
+        machine.watch_blocks(self._block)
         row = self._row({kind: USUAL.get(kind, 1.0) for kind in self.kinds})
         self.states = [bytes(sizes["state_bytes"])]
         for charge in CHARGES:  # a state as it is after an ordinary step
@@ -130,17 +130,11 @@ class _Bench:
         self._machine.write(self._input, row[: self._inputs])
         self._machine.write(self._surface, row[self._inputs :])
 
-    def _watch(self) -> None:
-        import unicorn
-
-        def block(uc: Any, address: int, size: int, *_: Any) -> None:
-            where = address, size
-            if where not in self._counts:
-                self._counts[where] = self._program.count(address, size)
-            self._seen += self._counts[where]
-
-        self._seen = 0
-        self._machine._uc.hook_add(unicorn.UC_HOOK_BLOCK, block)
+    def _block(self, address: int, size: int) -> None:
+        where = address, size
+        if where not in self._counts:
+            self._counts[where] = self._program.count(address, size)
+        self._seen += self._counts[where]
 
     def step(self, state: bytes, given: Mapping[str, float]) -> int:
         """Instructions of a step, counted block by block: an instruction at a time takes seconds."""
@@ -149,7 +143,7 @@ class _Bench:
         self._machine.run(*self._step)
         return self._seen
 
-    def stack_B(self, state: bytes, given: Mapping[str, float]) -> int:
-        """Stack of a step."""
+    def watched(self, state: bytes, given: Mapping[str, float]) -> Call:
+        """The same, instruction by instruction, and its stack."""
         self._put(state, given)
-        return self._machine.call(*self._step).stack_B
+        return self._machine.call(*self._step)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Way = Literal["on", "jump", "call", "tail", "return", "computed"]
 
 _BIG_ENDIAN_CODE = 0x00800000  # EF_ARM_BE8 in e_flags: big-endian data, little-endian code
-_RETURNS = re.compile(r"bx lr|mov pc, lr|(pop|ldm\w*) .*\bpc\}|ldr pc, \[sp\], #4|(c\.)?(ret|jr ra)|jalr zero, (0\()?ra\)?")
+_RETURNS = re.compile(
+    r"bx lr|mov pc, lr|(pop|ldm\w*) .*\bpc\}|ldr pc, \[sp\], #4|(c\.)?(ret|jr ra)|jalr zero, (0\()?ra\)?"
+)
 _MISSING = 'pip install "bmsthermal[target]"'
 
 

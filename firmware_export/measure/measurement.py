@@ -74,8 +74,20 @@ class Measurement:
     @property
     def stack_B(self) -> int | None:
         """Stack of a step: the larger of what was seen and what the compiler says; None where neither is known."""
-        known = [self.stacks[VERBS.index("step")].deepest_B, self.corners and self.corners.stack_B]
+        seen = None if self.corners is None else self.corners.stack_B
+        known = (self.stacks[VERBS.index("step")].deepest_B, seen)
         return max((each for each in known if each is not None), default=None)
+
+    @property
+    def seen(self) -> str:
+        """Instructions of the steps that were run, and whether one of them went the longest way."""
+        if self.corners is None:
+            return "not run"
+        said = f"{self.corners.least} to {self.corners.most}"
+        if self.step.longest is None:
+            return said
+        beyond = self.corners.most - self.step.longest
+        return f"{said}, {'reached' if beyond == 0 else 'not reached' if beyond < 0 else 'EXCEEDED'}"
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -100,16 +112,15 @@ class Measurement:
 
     def row(self) -> tuple[str, ...]:
         """One line of a table under `COLUMNS`."""
-        seen = self.corners
         return (
-            self.core, f"{self.compiler} {self.level}", _bound(self.step), str(seen or "not run"),
+            self.core, f"{self.compiler} {self.level}", _bound(self.step), self.seen,
             _or_dash(self.step.cycles), str(self.added.flash_B), str(self.added.ram_B), _or_dash(self.state_B),
             _or_dash(self.stack_B), ", ".join(self.undefined) or "none",
         )  # fmt: skip
 
     def rows(self) -> list[tuple[str, str]]:
         """What was measured, line by line, with its unit; for a table of two columns."""
-        found = [(f"{name}", value) for name, value in zip(COLUMNS, self.row(), strict=True)]
+        found = [*zip(COLUMNS, self.row(), strict=True)]
         for way, deep in zip(self.paths, self.stacks, strict=True):
             found += [
                 (f"{way.name}: code / B", str(way.code_B)),
@@ -153,8 +164,8 @@ def measure(image: Image, name: str, manifest: Mapping[str, Any] | None = None) 
     names = [f"{name}_{verb}" for verb in VERBS]
     frames = stack.usage(image.objects)
     ways = tuple(paths(program.listing(each), cycles=estimated) for each in names)
-    # all combinations of what is absent and beyond all bounds are for a bound that is to be reached
-    combined = COMBINED if ways[VERBS.index("step")].longest is not None else COMBINED[:1]
+    # all combinations are for a bound that is to be reached
+    combined = COMBINED if ways[VERBS.index("step")].longest is not None else ()
     return Measurement(
         name,
         image.core.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -157,6 +157,13 @@ class Machine:
         with self._watched() as seen:
             returned = self.run(symbol, *arguments)
         return Call(seen[0], seen[1], returned)
+
+    def watch_blocks(self, seen: Callable[[int, int], None]) -> None:
+        """From here on, tell address and bytes of every stretch of code up to a jump as it begins: far quicker."""
+        import unicorn
+
+        self._uc.hook_add(unicorn.UC_HOOK_BLOCK, lambda uc, address, size, *_: seen(address, size))
+        self._uc.ctl_flush_tb()
 
     @contextmanager
     def _watched(self) -> Iterator[list[int]]:

@@ -26,7 +26,7 @@ _ASK = {"gcc": "-dumpfullversion", "clang": "-dumpversion"}
 _BARE = {
     "zig": ("-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
             "-fomit-frame-pointer"),
-    "gcc": ("-Wno-error",),  # it cannot unroll each loop that is asked for, and has no name for that warning
+    "gcc": ("-fstack-usage", "-Wno-error"),  # cannot unroll each loop that is asked for: a warning without a name
 }  # fmt: skip
 
 
@@ -172,12 +172,12 @@ def build(
         others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
         script = place / "link.ld"
         script.write_text(_script(core))
-        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *_library(core, toolchain))
+        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *library(core, toolchain))
     program = _compile([*objects, *others], place / f"{name}{'.so' if core is HOST else '.elf'}", command, *link)
     return Image(program, objects, core, toolchain, level)
 
 
-def _library(core: Core, toolchain: Toolchain) -> tuple[str, ...]:
+def library(core: Core, toolchain: Toolchain) -> tuple[str, ...]:
     """Only the arithmetic of a core without a floating point unit, which zig takes ten seconds to build at first."""
     if core.hard_float:
         return ("-nostdlib",)
