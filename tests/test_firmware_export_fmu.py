@@ -1,7 +1,10 @@
+import ctypes
 import functools
 import importlib.util
 import json
+import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -60,6 +63,7 @@ class Instance:
         self.about = fmpy.read_model_description(place)
         self.version = self.about.fmiMajorVersion
         name, self.log = self.about.modelIdentifier, []
+        self.step_s = float(self.about.defaultExperiment.stepSize)
         kind = fmi2.FMU2Slave if self.version == 2 else fmi3.FMU3Slave
         self.fmu = kind(guid=token or self.about.guid, unzipDirectory=place, modelIdentifier=name, instanceName="one")
         if self.version == 2:
@@ -90,8 +94,9 @@ class Instance:
         self.time = time
         return self
 
-    def step(self, row, length=1.0):
-        """Outputs and state after a step."""
+    def step(self, row, length=None):
+        """Outputs and state after a step, by default of the length that the FMU asks for."""
+        length = self.step_s if length is None else length
         self.set(self.inputs, row)
         self.fmu.doStep(currentCommunicationPoint=self.time, communicationStepSize=length)
         self.time += length
@@ -113,8 +118,9 @@ def expected(kind, u, z, counts=None, real="float"):
     """Outputs and state after each communication step, of which each has so many steps, as Python runs them."""
     watched = b.observer(kind)
     counts = np.ones(len(u), int) if counts is None else counts
-    past, out = b.python_run(watched, real, np.repeat(u, counts, 0), np.repeat(z, counts, 0), START_K, START_SOC)
-    ends = np.cumsum(counts) - 1
+    ends, read = np.cumsum(counts) - 1, np.full((counts.sum(), z.shape[1]), np.nan)
+    read[ends[counts > 0]] = z[counts > 0]  # a reading counts once, at the end of the communication step
+    past, out = b.python_run(watched, real, np.repeat(u, counts, 0), read, START_K, START_SOC)
     kept, layout = form_of(watched), getattr(watched, "layout", None)
     return {
         j: np.concatenate([read_out(kept, layout, past[k], out[k], z.shape[1]), past[k]]).astype(float)
@@ -154,12 +160,13 @@ def test_stepping_has_the_bytes_of_python(kind, version, begin):
 
 
 @needs_compiler
-def test_double_has_the_bytes_of_python_too(fmus, tmp_path):
-    u, z = b.drive(b.observer("cylinder"), 200, seed=3)
-    instance = Instance(fmpy.extract(fmus("cylinder", 3, "double"), tmp_path / "d")).start()
+def test_another_precision_another_step(fmus, tmp_path):
+    u, z = b.drive(b.observer("sensors"), 200, seed=3)
+    instance = Instance(fmpy.extract(fmus("sensors", 3, "double"), tmp_path / "d")).start()
+    assert instance.step_s == 0.5
     for row in np.hstack([u, z]):
         found = instance.step(row)
-    assert np.array(found).tobytes() == expected("cylinder", u, z, real="double")[199].tobytes()
+    assert np.array(found).tobytes() == expected("sensors", u, z, real="double")[199].tobytes()
 
 
 @needs_compiler
@@ -277,6 +284,16 @@ def test_fmpy_simulates_a_drive(version, fmus):
     assert result["estimate.core_K"][1:].tolist() == [wanted[k][0] for k in range(50)]
 
 
+@needs_compiler
+def test_fmi_3_has_all_of_its_functions_and_the_kernel_is_hidden(fmus, tmp_path):
+    place = Path(fmpy.extract(fmus("cylinder", 3), tmp_path / "c"))
+    wanted = set(re.findall(r"(fmi3\w+)TYPE", (place / "sources/fmi3FunctionTypes.h").read_text()))
+    (binary,) = (place / "binaries").glob("*/cylinder.*")
+    library = ctypes.CDLL(str(binary))
+    assert len(wanted) > 70 and not [name for name in wanted if not hasattr(library, name)]
+    assert not hasattr(library, "cylinder_step")  # so that two FMUs of one name do not meet
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_same_observer_same_bytes(version, fmus, tmp_path):
     path = fmus("cylinder", version)
@@ -325,8 +342,6 @@ def test_a_build_that_computes_something_else_says_so(version, fmus, tmp_path):
 @needs_compiler
 @pytest.mark.skipif(shutil.which("nm") is None, reason="no nm here")
 def test_several_link_into_one_program_with_a_prefix(fmus, tmp_path):
-    import subprocess
-
     objects = []
     for kind, version in (("cylinder", 2), ("cylinder", 3), ("joint_slab", 3)):
         fmpy.extract(fmus(kind, version), tmp_path / f"{kind}{version}")

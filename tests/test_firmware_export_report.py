@@ -12,7 +12,7 @@ import pytest
 
 from bmsthermal import CoupledModel, Observer, load_cell
 from bmsthermal.errors import InputError
-from firmware_export import export
+from firmware_export import Bundle, export
 from firmware_export.folder import EVIDENCE, MANIFEST, add_files, check_own
 from firmware_export.report import evidence
 from firmware_export.report.evidence import EMPTY
@@ -168,6 +168,18 @@ def test_loops_that_stay_are_no_bound(bundle):
     assert "Longest path not claimed: cortex-m4f, gcc." in verdict(report)[1]
 
 
+def test_what_a_compiler_calls_by_itself_is_told_and_no_fault():
+    size = SimpleNamespace(flash_B=1, text_B=1, rodata_B=0, data_B=0, bss_B=0)
+    step = SimpleNamespace(longest=None, reason="not claimed: 9 calls", calls=9, back_edges=0, cycles=None)
+    found = SimpleNamespace(
+        paths=(), stacks=(), functions_B={}, added=size, step=step, corners=None, stack_B=None, assumptions=(),
+        undefined=("__aeabi_dadd", "expf", "memset"),
+    )  # fmt: skip
+    assert evidence.measured(found, helped=True)["undefined"] == ["expf"]
+    row = evidence.measured(found, helped=False)
+    assert row["undefined"] == ["__aeabi_dadd", "expf"] and row["helpers"] == ["memset"]
+
+
 def test_load_is_cycles_over_the_time_that_there_is():
     assert load({"cycles": 840}, 96, 0.5, 168.0) == pytest.approx(96 * 840 / 84e6)
     assert load({"cycles": None}, 1, 1.0, 168.0) is None
@@ -292,3 +304,32 @@ def test_without_a_compiler_for_a_core_it_says_how_to_install_one(run, tmp_path,
     done = run("--target", "cortex-m4f")
     assert re.search(r"no compiler for cortex-m4f is here; pip install .* or apt-get install", str(done.exception))
     assert not (tmp_path / "build").exists()
+
+
+def test_a_core_that_nothing_emulates_is_measured_and_not_failed(bundle, observer, monkeypatch):
+    monkeypatch.setattr("firmware_export.targets.equality.emulators", lambda core: [])
+    try:
+        ((core, tool), *_), absent = evidence.chosen(["cortex-m55"], None)
+    except InputError as error:
+        pytest.skip(str(error))
+    assert {"tool": "emulator of cortex-m55", "hint": "apt-get install qemu-system-arm"} in absent
+    row = evidence.target_row(bundle, observer, core, tool, lambda what: None)
+    assert row["failed"] == "" and row["equal"] is None and row["instructions"] > 0
+    assert verdict(whole(bundle, targets=[row]))[0] == ""
+
+
+def test_a_core_is_built_for_run_and_measured(bundle, observer, monkeypatch, tmp_path):
+    try:
+        pairs, _ = evidence.chosen(["cortex-m4f"], None)
+    except InputError as error:
+        pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evidence, "STEPS", 200)
+    core, tool = pairs[-1]  # gcc where it is: it needs no run-up
+    here = Bundle(Path("build"), bundle.name, bundle.real, bundle.manifest)  # beside where the command is run
+    row = evidence.target_row(here, observer, core, tool, lambda what: None)
+    assert row["failed"] == "" and row["equal"] and row["steps"] == 200
+    assert row["data_B"] == row["bss_B"] == row["calls"] == row["back_edges"] == 0 and row["undefined"] == []
+    assert row["seen"] <= row["instructions"] < row["cycles"]
+    write_report(here, report_of(here, targets=[row]))
+    check_own(here.folder)

@@ -45,7 +45,8 @@ def export_fmu(
     The FMU computes what the exported C computes, to the last bit. Its inputs are those of the C and
     ``<sensor>_K``, absent (NaN) until set; what comes out is ``estimate.core_K`` and so on, ``state.`` is there to be
     looked at, and ``start_K`` and ``start_soc`` are parameters. A communication step is rounded to whole steps of the
-    observer and what is left over is carried on.
+    observer and what is left over is carried on; current, voltage, heat and cooling are held over it, while the
+    readings of sensors are those of its end and count once.
 
     Parameters
     ----------
@@ -129,7 +130,8 @@ def _archive(bundle: Bundle, observer: Observer, version: int) -> bytes:
     """Bytes of the FMU."""
     from firmware_export.fmu.description import build_description, model_description
 
-    listed = variables(form_of(observer), bundle.manifest)
+    form = form_of(observer)
+    listed = variables(form.output, form.state, bundle.manifest)
     token = _token(_sources(bundle, listed, "", version), listed, version)
     sources = _sources(bundle, listed, token, version)
     compiled = sorted(file for file in sources if file.endswith(".c"))

@@ -13,12 +13,14 @@ BASE: dict[str, dict[str, int]] = {
     "s": {"s": 1}, "A": {"A": 1}, "K": {"K": 1}, "K2": {"K": 2},
     "V": {"kg": 1, "m": 2, "s": -3, "A": -1}, "V2": {"kg": 2, "m": 4, "s": -6, "A": -2},
     "W": {"kg": 1, "m": 2, "s": -3}, "W2": {"kg": 2, "m": 4, "s": -6},
+    "Ohm": {"kg": 1, "m": 2, "s": -3, "A": -2}, "Ohm2": {"kg": 2, "m": 4, "s": -6, "A": -4},
     "W/K": {"kg": 1, "m": 2, "s": -3, "K": -1},
 }  # fmt: skip
 ABOUT = (
-    "Temperatures inside a cell ({cell}) from what its surface shows. Steps are {step} s long: a communication step is "
-    "rounded to whole ones, what is left over is carried to the next, and inputs are held. Readings are those at the "
-    "end of a step; one that is held over several steps counts several times."
+    "Temperatures inside a cell ({cell}) from what its surface shows. NaN is absent, and 0 is a value: feed NaN where "
+    "nothing is known. Steps are {step} s long: a communication step is rounded to whole ones and the rest is carried "
+    "to the next. Inputs are held over it; readings of sensors are those of its end and count once. Arrays follow the "
+    "order of sensors and walls in the inputs."
 )
 
 
@@ -80,7 +82,8 @@ def model_description(
             fixedInternalStepSize=manifest["step_s"],
         ),
         unitDefinitions=[
-            fmi.Unit(unit, fmi.BaseUnit(**base), [celsius] if unit == "K" else []) for unit, base in BASE.items()
+            fmi.Unit(unit, fmi.BaseUnit(**base), [celsius] if unit == "K" else [])
+            for unit, base in BASE.items() if unit in {"s", "K", *(each.unit for each in variables)}
         ],
         typeDefinitions=[*types.values()], modelVariables=[time, *made], outputs=outputs, initialUnknowns=outputs,
     )  # fmt: skip

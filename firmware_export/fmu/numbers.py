@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bmsthermal.errors import InputError
-from firmware_export.form import Form, Number
+from firmware_export.form import Number
 
 #: Endings of names and their units, longer ones first.
 UNITS = (
-    ("_W_K", "W/K"), ("_K2", "K2"), ("_W2", "W2"), ("_V2", "V2"), ("_K", "K"), ("_W", "W"), ("_V", "V"), ("_A", "A"),
+    ("_W_K", "W/K"), ("_K2", "K2"), ("_W2", "W2"), ("_V2", "V2"), ("_Ohm2", "Ohm2"), ("_K", "K"), ("_W", "W"),
+    ("_V", "V"), ("_A", "A"), ("_Ohm", "Ohm"),
 )  # fmt: skip
 #: Numbers in K that are differences, which no shift to degC applies to.
 DIFFERENCES = ("innovation_K", "bias_K")
@@ -69,8 +70,8 @@ def inputs_of(manifest: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def variables(form: Form, manifest: Mapping[str, Any]) -> list[Variable]:
-    """Every variable, in the order in which C keeps the numbers: parameters, inputs, readings, outputs, state.
+def variables(output: Sequence[Number], state: Sequence[Number], manifest: Mapping[str, Any]) -> list[Variable]:
+    """Every variable, in the order in which C keeps the numbers: parameters, inputs, readings, output, state.
 
     Inputs have the names of the columns that the bundle's program for the host reads; as some of them come out too
     (``heat_W``), what comes out is under ``estimate.``.
@@ -89,8 +90,8 @@ def variables(form: Form, manifest: Mapping[str, Any]) -> list[Variable]:
             Variable(f"{sensor}_K", "input", absent, f"reading of the sensor {sensor}; NaN: absent")
             for sensor in manifest["sizes"]["sensors"]
         ),
-        *(Variable(f"estimate.{name}", "output", None, meaning) for name, meaning in _spread(form.output)),
-        *(Variable(f"state.{name}", "local", None, meaning) for name, meaning in _spread(form.state)),
+        *(Variable(f"estimate.{name}", "output", None, meaning) for name, meaning in _spread(output)),
+        *(Variable(f"state.{name}", "local", None, meaning) for name, meaning in _spread(state)),
     ]
     names = [each.name for each in found]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -99,7 +100,7 @@ def variables(form: Form, manifest: Mapping[str, Any]) -> list[Variable]:
     return found
 
 
-def _spread(numbers: tuple[Number, ...]) -> Iterator[tuple[str, str]]:
+def _spread(numbers: Sequence[Number]) -> Iterator[tuple[str, str]]:
     for each in numbers:
         meaning = each.meaning
         for cue, instead in _CUES.items():

@@ -116,9 +116,9 @@ class _Bench:
         row = self._row({kind: USUAL.get(kind, 1.0) for kind in self.kinds})
         self.states = [bytes(sizes["state_bytes"])]
         for charge in CHARGES:  # a state as it is after an ordinary step
-            machine.write(driven, np.array([1, 0], np.uint32))
+            machine.write(driven, np.array([1, 1], np.uint32))
             machine.write(driven + 8, np.concatenate([np.array([USUAL["surface"], charge], self._dtype), row]))
-            machine.run("drive", driven, machine.record)
+            machine.run("drive", driven, 0, machine.record)
             self.states.append(machine.read_bytes(machine.record, sizes["state_bytes"]))
 
     def _row(self, given: Mapping[str, float]) -> NDArray[np.floating]:

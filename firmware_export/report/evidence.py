@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ INSTALL = {
 }
 #: Steps that every core is compared over, unless its memory holds less.
 STEPS = 10_000
+
+#: What GCC and clang ask of every environment, a freestanding one too, and may put in place of a loop.
+OWED = ("memcpy", "memmove", "memset", "memcmp")
 
 Say = Callable[[str], None]
 Pair = tuple["Core", "Toolchain"]
@@ -50,13 +54,14 @@ def chosen(targets: Sequence[str], toolchain: str | None) -> tuple[list[Pair], l
     Raises
     ------
     InputError
-        If a core or a toolchain is not known, or none of the toolchains is here.
+        If a core or a toolchain is not known, or none of the toolchains or no reader of what they make is here.
     """
     if not targets:
         if toolchain is not None:
             raise InputError(f"--toolchain {toolchain} without --target", hint="name a core, or leave it out")
         return [], []
     from firmware_export.targets.cores import CORES
+    from firmware_export.targets.equality import emulators
     from firmware_export.targets.toolchains import toolchains
 
     unknown = [name for name in targets if name not in (*CORES, "all")]
@@ -71,6 +76,12 @@ def chosen(targets: Sequence[str], toolchain: str | None) -> tuple[list[Pair], l
         names = [toolchain] if toolchain else list(INSTALL)
         pairs += [(core, here[name]) for name in names if name in here]
         absent += [{"tool": f"{name} for {core.name}", "hint": INSTALL[name]} for name in names if name not in here]
+        if not emulators(core):
+            hint = INSTALL["zig"] if core.unicorn else "apt-get install qemu-system-arm"
+            absent.append({"tool": f"emulator of {core.name}", "hint": hint})
+    for reader in ("elftools", "capstone"):
+        if find_spec(reader) is None:
+            raise InputError(f"--target needs {reader}, which is missing", hint=INSTALL["zig"])
     if not pairs:
         ways = " or ".join(dict.fromkeys(row["hint"] for row in absent))
         raise InputError(f"no compiler for {', '.join(wanted)} is here", where="--target", hint=ways)
@@ -81,7 +92,7 @@ def target_row(bundle: Bundle, observer: Observer, core: Core, toolchain: Toolch
     """Build a bundle for a core, run it there beside Python, and measure it; what fails is part of the row."""
     from firmware_export.measure import measure
     from firmware_export.targets.cores import RECORD_B
-    from firmware_export.targets.equality import compare
+    from firmware_export.targets.equality import compare, emulators
     from firmware_export.targets.toolchains import build
 
     place = bundle.folder / BUILD / f"{core.name}-{toolchain.name}"
@@ -94,6 +105,8 @@ def target_row(bundle: Bundle, observer: Observer, core: Core, toolchain: Toolch
         say(f"{core.name}: measure")
         row |= measured(measure(image, bundle.name, bundle.manifest), bundle.real == "double" or not core.hard_float)
         say(f"{core.name}: run beside Python")
+        if not emulators(core):
+            return row
         sizes = bundle.manifest["sizes"]
         steps = min(STEPS, RECORD_B // (sizes["state_bytes"] + sizes["output_bytes"]))
         row |= compared(compare(bundle, observer, core, toolchain, place, steps=steps))
@@ -112,8 +125,8 @@ EMPTY: dict[str, Any] = {
 
 
 def measured(found: Measurement, helped: bool) -> dict[str, Any]:
-    """Measurement as it goes into a row; `helped`: the compiler's library does arithmetic that the core has not."""
-    helpers = [symbol for symbol in found.undefined if helped and symbol.startswith("__")]
+    """Measurement as it goes into a row; `helped`: a compiler's library does arithmetic that the core has not."""
+    helpers = [each for each in found.undefined if each in OWED or (helped and each.startswith("__"))]
     ways = {way.name: (way, deep) for way, deep in zip(found.paths, found.stacks, strict=True)}
     functions = []
     for name, code_B in sorted(found.functions_B.items()):
@@ -148,13 +161,17 @@ def scaling_rows(
     from firmware_export.measure.scaling import scaling
 
     with TemporaryDirectory() as place:
-        return [
-            {
-                "form": each.form, "states": each.states, "sensors": each.sensors, "longest path": each.longest,
-                "cycles": each.cycles, "step, code B": each.step_B, "code B": each.code_B, "state B": each.state_B,
-            }
-            for each in scaling(observer, core, toolchain, Path(place), progress=say)
-        ]  # fmt: skip
+        grown = scaling(observer, core, toolchain, Path(place), progress=say)
+    return [
+        {
+            "form": each.form, "states": each.states, "sensors": each.sensors,
+            "longest path": each.measured.step.longest,
+            "most seen": each.measured.corners and each.measured.corners.most, "cycles": each.measured.step.cycles,
+            "flash B": each.measured.added.flash_B, "stack B": each.measured.stack_B,
+            "state B": each.measured.state_B,
+        }
+        for each in grown
+    ]  # fmt: skip
 
 
 def proof_rows(bundle: Bundle, say: Say) -> list[dict[str, Any]]:

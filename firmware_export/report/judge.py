@@ -31,7 +31,9 @@ def checks(report: Report) -> list[Check]:
     """Everything that was looked at."""
     looked = [*_host(report.get("host")), *_targets(report)]
     for proof in report["proofs"]:
-        looked.append(Check(f"{proof['tool']} {proof['version']}".strip(), proof["found"], "nothing", proof["passed"]))
+        looked.append(
+            Check(f"{proof['tool']} {proof['version']}".strip(), proof["found"], "no finding", proof["passed"])
+        )
     for each in report["fmu"]:
         looked.append(Check(each["file"], each["found"], "valid, steps as Python does", each["passed"]))
     return looked
@@ -57,9 +59,13 @@ def _targets(report: Report) -> list[Check]:
         said = f"{len(run)} of {len(run)}, over {min(row['steps'] for row in run):,} steps"
         found.append(_all("state and covariance on the cores", run, "the bits of Python", said,
                           lambda row: "" if row["equal"] else row["first_difference"]))  # fmt: skip
+    if left := [label(row) for row in built if row["equal"] is None]:
+        said = f"nothing emulates it here: {'; '.join(left)}"
+        found.append(Check("state and covariance on the cores", said, "the bits of Python", None))
     if seen:
         found += [
-            _all("undefined symbols", seen, "none", "none", lambda row: ", ".join(row["undefined"])),
+            _all("undefined symbols", seen, "none but the compiler's own", _helped(seen),
+                 lambda row: ", ".join(row["undefined"])),
             _all(".data and .bss", seen, "0 B", "0 B",
                  lambda row: f"{row['data_B'] + row['bss_B']} B" if row["data_B"] + row["bss_B"] else ""),
         ]  # fmt: skip
@@ -73,6 +79,13 @@ def _targets(report: Report) -> list[Check]:
         said = f"{percent(share)} ({label(row)})"
         found.append(Check(f"load of {CELLS[-1]} cells", said, asked, share <= MOST_LOAD))
     return found
+
+
+def _helped(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the compilers call by themselves, in words."""
+    called = sorted({symbol for row in rows for symbol in row["helpers"]})
+    more = f" and {len(called) - 3} more" if len(called) > 3 else ""
+    return f"{', '.join(called[:3])}{more}" if called else "none"
 
 
 def label(row: Mapping[str, Any]) -> str:

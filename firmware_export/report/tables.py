@@ -96,7 +96,7 @@ def _equal(row: Mapping[str, Any]) -> str:
 def _sizes(report: Report) -> Table:
     return Table(
         "Bytes of the module, linked without what is not called",
-        ("core", "compiler", "text", "rodata", "data", "bss", "state", "undefined", "compiler's arithmetic"),
+        ("core", "compiler", "text", "rodata", "data", "bss", "state", "undefined", "compiler's own calls"),
         tuple(
             (
                 row["core"], f"{row['toolchain']} {row['version']} {row['level']}",

@@ -61,7 +61,8 @@ def _current(steps: int, step_s: float, capacity_Ah: float) -> Row:
     """US06 and, in turn, a charge that gives back what it took."""
     out = Vehicle().cell_current_A(*load_schedule("us06")) * (capacity_Ah / 2.3)
     once = np.concatenate([out, np.full(len(out), -out.mean())])
-    return once[(np.arange(steps) * step_s).astype(int) % len(once)]
+    current: Row = once[(np.arange(steps) * step_s).astype(int) % len(once)]
+    return current
 
 
 def _surface(per_h: Row, step_s: float) -> Row:

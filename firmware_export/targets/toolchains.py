@@ -26,7 +26,8 @@ _ASK = {"gcc": "-dumpfullversion", "clang": "-dumpversion"}
 _BARE = {
     "zig": ("-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
             "-fomit-frame-pointer"),
-    "gcc": ("-fstack-usage", "-Wno-error"),  # cannot unroll each loop that is asked for: a warning without a name
+    # the warning that a loop cannot be unrolled has no name; the stack of each function is asked for
+    "gcc": ("-ffreestanding", "-Wno-error", "-fstack-usage"),
 }  # fmt: skip
 
 
@@ -152,6 +153,7 @@ def build(
         If the compiler or the linker refuses it.
     """
     place.mkdir(parents=True, exist_ok=True)
+    folder, place = folder.resolve(), place.resolve()
     real = json.loads((folder / MANIFEST).read_text())["real"]
     command = (*toolchain.command, *core.flags[toolchain.name][toolchain.name != "zig" :])
     common = ("-fPIC",) if core is HOST else _BARE[toolchain.name]
@@ -166,9 +168,8 @@ def build(
 
     objects = tuple(compiled(folder / f"{name}{part}.c") for part in ("", "_model", "_selftest"))
     others = [compiled(source, *driver) for source in (BARE / "drive.c", *map(Path, extra))]
-    if core is HOST:
-        link = ("-shared",)
-    else:
+    link: tuple[str, ...] = ("-shared",)
+    if core is not HOST:
         others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
         script = place / "link.ld"
         script.write_text(_script(core))
