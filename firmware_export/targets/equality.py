@@ -16,7 +16,7 @@ from firmware_export.form import Form, form_of, read_out, start_row
 from firmware_export.render import DTYPES, Real
 from firmware_export.targets import machine, native, qemu
 from firmware_export.targets.cores import HOST, RECORD, RECORD_B, Core
-from firmware_export.targets.cycle import cycle
+from firmware_export.targets.cycle import START_K, START_SOC, cycle
 from firmware_export.targets.toolchains import Image, Toolchain, build
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from firmware_export.bundle import Bundle
 
 Row = NDArray[np.floating]
-START_K, START_SOC = 301.7, 0.63
 #: What `_get` writes is a function of the state: it is looked at every so many steps, the rest at every step.
 STRIDE = 97
 
