@@ -115,6 +115,12 @@ def test_a_task_of_another_period_does_not_compile(period_us, good, bundles, tmp
             compile_bundle(*arguments, flag)
 
 
+@pytest.mark.parametrize("flag", ["-ffast-math", "-Ofast", "-ffinite-math-only"])
+def test_a_compiler_that_knows_no_nan_is_refused(flag, bundles, tmp_path):
+    with pytest.raises(InputError, match="fast-math breaks NaN"):
+        compile_bundle(bundles("small").folder, [f"{bundles('small').name}.c"], tmp_path / "o", "-c", flag)
+
+
 @pytest.mark.parametrize("kind", ["small", "watched"])
 def test_the_example_of_the_readme_compiles(kind, bundles, tmp_path):
     text = (bundles(kind).folder / "README.md").read_text()
