@@ -58,6 +58,8 @@ def kernel_copy(bundle: Bundle, place: Path, file: str = "", pattern: str = "", 
     if pattern:
         text, count = re.subn(pattern, replacement, (place / file).read_text())
         if count == 0:
-            raise InputError(f"no {pattern!r} in {file}", where=str(bundle.folder), expected="the text to seed a bug in")
+            raise InputError(
+                f"no {pattern!r} in {file}", where=str(bundle.folder), expected="the text to seed a bug in"
+            )
         (place / file).write_text(text)
     return place
