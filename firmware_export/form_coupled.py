@@ -125,9 +125,7 @@ class CoupledForm:
         return past, self.read_out(past, out)
 
     def read_out(self, state: Row, out: Row) -> Row:
-        """Outputs ``(k, o)`` as ``<name>_get`` makes them of states and the kernel's outputs, row by row, operation by
-        operation in their precision.
-        """
+        """Outputs ``(k, o)`` of states and what the kernel said, as ``<name>_get`` has them, in their precision."""
         number, n, m, packed = self.dtype, self.states, len(self.observer.measured), self.packed
         first, last = self.observer.filter.first, self.observer.filter.n
         thermal, x = self.observer.coupled.thermal, state[:, first:last].T

@@ -69,8 +69,9 @@ def drive(made, steps, seed):
 
 
 @needs_compiler
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize(
+    ("kind", "real"), [("cylinder", "float"), ("cylinder", "double"), ("slab", "float"), ("odd", "float")]
+)
 def test_c_and_python_have_the_same_bytes_over_a_drive(kind, real, bundles, tmp_path):
     bundle, form = bundles(kind, real), CoupledForm(observer(kind), real)
     report = bundle.check()
