@@ -33,12 +33,14 @@ typedef union {
     rom_word_t word;
 } rom_both_t;
 
+/* Bits of a number. */
 ROM_INLINE rom_word_t rom_word(num_t x)
 {
     const rom_both_t both = {.number = x};
     return both.word;
 }
 
+/* Number of bits. */
 ROM_INLINE num_t rom_number(rom_word_t word)
 {
     const rom_both_t both = {.word = word};

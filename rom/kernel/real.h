@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#if defined(__FAST_MATH__)
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && (__FINITE_MATH_ONLY__ > 0))
 #error "bmsthermal: -ffast-math breaks NaN handling and equality between machines; build without it"
 #endif
 

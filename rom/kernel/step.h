@@ -24,6 +24,7 @@ typedef struct {
     real_t gain[ROM_W_MAX];
 } ROM_(walls_t);
 
+/* Inner product, summed from the first. */
 ROM_INLINE real_t ROM_(dot)(const num_t a[ROM_N], const real_t b[ROM_N])
 {
     real_t sum = a[0] * b[0];
@@ -34,6 +35,7 @@ ROM_INLINE real_t ROM_(dot)(const num_t a[ROM_N], const real_t b[ROM_N])
     return sum;
 }
 
+/* Sum, from the first. */
 ROM_INLINE real_t ROM_(sum)(const real_t x[ROM_N])
 {
     real_t sum = x[0];
@@ -60,6 +62,7 @@ ROM_INLINE void ROM_(open)(const ROM_(modal_t) *m, const real_t g[ROM_W_MAX], RO
         for (int i = 0; i < ROM_N; i++) {
             v[i] = ROM_EACH(m->sink[w][i]);
         }
+        ROM_FOR
         for (int p = 0; p < w; p++) {
             const real_t through = walls->gain[p] * ROM_(at)(m, p, v);
             ROM_FOR
