@@ -21,7 +21,7 @@ WARNINGS = (
 CHECKS = "-*,bugprone-*,cert-*,clang-analyzer-*,misc-*,performance-*,portability-*"
 #: Findings that stay, and why.
 ACCEPTED = {
-    "-Wduplicated-branches": "the packed index of a diagonal element, and a choice between two parts of which none is there",
+    "-Wduplicated-branches": "the packed index of a diagonal element; a choice between parts of which none is there",
     "-Wfloat-equal": "codes of faults are whole numbers, kept as numbers",
     "bugprone-easily-swappable-parameters": "surface_K and soc of init: the names carry their units",
     "bugprone-implicit-widening-of-multiplication-result": "offsets into rows of some tens of numbers",

@@ -163,9 +163,8 @@ def _verdict(bundle: Bundle, report: dict[str, Any], tallies: dict[str, Tally], 
     for name, tally in sorted(tallies.items()):
         reasons = "".join(f"; {count} cannot be: {why}" for why, count in tally.justified.items())
         text = f", {lines[name]['covered']} of {lines[name]['count']} lines" if lines.get(name, {}).get("count") else ""
-        details.append(
-            f"{name}: {tally.outcomes} outcomes, {tally.joined} joined conditions, {len(tally.missed)} missed{text}{reasons}"
-        )
+        counts = f"{tally.outcomes} outcomes, {tally.joined} joined conditions, {len(tally.missed)} missed"
+        details.append(f"{name}: {counts}{text}{reasons}")
     details += [
         "lines count the whole text, with what this form leaves out; conditions only what it compiles",
         f"tested by the self-test and {drives} drives of {STEPS} steps",
