@@ -28,26 +28,26 @@ class Packed:
     drive: Array
     wall: Array
     sink: Array
-    decay2: Array
     noise: Array
     heat_variance: float
     lost_heat_variance: float
     mean: float
     reference_K: float
     coolant_reference_K: float
-    soc_per_A: float
-    table_last: float
     sensors: float
     uniform: float
+    facing: float
     gradient_variance: float
     offset_variance: float
     core: Array
     conductance_W_K: Array
-    open_circuit_V: Array
-    entropy_V_K: Array
     sense: Array
     mixed: Array
     sense_variance: Array
+    soc_per_A: float
+    table_last: float
+    open_circuit_V: Array
+    entropy_V_K: Array
 
     def row(self, dtype: DTypeLike, sensors: int = HOST_SENSORS) -> NDArray[np.floating]:
         """One row in the order of ``model_t`` with room for `sensors` sensors."""
@@ -81,8 +81,7 @@ def pack(
         What the coolant is warmer than its thermometer says.
     """
     step, heat = reduced.step, reduced.heat
-    n, walls = step.wall.shape
-    lower = np.tril_indices(n)
+    walls = step.wall.shape[1]
     seconds = reduced.step_s
     sense = (1.0 - ambient_share) * sensor_rows(reduced, measured)
     mixed = ambient_share * np.eye(walls)[sensor_walls(reduced, measured)]
@@ -91,7 +90,6 @@ def pack(
         drive=step.drive.T,
         wall=step.wall.T,
         sink=step.sink.T,
-        decay2=np.outer(step.decay, step.decay)[lower],
         # White heat fills every mode it reaches; a little of its own keeps the others from freezing.
         noise=seconds * 1e-8 / reduced.felt,
         heat_variance=noise.heat_W_rts**2 / seconds,
@@ -99,19 +97,20 @@ def pack(
         mean=float(reduced.outputs[1, 0]),
         reference_K=reduced.cell.reference_K,
         coolant_reference_K=reduced.cell.reference_K - ambient_offset_K,
-        soc_per_A=seconds / (3600.0 * reduced.cell.capacity_Ah),
-        table_last=float(len(heat.soc) - 1),
         sensors=float(len(measured)),
         uniform=float(not step.drive[1:].any()),
+        facing=float(walls == 1 and np.ptp(sense[0]) == 0.0),  # modes are 1 at the first wall
         gradient_variance=noise.gradient**2,
         offset_variance=noise.offset_K**2,
         core=reduced.outputs[0],
         conductance_W_K=reduced.conductance_W_K,
-        open_circuit_V=heat.open_circuit_V,
-        entropy_V_K=heat.entropy_V_K,
         sense=sense,
         mixed=mixed,
         sense_variance=np.full(len(measured), noise.sensor_variance(seconds)),
+        soc_per_A=seconds / (3600.0 * reduced.cell.capacity_Ah),
+        table_last=float(len(heat.soc) - 1),
+        open_circuit_V=heat.open_circuit_V,
+        entropy_V_K=heat.entropy_V_K,
     )
 
 

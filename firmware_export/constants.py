@@ -21,26 +21,29 @@ MODAL = {
     "sink": ("K/W", "change of each mode per watt out of each wall for a step"),
 }
 MODEL = {
-    "decay2": ("-", "decay[i] decay[j], lower triangle by rows"),
     "noise": ("K2", "variance that a step adds to each mode by itself"),
     "heat_variance": ("W2", "of the heat of one step"),
     "lost_heat_variance": ("W2", "added while current or voltage is missing"),
     "mean": ("-", "mean temperature per unit of mode 0"),
     "reference_K": ("K", "temperature that the modes count from"),
     "coolant_reference_K": ("K", "the same on the thermometer of the coolant"),
-    "soc_per_A": ("1/A", "state of charge that one ampere takes in a step"),
-    "table_last": ("-", "index of the last point of a table"),
     "sensors": ("-", "how many are fitted"),
     "uniform": ("-", "1 where heat reaches mode 0 alone"),
+    "facing": ("-", "1 where the first sensor faces the one wall"),
     "gradient_variance": ("-", "relative, of a temperature difference inside the cell"),
     "offset_variance": ("K2", "of every temperature: what no measurement removes"),
     "core": ("-", "core temperature, of the modes"),
     "conductance_W_K": ("W/K", "h A of each wall, where the input does not give it"),
-    "open_circuit_V": ("V", "open-circuit voltage over SOC 0 to 1"),
-    "entropy_V_K": ("V/K", "its change with temperature, over SOC 0 to 1"),
     "sense": ("-", "what each sensor reads, of the modes"),
     "mixed": ("-", "and of the surroundings of each wall"),
     "sense_variance": ("K2", "noise of each sensor"),
+}
+#: Members of ``heat_t``.
+HEAT = {
+    "soc_per_A": ("1/A", "state of charge that one ampere takes in a step"),
+    "table_last": ("-", "index of the last point of a table"),
+    "open_circuit_V": ("V", "open-circuit voltage over SOC 0 to 1"),
+    "entropy_V_K": ("V/K", "its change with temperature, over SOC 0 to 1"),
 }
 #: Members of ``joint_t`` but for the thermal observer, which is ``cell``.
 JOINT = {
@@ -133,10 +136,10 @@ class Member:
     value: ArrayLike
 
 
-def members(packed: Packed) -> tuple[list[Member], list[Member]]:
-    """Members of ``modal_t``, and those of ``model_t`` after it, in their order."""
-    found = [Member(name, *(MODAL | MODEL)[name], value) for name, value in vars(packed).items()]
-    return found[: len(MODAL)], found[len(MODAL) :]
+def members(packed: Packed) -> tuple[list[Member], list[Member], list[Member]]:
+    """Members of ``modal_t``, those of ``model_t`` after it, and those of ``heat_t`` at its end, in their order."""
+    found = [Member(name, *(MODAL | MODEL | HEAT)[name], value) for name, value in vars(packed).items()]
+    return found[: len(MODAL)], found[len(MODAL) : -len(HEAT)], found[-len(HEAT) :]
 
 
 def joint_members(packed: PackedJoint) -> list[Member]:

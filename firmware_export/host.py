@@ -20,6 +20,7 @@ STRICT = (
 )  # fmt: skip
 #: What to say where there is none.
 NO_COMPILER = "no C compiler found (CC, cc, gcc or clang): the bundle was not compiled here"
+UNCHECKED = "the folder is complete but unchecked, name another C compiler with CC"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,12 @@ def find_compiler() -> list[str] | None:
 
 
 def compile_bundle(
-    folder: Path, sources: Sequence[str], output: Path, *flags: str, compiler: Sequence[str] | None = None
+    folder: Path,
+    sources: Sequence[str],
+    output: Path,
+    *flags: str,
+    compiler: Sequence[str] | None = None,
+    hint: str = UNCHECKED,
 ) -> Path:
     """Compile files of a bundle with the strict flags.
 
@@ -91,6 +97,8 @@ def compile_bundle(
         Further flags, after the strict ones and -O2.
     compiler
         Command; by default what `find_compiler` finds.
+    hint
+        What to do about one that fails.
 
     Raises
     ------
@@ -104,7 +112,7 @@ def compile_bundle(
     command = [*compiler, *STRICT, "-O2", *flags, *files, "-o", str(output)]
     done = _run(command, folder)
     if done.returncode or not output.exists():
-        raise _unchecked(folder, shlex.join(compiler), _first_words(done))
+        raise _unchecked(folder, shlex.join(compiler), _first_words(done), hint)
     return output
 
 
@@ -121,11 +129,8 @@ def _first_words(done: subprocess.CompletedProcess[str]) -> str:
     return next((line for line in lines if not line.startswith(("In file", " ")) and line[-1:] not in ":,"), lines[0])
 
 
-def _unchecked(folder: Path, command: str, said: str) -> InputError:
-    return InputError(
-        f"{command!r} failed ({said})",
-        where=str(folder), hint="the folder is complete but unchecked, name another C compiler with CC",
-    )  # fmt: skip
+def _unchecked(folder: Path, command: str, said: str, hint: str = UNCHECKED) -> InputError:
+    return InputError(f"{command!r} failed ({said})", where=str(folder), hint=hint)
 
 
 def check_host(folder: Path, name: str) -> HostReport | None:

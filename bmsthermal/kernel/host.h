@@ -12,6 +12,8 @@
 #define OBS_M_MAX 8
 #define OBS_M ((int)m->sensors)
 #define OBS_UNIFORM (m->uniform > 0)
+#define OBS_FACING (m->facing > 0)
+#define ROM_LEVEL (ROM_W < 3) /* with three walls some modes are 1 at another */
 #define OBS_FOR /* how many sensors is known at run time only */
 #define OBS_TABLE 65
 

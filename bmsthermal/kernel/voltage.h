@@ -52,10 +52,10 @@ ROM_INLINE real_t ROM_(between)(real_t x, real_t low, real_t high)
 ROM_INLINE real_t ROM_(chord)(const ROM_(model_t) *restrict m, const num_t table[OBS_TABLE], const real_t soc[3],
                               real_t *slope, real_t *bend)
 {
-    const real_t last = m->table_last - ROM_NUM(1.0);
+    const real_t last = m->heat.table_last - ROM_NUM(1.0);
     real_t value[3];
     for (int k = 0; k < 3; k++) {
-        const real_t place = soc[k] * m->table_last;
+        const real_t place = soc[k] * m->heat.table_last;
         const rom_index_t i = ROM_INDEX((place < last) ? place : last);
         value[k] = ROM_(lookup)(table, i, place - ROM_REAL(i));
     }
@@ -64,6 +64,7 @@ ROM_INLINE real_t ROM_(chord)(const ROM_(model_t) *restrict m, const num_t table
     return value[0];
 }
 
+/* The tables at the charge of x, clamped into them, with chords for slopes. */
 ROM_INLINE void ROM_(point)(const ROM_(model_t) *restrict m, const ROM_(voltage_t) *restrict v, const real_t x[VLT_N],
                             real_t mean_K, real_t current, ROM_(point_t) *p)
 {
@@ -75,8 +76,8 @@ ROM_INLINE void ROM_(point)(const ROM_(model_t) *restrict m, const ROM_(voltage_
     const real_t warm = rom_exp(ROM_(between)(colder, -VLT_MOST_LOG, VLT_MOST_LOG));
     const real_t growth = ROM_(between)(x[1], -VLT_MOST_LOG, VLT_MOST_LOG);
     real_t unused, slope;
-    p->entropy_V_K = ROM_(chord)(m, m->entropy_V_K, soc, &p->entropy_soc, &unused);
-    p->open_V = ROM_(chord)(m, m->open_circuit_V, soc, &slope, &p->bend_V) + above * p->entropy_V_K;
+    p->entropy_V_K = ROM_(chord)(m, m->heat.entropy_V_K, soc, &p->entropy_soc, &unused);
+    p->open_V = ROM_(chord)(m, m->heat.open_circuit_V, soc, &slope, &p->bend_V) + above * p->entropy_V_K;
     p->open_soc = slope + above * p->entropy_soc;
     p->ohm = ROM_(chord)(m, v->resistance_Ohm, soc, &slope, &unused) * warm;
     p->drop_V = current * p->ohm;
@@ -130,7 +131,7 @@ ROM_INLINE void ROM_(volts_update)(const ROM_(model_t) *restrict m, const ROM_(v
 
 /* Move the state over the step. */
 ROM_INLINE void ROM_(volts_predict)(const ROM_(model_t) *restrict m, const ROM_(voltage_t) *restrict v, real_t *x,
-                                    const ROM_(point_t) *restrict p, real_t current, int known)
+                                    const ROM_(point_t) *restrict p, real_t current, bool known)
 {
     const real_t zero = ROM_NUM(0.0), one = ROM_NUM(1.0), two = ROM_NUM(2.0);
     const real_t usual_V = v->usual_A * p->ohm, usual_V2 = usual_V * usual_V;
@@ -143,7 +144,7 @@ ROM_INLINE void ROM_(volts_predict)(const ROM_(model_t) *restrict m, const ROM_(
                        (v->slow_variance + v->slow_relative * drop_V2) * v->slow_fresh,
                        v->share_fresh};
     const real_t loss[VLT_N] = {zero, zero, passed, v->slow_loss, v->share_loss};
-    const real_t dx[VLT_N] = {-m->soc_per_A * current, zero, -passed * x[2], v->slow_loss * (p->drop_V - x[3]),
+    const real_t dx[VLT_N] = {-m->heat.soc_per_A * current, zero, -passed * x[2], v->slow_loss * (p->drop_V - x[3]),
                               -v->share_loss * x[4]};
     for (int i = 0; i < VLT_N; i++) {
         for (int k = 0; k < VLT_N; k++) {
@@ -164,9 +165,9 @@ ROM_INLINE void ROM_(volts_step)(const ROM_(model_t) *restrict m, const ROM_(vol
                                  real_t *variance_W2)
 {
     const real_t zero = ROM_NUM(0.0), one = ROM_NUM(1.0);
-    const int known = ROM_PRESENT(u->current_A), given = ROM_PRESENT(u->heat_W);
+    const bool known = ROM_PRESENT(u->current_A), given = ROM_PRESENT(u->heat_W);
     const real_t current = known ? u->current_A : zero;
-    const int there = known && (u->voltage_V > v->lowest_V) && (u->voltage_V < v->highest_V);
+    const bool there = known && (u->voltage_V > v->lowest_V) && (u->voltage_V < v->highest_V);
     real_t slopes[VLT_N], *ud = x + 2 * VLT_N, *seen = ud + VLT_UD;
     ROM_(point_t) p;
     seen[0] = zero;
@@ -176,8 +177,8 @@ ROM_INLINE void ROM_(volts_step)(const ROM_(model_t) *restrict m, const ROM_(vol
     }
     ROM_(point)(m, v, x, mean_K, current, &p);
 
-    const real_t white = ROM_(white)(v, &p), counted = x[0] - m->soc_per_A * current;
-    const int inside = (v->charge_free > zero) || ((counted >= zero) && (counted <= one));
+    const real_t white = ROM_(white)(v, &p), counted = x[0] - m->heat.soc_per_A * current;
+    const bool inside = (v->charge_free > zero) || ((counted >= zero) && (counted <= one));
     const real_t chosen = (v->weight < zero) ? white / (white + v->sensor_variance) : v->weight;
     const real_t w = (there && inside) ? chosen : zero, rest = one - w;
     real_t over = rest * ROM_(over)(v, &p, x, slopes);
