@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from bmsthermal import InputError
+from bmsthermal.faults import CELL, CODE, HOT, NAMES, SENSOR
 from bmsthermal.observer import compiled
 from firmware_export import export
+from firmware_export.form import form_of, start_row
 from firmware_export.targets import qemu
 from firmware_export.targets.cores import CORES, HOST
-from firmware_export.targets.equality import compare, emulators
+from firmware_export.targets.cycle import START_K, START_SOC, cycle
+from firmware_export.targets.equality import compare, emulators, python_run
 from firmware_export.targets.machine import Machine
 from firmware_export.targets.toolchains import Toolchain, build, core_named, toolchains
 
@@ -85,6 +88,18 @@ def test_every_byte_is_pythons(kind, core, toolchain, emulator, steps, bundles, 
     result = compare(bundles(kind), observer(kind), core, found, tmp_path, steps, emulator=emulator)
     assert result.equal, str(result)
     assert "equal to the bit" in str(result) and result.steps == steps
+
+
+def test_the_cycle_meets_every_fault():
+    watched = observer("watched").on_target("float", "ud")
+    form = form_of(watched)
+    u, z = (each.astype(np.float32) for each in cycle(watched, form.cell, 10_000, 0))
+    past, out = python_run(watched, form, u, z, start_row(watched, form, START_K, START_SOC, "float"))
+    assert np.isfinite(past).all() and np.isfinite(out).all()
+    at = [place for each in form.state for place in [each.name] * each.size].index("watch")
+    codes = past[:, at + CELL + CODE : at + CELL + SENSOR * 3 : SENSOR]
+    assert set(np.unique(codes)) == set(range(len(NAMES)))
+    assert not past[0, at + HOT] and past[:, at + HOT].any()
 
 
 def somewhere(bundle, tmp_path):

@@ -16,7 +16,7 @@ from firmware_export.form import Form, form_of, read_out, start_row
 from firmware_export.render import DTYPES, Real
 from firmware_export.targets import machine, native, qemu
 from firmware_export.targets.cores import HOST, RECORD, RECORD_B, Core
-from firmware_export.targets.cycle import cycle
+from firmware_export.targets.cycle import START_K, START_SOC, cycle
 from firmware_export.targets.toolchains import Image, Toolchain, build
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from firmware_export.bundle import Bundle
 
 Row = NDArray[np.floating]
-START_K, START_SOC = 301.7, 0.63
 #: What `_get` writes is a function of the state: it is looked at every so many steps, the rest at every step.
 STRIDE = 97
 
@@ -60,16 +59,16 @@ class Equality:
         return f"{self.core}, {self.toolchain} {self.level}, {self.emulator}: {verdict}"
 
 
-def emulators(core: Core) -> list[str]:
+def emulators(core: Core, real: Real = "float") -> list[str]:
     """What runs a core's code here: ``native`` for this machine, else ``unicorn`` and ``qemu``, the first preferred.
 
-    Where every sum is a call, QEMU is four times as fast.
+    Where every sum is a call QEMU is four times as fast, and only it has the double precision of an M7.
     """
     if core is HOST:
         return ["native"]
     there = {"unicorn": core.unicorn and machine.version(), "qemu": qemu.version(core)}
     found = [name for name, version in there.items() if version]
-    return found if core.hard_float else found[::-1]
+    return found if core.hard_float and real == "float" else found[::-1]
 
 
 def compare(
@@ -107,7 +106,7 @@ def compare(
     InputError
         If there is no emulator, the run is too long for its memory, the compiler refuses, or the core stops.
     """
-    emulator = emulator or next(iter(emulators(core)), None)
+    emulator = emulator or next(iter(emulators(core, bundle.real)), None)
     if emulator is None:
         raise InputError(f"nothing that emulates {core.name}", hint='pip install "bmsthermal[target]", or QEMU')
     observer = observer.on_target(bundle.real, bundle.manifest["form"])
