@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bmsthermal.errors import InputError
+from bmsthermal.reduced.observing import CoupledObserver
 from firmware_export.folder import MANIFEST, sha256, write_folder
 from firmware_export.host import HostReport, check_host
 from firmware_export.render import DTYPES, Real, as_identifier, identifier, prefix
 from firmware_export.texts import texts
+from firmware_export.texts_coupled import coupled_texts
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
@@ -94,9 +96,12 @@ def export(
     name = prefix(as_identifier(observer.reduced.cell.name) if name is None else name)
     for sensor in observer.measured:
         identifier(sensor, "sensor", "--sensors")
-    _check_size(observer)
-    observer = observer.on_target(real, form)
-    files, manifest = texts(observer, real, name)
+    if isinstance(observer, CoupledObserver):
+        files, manifest = coupled_texts(observer.on_target(real, form), real, name)
+    else:
+        _check_size(observer)
+        observer = observer.on_target(real, form)
+        files, manifest = texts(observer, real, name)
     manifest["files"] = {file: sha256(data) for file, data in files.items()}
     files[MANIFEST] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     write_folder(Path(folder), files)

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bmsthermal.errors import InputError
+from bmsthermal.files import write_whole
 
 MANIFEST = "manifest.json"
+#: Names what was made of an export afterwards, on this machine with its tools: reports, FMUs.
+EVIDENCE = "evidence.json"
 #: Where ``make`` builds; it holds nothing that cannot be built again.
 BUILD = "host"
 
@@ -33,12 +36,11 @@ def check_own(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise InputError("is not a folder", where=str(folder), expected="the name of a folder")
-    try:
-        known = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        known = {}
+    known = _digests(folder / MANIFEST)
+    if known:
+        known |= _digests(folder / EVIDENCE)
     for path in sorted(folder.iterdir()):
-        if known and path.name in (MANIFEST, BUILD):
+        if known and path.name in (MANIFEST, EVIDENCE, BUILD):
             continue
         hint = "choose another folder, or move it away"
         if path.name not in known:
@@ -47,8 +49,46 @@ def check_own(folder: Path) -> None:
             raise InputError(f"{path.name!r} was changed after it was exported", where=str(folder), hint=hint)
 
 
+def _digests(manifest: Path) -> dict[str, str]:
+    """Digests of the files that a manifest names; none if it cannot be read."""
+    try:
+        return dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def add_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Add to an export what was made of it; a further export knows these files for its own.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+    """
+    digests = _digests(folder / EVIDENCE) | {name: sha256(data) for name, data in files.items()}
+    try:
+        for name in files:  # before they are named anew: whatever interrupts, no file differs from what is known of it
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror})", where=str(folder)) from error
+    write_whole(folder / EVIDENCE, json.dumps({"files": digests}, indent=2, sort_keys=True) + "\n")
+    for name, data in files.items():
+        write_whole(folder / name, data)
+
+
+def _evidence(folder: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What was made of an export before, if the one to come has the same bytes: it still holds."""
+    try:
+        if (folder / MANIFEST).read_bytes() != files[MANIFEST]:
+            return {}
+        names = [EVIDENCE, *_digests(folder / EVIDENCE)]
+        return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    except (OSError, KeyError):
+        return {}
+
+
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files beside `folder`, then take its place.
+    """Write all files beside `folder`, then take its place; evidence about the very same files stays.
 
     Raises
     ------
@@ -61,7 +101,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         check_own(folder)
         draft.mkdir(parents=True)
-        for name, data in files.items():
+        for name, data in (_evidence(folder, files) | dict(files)).items():
             (draft / name).write_bytes(data)
         try:
             if folder.exists():

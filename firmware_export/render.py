@@ -20,8 +20,12 @@ Real = Literal["float", "double"]
 DTYPES: dict[str, type[np.float32] | type[np.float64]] = {"float": np.float32, "double": np.float64}
 #: C99 tells external names apart by 31 characters; the longest suffix is ``_selftest``.
 LONGEST_NAME = 31 - len("_selftest")
-#: Names of the files that every bundle has beside its own.
-TAKEN = ("elementary", "joint", "main", "observer", "real", "step", "ud", "vectors", "voltage")
+#: Beginnings of the kernel's own names.
+KERNEL = ("flt", "jnt", "obs", "rom", "ud", "vlt")
+#: Files of a bundle and targets of make and CMake that are not named after it.
+TAKEN = (
+    "main", "vectors", "all", "check", "clean", "edit_cache", "help", "install", "package", "rebuild_cache", "test",
+)  # fmt: skip
 #: C's own headers, which a header of the bundle would hide.
 HEADERS = (
     "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math", "setjmp",
@@ -127,17 +131,18 @@ def identifier(name: str, what: str = "name", option: str = "--name") -> str:
     return name
 
 
-def prefix(name: str) -> str:
-    """Return `name` if it can start the names of a bundle's files and functions.
+def prefix(name: str, kernel: Iterable[str] = ()) -> str:
+    """Return `name` if it can start the names of a bundle's files and functions; `kernel` are its other files.
 
     Raises
     ------
     InputError
-        If it is not an identifier, is the name of a file of the kernel or of C's own headers, or is too long.
+        If it is not an identifier, is too long, or one of the kernel's files, of C's own headers, or of the names that
+        kernel, make and CMake use; also where only case tells them apart.
     """
     identifier(name)
-    if name.lower() in TAKEN:
-        raise InputError(f"name {name!r} is one of the bundle's own files", hint="choose another with --name")
+    if name.lower() in (*TAKEN, *KERNEL, *(file.removesuffix(".h") for file in kernel)):
+        raise InputError(f"name {name!r} is one of the bundle's own", hint="choose another with --name")
     if name.lower() in HEADERS or _STANDARD.fullmatch(name):
         raise InputError(f"name {name!r} belongs to C's standard headers", hint="choose another with --name")
     if len(name) > LONGEST_NAME:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.joint_packing import PackedJoint
+from firmware_export.a2l import calibrated, chosen, described, measured
 from firmware_export.constants import (
     check_precision,
     digest,
@@ -19,15 +20,16 @@ from firmware_export.constants import (
 from firmware_export.folder import sha256
 from firmware_export.form import form_of
 from firmware_export.host import STRICT
-from firmware_export.render import DTYPES, Real, environment
+from firmware_export.render import DTYPES, Real, environment, prefix
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
 
 #: Templates and the files they become.
 TEMPLATES = {
-    "{name}.h": "api.h", "{name}.c": "api.c", "{name}_model.h": "model.h", "{name}_model.c": "model.c",
-    "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c", "Makefile": "Makefile",
+    "{name}.h": "api.h", "{name}.c": "api.c", "{name}_port.h": "port.h", "{name}_model.h": "model.h",
+    "{name}_model.c": "model.c", "{name}_selftest.c": "selftest.c", "vectors.h": "vectors.h", "main.c": "main.c",
+    "Makefile": "Makefile", "CMakeLists.txt": "CMakeLists.txt", "{name}.a2l": "a2l",
     "README.md": "README.md",
 }  # fmt: skip
 
@@ -50,6 +52,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
 
     reduced, cell, form = observer.reduced, observer.reduced.cell, form_of(observer)
     packed, sensors = form.cell, len(observer.measured)
+    prefix(name, form.kernel)
     begun = observer.start(packed.reference_K, 0.5)
     if isinstance(form.packed, PackedJoint):
         start = begun.row[2 * begun.states :].astype(float)
@@ -69,17 +72,23 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "model_bytes": width * (form.packed.row(DTYPES[real], sensors).size + start.size),
     }
     kernel_texts = {file: kernel_text(package, file) for file, package in form.kernel.items()}
+    inputs = [
+        "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
+        *(f"conductance_{w}_W_K" for w in reduced.walls),
+    ]  # fmt: skip
     manifest = {
         "bmsthermal": _version(),
         "cell": {"name": cell.name, "digest": cell.digest},
         "estimate": list(observer.estimate),
         "form": form.name,
+        "inputs": inputs,
         "kernel": {file: sha256(text) for file, text in kernel_texts.items()},
         "model": digest(form.packed, sensors, start, real),
         "name": name,
         "real": real,
         "sizes": sizes,
         "step_s": reduced.step_s,
+        "unrolled": form.name != "ud",  # an array of factors is walked in loops
     }
     modal, kernel, heat = members(packed)
     context = manifest | sizes | {
@@ -102,11 +111,9 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "uniform": int(packed.uniform),
         "facing": int(packed.facing),
         "headers": [*form.kernel],
-        "columns": [
-            "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
-            *(f"conductance_{w}_W_K" for w in reduced.walls), *(f"{sensor}_K" for sensor in observer.measured),
-        ],
+        "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
+        **described(measured(form.state, form.output), calibrated(name, chosen(form)), real),
     }  # fmt: skip
     templates = environment(real)
     filled = {

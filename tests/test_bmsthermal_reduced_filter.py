@@ -20,9 +20,9 @@ from bmsthermal import Inputs, Observer, Run
 from bmsthermal.belief import Belief
 from bmsthermal.errors import InputError
 from bmsthermal.noise import Noise
+from bmsthermal.reduced.differences import Differences
 from bmsthermal.reduced.filter import CoupledNoise
 from bmsthermal.reduced.observing import CoupledEstimates, CoupledObserver
-from bmsthermal.reduced.slopes import Slopes
 from bmsthermal.reduced.twin import places
 
 OHM, SOC = 0.004, 0.7
@@ -91,7 +91,7 @@ def test_a_model_that_is_right_and_starts_right_stays_right():
 def test_a_resistance_as_a_state_is_that_of_the_kernel(name):
     run, _ = truth(name)
     made = observer(name)
-    cell = Slopes(made.coupled)
+    cell = Differences(made.coupled)
     x, P = made.filter.start(cell, made.start(ROOM_K, SOC).x[made.filter.first : -2], np.eye(3), SOC)
     x[-2] = OHM
     kernel = reduced_cell(name).aged(resistance_Ohm=OHM).kernel()
@@ -209,7 +209,7 @@ def test_rest_keeps_the_charge_and_ends_at_the_ambient():
 def test_bad_input_is_said():
     reduced = reduced_cell()
     for wrong, said in (
-        ({"engine": "filterpy"}, "filterpy"), ({"real": "float"}, "float"), ({"noise": Noise()}, "CoupledNoise"),
+        ({"engine": "filterpy"}, "filterpy"), ({"noise": Noise()}, "CoupledNoise"),
         ({"measured": []}, "at least one sensor"), ({"measured": [f"surface_{i}" for i in range(8)]}, "8 sensors"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=said):
@@ -232,10 +232,14 @@ def test_bad_input_is_said():
             Inputs(1.0, 3.7, ROOM_K),
             [ROOM_K],
         )
-    with pytest.raises(InputError, match="exported"):
+    with pytest.raises(InputError, match="packed_filter"):
         _ = made.packed
-    with pytest.raises(InputError, match="kernel"):
-        made.kernel()
+    with pytest.raises(InputError, match="2 cells"):
+        made.kernel(2)
+    with pytest.raises(InputError, match="ekf"):
+        made.on_target("float", "ekf")
+    with pytest.raises(InputError, match="precision"):
+        made.on_target("float").step(belief, Inputs(1.0, 3.7, ROOM_K), [ROOM_K])
     with pytest.raises(InputError, match="seconds"):
         made.rest(belief, -1.0, ROOM_K)
     with pytest.raises(InputError, match="no sensor"):

@@ -1,6 +1,6 @@
 /* cell_host.h - the reduced cell for a desk: every size in one table, called with flat rows of numbers.
  *
- * With ROM_DUAL, not its steps but their slopes.
+ * With ROM_DUAL, not its steps but their slopes; with CELL_FILTER, the filter on it.
  */
 #include <stddef.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #define ROM_INLINE static inline __attribute__((always_inline))
 
 /* Compiled for plain and for wider registers, with the same rounding; the loader picks. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && !defined(ROM_DUAL)
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && !defined(ROM_DUAL) && !defined(CELL_FILTER)
 #define CELL_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define CELL_CLONES
@@ -18,7 +18,25 @@
 #include "elementary.h"
 #include "cells.h"
 
-#if defined(ROM_DUAL)
+#if defined(CELL_FILTER)
+#define CFL_SALT ((int)m->salt_states)
+#define CFL_NEGATIVE ((int)m->negative_states)
+#define CFL_POSITIVE ((int)m->positive_states)
+#define CFL_THERMAL ((int)m->thermal_states)
+#define CFL_M ((int)m->sensors)
+#define CFL_M_MAX 8
+#define CFL_ROOM 29 /* lithium, 4 shapes of the salt, 8 modes of each electrode, 6 thermal ones, and two more */
+#define UD_ROOM CFL_ROOM
+#define UD_COLUMNS 10
+#define UD_(name) cell_ud_##name
+#undef ROM_INLINE
+#define ROM_INLINE static __attribute__((unused)) /* called from every size, of no size of its own */
+#include "ud.h"
+#undef ROM_INLINE
+#define ROM_INLINE static inline __attribute__((always_inline))
+typedef const cell_filter_t *cell_entry_t;
+#define CELL_ENTRY(negative, positive, modes) &CELL_PASTE(negative, positive, modes, entry)
+#elif defined(ROM_DUAL)
 #include "dual.h"
 typedef cell_slopes_t cell_entry_t;
 #define CELL_ENTRY(negative, positive, modes) CELL_PASTE(negative, positive, modes, slopes)

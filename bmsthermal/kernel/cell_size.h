@@ -1,8 +1,10 @@
-/* cell_size.h - one size of the reduced cell: its loop over steps, or the slopes of one. */
+/* cell_size.h - one size of the reduced cell: its loop over steps, the slopes of one, or the filter on it. */
 #include "step.h"
 #include "cell.h"
 
-#if defined(ROM_DUAL)
+#if defined(CELL_FILTER)
+#include "cell_filter_size.h"
+#elif defined(ROM_DUAL)
 static void ROM_(slopes)(const void *model, const void *use, const void *state, const void *u, const int *places,
                          int count, void *rows)
 {

@@ -21,4 +21,15 @@ typedef void (*cell_slopes_t)(const void *model, const void *use, const void *st
 /* As above; NULL also where the compiler had no complex numbers. */
 cell_slopes_t cell_slopes(int negative, int positive, int modes);
 
+/* The filter on the cell (cell_filter.h), called with rows of its precision. */
+typedef struct {
+    int model, input, output, walls; /* sizes in numbers */
+    int (*state)(const void *model);
+    void (*run)(const void *model, void *state, const void *u, const void *z, void *out, void *past, long steps);
+    void (*slopes)(const void *model, const void *state, double current, const void *coolant, void *rows);
+} cell_filter_t;
+
+const cell_filter_t *cell_filter_f64(int negative, int positive, int modes);
+const cell_filter_t *cell_filter_f32(int negative, int positive, int modes);
+
 #endif

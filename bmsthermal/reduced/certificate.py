@@ -12,6 +12,7 @@ import numpy as np
 
 from bmsthermal.errors import InputError
 from bmsthermal.files import PICTURES, check_outputs
+from bmsthermal.pages import Table
 from bmsthermal.reduced import tabled
 from bmsthermal.reduced.measures import CaseError, Frequency, Trial
 from bmsthermal.reduced.range import Range
@@ -114,7 +115,7 @@ class Certificate:
         """Say in words what was reached, where it is worst, and whether that was wanted."""
         return tabled.verdict(self)
 
-    def tables(self) -> dict[str, tabled.Table]:
+    def tables(self) -> dict[str, Table]:
         """Tables in words, with units: ``wanted``, ``kept``, ``cases``, ``trials``, ``range``, ``speed``, if known."""
         return tabled.tables(self)
 

@@ -11,9 +11,12 @@ voltage error
 
 .. math:: V = V_{kernel}(x, I) - r I + b, \qquad \dot Q = \dot Q_{kernel}(x, I) + r I^2
 
-Both are linear beside the kernel's map, whose slopes are exact (`bmsthermal.reduced.slopes`). A voltage whose
-correction leaves what is linear is linearised again where it led to (iterated filter, Simon 2006, sec. 13.3.1);
-covariances are updated in Joseph's form (Simon 2006, eq. 5.19), with states as they are in double precision.
+Both are linear beside the kernel's map, whose slopes are differences (`bmsthermal.reduced.differences`). They are
+taken once a step: a voltage is looked at again where its correction led to, along the same slopes (an iterated filter,
+Simon 2006, sec. 13.3.1, with its slope held).
+
+This is the readable twin of ``kernel/cell_filter.h``, which keeps the covariance as factors; here it is updated in
+Joseph's form (Simon 2006, eq. 5.19).
 """
 
 from __future__ import annotations
@@ -25,17 +28,18 @@ import numpy as np
 
 from bmsthermal.curves import Array
 from bmsthermal.noise import Noise, check_positive
-from bmsthermal.reduced.slopes import Linear, Slopes
+from bmsthermal.reduced.differences import Differences
+from bmsthermal.reduced.slopes import Linear
 
 if TYPE_CHECKING:
     from bmsthermal.reduced.model import ReducedCell
 
-#: Linearisations of one voltage, at most.
-ROUNDS = 4
 #: Variance per second that keeps thermal modes from freezing, K2, as the thermal observer has it.
 FREEZING = 1e-8
 #: Rate in C that may flow unseen while the current is missing.
 LOST_C = 0.5
+#: A current in C beyond which it is none.
+MOST_C = 100.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Seen:
 class Filter:
     """Mean ``(n + 2,)`` and covariance ``(n + 2, n + 2)``, moved and corrected; both belong to the caller.
 
-    What evaluates the cell, `Slopes`, has a state of its own, so it is given: one per thread.
+    What evaluates the cell, `Differences`, has a state of its own, so it is given: one per thread.
 
     Parameters
     ----------
@@ -124,7 +128,7 @@ class Filter:
         low, high = (reduced.cell.electrochemistry.stoichiometries(soc)[0] for soc in (0.0, 1.0))
         self.empty, self.window = float(low), float(high - low)
 
-    def start(self, cell: Slopes, thermal: Array, covariance: Array, soc: float) -> tuple[Array, Array]:
+    def start(self, cell: Differences, thermal: Array, covariance: Array, soc: float) -> tuple[Array, Array]:
         """Cell at rest: thermal modes and their covariance, and a state of charge."""
         x, P = np.zeros(self.n + 2), np.zeros((self.n + 2, self.n + 2))
         x[0], x[self.first : self.n] = self.empty + soc * self.window, thermal
@@ -139,8 +143,15 @@ class Filter:
         return np.asarray((x[..., 0] - self.empty) / self.window)
 
     def step(
-        self, cell: Slopes, x: Array, P: Array, current_A: float, voltage_V: float, coolant_K: Array, surface_K: Array
-    ) -> tuple[Array, Array, float, list[Seen]]:
+        self,
+        cell: Differences,
+        x: Array,
+        P: Array,
+        current_A: float,
+        voltage_V: float,
+        coolant_K: Array,
+        surface_K: Array,
+    ) -> tuple[Array, Array, float, list[Seen]]:  # fmt: skip
         """One step: the voltage at its begin, current and coolants over it, surfaces at its end; NaN where absent.
 
         Returns
@@ -148,45 +159,42 @@ class Filter:
         tuple
             Mean, covariance, heat in W, and what each surface sensor and last the voltage said.
         """
-        known = bool(np.isfinite(current_A))
+        known = abs(current_A) < MOST_C * self.capacity_Ah  # NaN is not
         current = current_A if known else 0.0
         own = self.wall.T @ x[self.first : self.n] + self.reference_K
         coolant = np.where(np.isfinite(coolant_K), coolant_K, own)  # surroundings not known exchange nothing
         x, P, at, voltage = self._electric(cell, x, P, current, voltage_V if known else np.nan, coolant)
-        heat_W = at.heat_W + x[-2] * current**2
-        x, P = self._move(x, P, at, current, known)
+        after, found = cell.look(x[: self.n], current, coolant)
+        more_W = x[-2] * current**2
+        x, P = self._move(x, P, at, after + self.warm * more_W, current, known)
         seen = []
         for row, wall, measured in zip(self.sense, self.walls, surface_K, strict=True):
             away = measured - self.reference_K - self.share * (coolant[wall] - self.reference_K) - row @ x
             x, P, said = _correct(x, P, row, away, self.noise.sensor_K**2)
             seen.append(said)
-        return x, P, heat_W, [*seen, voltage]
+        return x, P, float(found[1]) + more_W, [*seen, voltage]
 
     def _electric(
-        self, cell: Slopes, x: Array, P: Array, current: float, voltage_V: float, coolant: Array
+        self, cell: Differences, x: Array, P: Array, current: float, voltage_V: float, coolant: Array
     ) -> tuple[Array, Array, Linear, Seen]:
-        """Correct by the voltage; the cell linearised where that led to."""
+        """Correct by the voltage, along the slopes where the cell was."""
         at, n = cell.at(x[: self.n], current, coolant), self.n
-        if not np.isfinite(voltage_V):
-            return x, P, at, Seen()
         drop_V = self.noise.drop * at.voltage_by_current * current
-        variance, place, seen = self.noise.voltage_V**2 + drop_V**2, x, None
-        for _ in range(ROUNDS):
-            row = np.concatenate([at.voltage, [-current, 1.0]])
-            expected = at.voltage_V - current * place[-2] + place[-1]
-            better, corrected, said = _correct(x, P, row, voltage_V - expected - row @ (x - place), variance)
-            seen = seen or said
-            linear = expected + row @ (better - place)
-            place, at = better, cell.at(better[:n], current, coolant)
-            if abs(at.voltage_V - current * place[-2] + place[-1] - linear) < self.noise.voltage_V:
-                break
-        assert seen is not None
-        return place, corrected, at, seen
+        row = np.concatenate([at.voltage, [-current, 1.0]])
+        away = voltage_V - (at.voltage_V - current * x[-2] + x[-1])
+        better, P, said = _correct(x, P, row, away, self.noise.voltage_V**2 + drop_V**2)
+        if said.variance:
+            # the same reading from there: along the straight line it would be gone
+            voltage = float(cell.look(better[:n], current, coolant)[1][0])
+            again = voltage_V - (voltage - current * better[-2] + better[-1]) + row @ (better - x)
+            better = x + (better - x) * (again / away) if away else better
+        return better, P, at, said
 
-    def _move(self, x: Array, P: Array, at: Linear, current: float, known: bool) -> tuple[Array, Array]:
+    def _move(
+        self, x: Array, P: Array, at: Linear, after: Array, current: float, known: bool
+    ) -> tuple[Array, Array]:  # fmt: skip
         """Mean and covariance after the step."""
         n, noise, seconds = self.n, self.noise, self.reduced.step_s
-        after = np.concatenate([at.after + self.warm * (x[-2] * current**2), [x[-2], self.forgets * x[-1]]])
         F = np.zeros((n + 2, n + 2))
         F[:n, :n], F[:n, n], F[n, n], F[n + 1, n + 1] = at.step, self.warm * current**2, 1.0, self.forgets
         amperes = (noise.current if known else LOST_C) * self.capacity_Ah
@@ -200,7 +208,8 @@ class Filter:
         own[self.first : n] = FREEZING * seconds
         own[n] = (noise.resistance_rts * at.voltage_by_current) ** 2 * seconds
         own[n + 1] = noise.model_V**2 * (1.0 - self.forgets**2)
-        return after, (moved + moved.T) / 2 + np.diag(own)
+        mean = np.concatenate([after, [x[-2], self.forgets * x[-1]]])
+        return mean, (moved + moved.T) / 2 + np.diag(own)
 
 
 def _correct(x: Array, P: Array, row: Array, away: float, variance: float) -> tuple[Array, Array, Seen]:

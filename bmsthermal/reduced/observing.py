@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,15 +17,40 @@ from bmsthermal.heat import check_soc
 from bmsthermal.noise import Noise
 from bmsthermal.observer import Observer
 from bmsthermal.packing import HOST_SENSORS, Packed
+from bmsthermal.reduced.differences import Differences
 from bmsthermal.reduced.filter import CoupledNoise, Filter
+from bmsthermal.reduced.filter_packing import PackedFilter, pack_filter
 from bmsthermal.reduced.model import ReducedCell
-from bmsthermal.reduced.slopes import Slopes
-from bmsthermal.reference import HUGE
 from bmsthermal.run import Run
 from bmsthermal.sensors import sensor_walls
+from rom.ud import covariance, factored
+
+if TYPE_CHECKING:
+    from bmsthermal._cell_filter import Kernel
 
 #: States of charge that a first voltage is looked up among.
 GUESSES = np.linspace(0.0, 1.0, 201)
+#: Steps of a rest that are taken at once.
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class CoupledBelief(Belief):
+    """State of the observer on a reduced cell: the kernel's own, and last the state of charge that it says.
+
+    The kernel's row is the mean ``(n,)``, what rounding took from lithium and resistance, and packed factors of the
+    covariance (`rom.ud`).
+    """
+
+    @property
+    def P(self) -> Array:
+        """Covariance ``(n, n)`` of the states."""
+        return covariance(self.row[self.states + 2 : -1])
+
+    @property
+    def soc(self) -> float:
+        """State of charge."""
+        return float(self.row[-1])
 
 
 @dataclass(frozen=True)
@@ -54,9 +80,9 @@ class CoupledEstimates(Estimates):
             "resistance_std_Ohm": self.resistance_std_Ohm, "voltage_innovation_V": self.voltage_innovation_V,
         }  # fmt: skip
 
-    def belief(self, i: int = -1) -> Belief:
+    def belief(self, i: int = -1) -> CoupledBelief:
         """Belief after row `i`, to go on from."""
-        return Belief(self.rows[i], _order(self.rows.shape[1]))
+        return CoupledBelief(self.rows[i], _order(self.rows.shape[1]))
 
     def doubts(self) -> list[str]:
         """Sentences about what does not fit together in the run: nothing here changes the estimates."""
@@ -78,8 +104,10 @@ class CoupledObserver(Observer):
     noise
         A `CoupledNoise`; by default what the cell's ``Observer`` section says of temperatures, its own defaults of the
         rest, the certificate's error of the voltage where that is more, and its error of the core beside ``offset_K``.
-    engine, real
-        The step and its slopes are compiled, the covariance is NumPy's: ``kernel`` and ``double``.
+    engine
+        ``kernel``, the C text that is exported; `bmsthermal.reduced.filter.Filter` is its readable twin.
+    real
+        Its precision: ``double``, or ``float`` as on a target.
 
     Raises
     ------
@@ -89,12 +117,12 @@ class CoupledObserver(Observer):
 
     def __init__(
         self, reduced: ReducedCell, measured: Sequence[str] = ("surface",), *, noise: Noise | None = None,
-        ambient_offset_K: float | None = None, engine: str = "kernel", real: str = "double",
+        ambient_offset_K: float | None = None, engine: Literal["kernel", "filterpy"] = "kernel",
+        real: Literal["double", "float"] = "double",
     ) -> None:  # fmt: skip
         where = reduced.cell.name
-        if engine != "kernel" or real != "double":
-            expected = "'kernel' and 'double' on a reduced coupled model"
-            raise InputError(f"engine={engine!r}, real={real!r}", where=where, expected=expected)
+        if engine != "kernel":
+            raise InputError(f"engine={engine!r}", where=where, expected="'kernel' on a reduced coupled model")
         if reduced.thermal.resolution == "r-z":
             raise InputError(
                 "r-z conduction under a coupled observer", where=where, expected="radial or slab",
@@ -103,7 +131,7 @@ class CoupledObserver(Observer):
         if not isinstance(noise, CoupledNoise | None):
             raise InputError(f"noise={noise!r:.60}", where=where, expected="a CoupledNoise")
         sure = noise or _noise(reduced)
-        super().__init__(reduced.thermal, measured, noise=sure, ambient_offset_K=ambient_offset_K)
+        super().__init__(reduced.thermal, measured, noise=sure, ambient_offset_K=ambient_offset_K, real=real)
         if len(self.measured) >= HOST_SENSORS:
             raise InputError(f"{len(self.measured)} sensors", where=where, expected=f"at most {HOST_SENSORS - 1}")
         self.coupled = reduced
@@ -114,17 +142,53 @@ class CoupledObserver(Observer):
 
     @property
     def packed(self) -> Packed:
-        """Not there: it cannot be exported yet."""
-        raise InputError(
-            "the observer on a coupled model cannot be exported yet", where=self.coupled.cell.name,
-            hint='reduce CoupledModel(cell, heat="measured") and observe that',
-        )  # fmt: skip
+        """Not there: what this observer knows is in `packed_filter`."""
+        raise InputError("the observer on a coupled model has no thermal constants", hint="see packed_filter")
 
-    def kernel(self, cells: int = 1) -> Any:
-        """Not there: this observer steps one cell, through `step` and `run`."""
-        raise InputError("the observer on a coupled model has no kernel of its own", hint="use step() or run()")
+    @cached_property
+    def packed_filter(self) -> PackedFilter:
+        """The observer as the kernel's numbers."""
+        return pack_filter(self.filter, self.ambient_offset_K)
 
-    def start(self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None) -> Belief:
+    def changed(self, **changes: Any) -> CoupledObserver:
+        """Return the same observer but for what is given."""
+        given: dict[str, Any] = {
+            "measured": self.measured, "noise": self.noise, "ambient_offset_K": self.ambient_offset_K,
+            "engine": self.engine, "real": self.real,
+        } | changes  # fmt: skip
+        if given.pop("form", None) not in (None, "ud"):
+            raise InputError(f"form={changes['form']!r}", where=repr(self), expected="'ud': it keeps factors only")
+        return CoupledObserver(self.coupled, **given)
+
+    def on_target(
+        self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None
+    ) -> CoupledObserver:  # fmt: skip
+        """Return the same observer in another precision."""
+        return self.changed(real=real, form=form)
+
+    def kernel(self, cells: int = 1) -> Kernel:
+        """Return an engine with a state of its own: see `bmsthermal._cell_filter.Kernel`.
+
+        Raises
+        ------
+        InputError
+            If it was not compiled, or for several cells.
+        """
+        if cells != 1:
+            raise InputError(f"{cells} cells", where=repr(self), expected="one: take a kernel for each")
+        try:
+            from bmsthermal._cell_filter import Kernel
+        except ImportError:
+            raise InputError(
+                "the compiled kernel is not installed", where="bmsthermal",
+                hint="install a C compiler and bmsthermal again",
+            ) from None  # fmt: skip
+        points = len(self.coupled.negative.depth), len(self.coupled.positive.depth)
+        return Kernel(self.packed_filter.row(self.dtype), *points, self.coupled.size[0])
+
+    def start(
+        self, surface_K: float, soc: float, *, core_K: float | None = None, noise: Noise | None = None
+    ) -> CoupledBelief:  # fmt: skip
         """Belief about a cell whose charge has come to rest; its temperatures as for a thermal model.
 
         Parameters
@@ -136,7 +200,10 @@ class CoupledObserver(Observer):
             observer's noise says.
         """
         thermal = super().start(surface_K, soc, core_K=core_K, noise=noise)
-        return self._belief(*self.filter.start(Slopes(self.coupled), np.asarray(thermal.x, float), thermal.P, soc))
+        cell = Differences(self.coupled)
+        x, P = self.filter.start(cell, np.asarray(thermal.x, float), thermal.P.astype(float), soc)
+        row = np.concatenate([x, [0.0, 0.0], factored(P)]).astype(self.dtype)
+        return self._belief_of(self._with_soc(row[None])[0])
 
     def step(self, belief: Belief, inputs: Inputs, measurements: Sequence[float]) -> tuple[Belief, Estimate]:
         """One step: the voltage is that at its begin, under its current; `measurements` in K are those at its end.
@@ -161,12 +228,17 @@ class CoupledObserver(Observer):
         """Let the cell rest for whole steps without current and without measurements."""
         steps = self._rest_steps(seconds)
         self._check(belief)
-        row = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K)), float)
-        coolant = row[3 : 3 + len(self.coupled.thermal.walls)] + self.ambient_offset_K
-        cell, x, P = Slopes(self.coupled), np.asarray(belief.x, float), belief.P
-        for _ in range(steps):
-            x, P, _, _ = self.filter.step(cell, x, P, 0.0, np.nan, coolant, np.full(len(self.measured), np.nan))
-        return self._belief(x, P)
+        walls = len(self.coupled.thermal.walls)
+        around = np.asarray(self._row(Inputs(0.0, np.nan, coolant_K)), float)[3 : 3 + walls]
+        row = np.asarray(belief.row)
+        for begin in range(0, steps, BLOCK):
+            k = min(BLOCK, steps - begin)
+            absent = np.full((k, len(self.measured)), np.nan)
+            found, _ = self._march(
+                self._belief_of(row), np.zeros(k), np.full(k, np.nan), np.broadcast_to(around, (k, walls)), absent
+            )
+            row = found[-1]
+        return self._belief_of(row)
 
     def run(
         self, run: Run, *, initial_soc: float | None = None, start: Belief | None = None, start_K: float | None = None
@@ -210,57 +282,71 @@ class CoupledObserver(Observer):
             raise InputError(
                 "the first row has no voltage or current", where=run.name, hint="give initial_soc, or cut the row off"
             )
-        cell, thermal, shown = Slopes(self.coupled), self.coupled.thermal, []
+        cell, thermal, shown = Differences(self.coupled), self.coupled.thermal, []
         state = np.zeros(self.filter.n)
         state[self.filter.first] = (kelvin - self.filter.reference_K) / thermal.outputs[1, 0]
         for guess in GUESSES:
             state[0] = self.filter.empty + guess * self.filter.window
-            shown.append(cell.at(state, amperes, kelvin).voltage_V)
+            shown.append(cell.look(state, amperes, kelvin)[1][0])
         soc = float(GUESSES[np.argmin(np.abs(np.array(shown) - volts))])
         notes.append(f"initial SOC {soc:.2f} from {volts:.3f} V under {amperes:.3g} A, had the cell rested before")
         return soc
 
     def _march(self, start: Belief, current: Array, voltage: Array, around: Array, z: Array) -> tuple[Array, Array]:
         """Rows of beliefs ``(k + 1, s)``, and of heat, innovations and their variances ``(k, 1 + 16)``."""
-        cell, x, P, rows = Slopes(self.coupled), start.x.astype(float), start.P, [np.asarray(start.row)]
-        out = np.zeros((len(current), 1 + 2 * HOST_SENSORS))
-        # what is absurd is absent, as the thermal observer has it
-        given = [np.where(np.abs(a) < HUGE, a, np.nan) for a in (current, voltage, around + self.ambient_offset_K, z)]
-        for k, inputs in enumerate(zip(*given, strict=True)):
-            x, P, out[k, 0], seen = self.filter.step(cell, x, P, *inputs)
-            for i, said in enumerate(seen):
-                out[k, 1 + i], out[k, 1 + HOST_SENSORS + i] = said.innovation, said.variance
-            if not np.isfinite(x).all():
-                raise InputError(f"row {k} drives the model away", where=repr(self), hint="check current and voltage")
-            rows.append(self._belief(x, P).row)
-        return np.array(rows), out
+        engine, m, k = self.kernel(), len(self.measured), len(current)
+        engine.write(np.array(start.row[:-1]))
+        u = np.full((k, engine.input_size), np.nan, self.dtype)
+        u[:, 0], u[:, 1], u[:, 2 : 2 + around.shape[1]] = current, voltage, around
+        found, past = (np.empty((k, size), self.dtype) for size in (engine.output_size, engine.state_size))
+        engine.run(u, np.ascontiguousarray(z, self.dtype), found, past)
+        if not np.isfinite(past).all():
+            bad = int(np.argmin(np.isfinite(past).all(axis=1)))
+            raise InputError(f"row {bad} drives the model away", where=repr(self), hint="check current and voltage")
+        out = np.zeros((k, 1 + 2 * HOST_SENSORS))
+        out[:, 0] = found[:, 0]
+        for first, at in ((1, 3), (1 + HOST_SENSORS, 3 + HOST_SENSORS)):
+            out[:, first : first + m] = found[:, at : at + m]
+            out[:, first + m] = found[:, 1 + (first > 1)]  # the voltage is one sensor more
+        return np.vstack([start.row[None], self._with_soc(past)]), out
+
+    def _with_soc(self, rows: Any) -> Any:
+        """Rows of the kernel with the state of charge behind."""
+        return np.column_stack([rows, self.filter.soc(rows[:, : self.filter.n]).astype(self.dtype)])
 
     def _estimates(self, time_s: Array, rows: Array, out: Array, run: Run | None = None) -> CoupledEstimates:
         first, n = self.filter.first, self.filter.n
-        i, j = np.tril_indices(n + 2)
-        inside = (j >= first) & (i < n)
-        packed, last = rows[:, n + 2 : -1], rows[:, -1:]
-        thermal = np.hstack([rows[:, first:n], packed[:, inside], last])
+        P = covariances(rows[:, n + 4 : -1], n + 2, [0, *range(first, n), n])
+        lower = np.tril_indices(n - first)
+        thermal = np.hstack([rows[:, first:n].astype(float), P[:, 1:-1, 1:-1][:, *lower], rows[:, -1:].astype(float)])
         found = Estimates.of(self.reduced, self.noise, time_s, thermal, out, run=run)
-        std = np.sqrt(packed[:, i == j])
+        std = np.sqrt(P[:, [0, -1], [0, -1]])
         volts, variance = out[:, 1 + len(self.measured)], out[:, 1 + HOST_SENSORS + len(self.measured)]
         return CoupledEstimates(
             **{each.name: getattr(found, each.name) for each in fields(Estimates)},
-            soc_std=std[:, 0] / self.filter.window, resistance_Ohm=rows[:, n], resistance_std_Ohm=std[:, n],
+            soc_std=std[:, 0] / self.filter.window, resistance_Ohm=rows[:, n].astype(float),
+            resistance_std_Ohm=std[:, 1],
             voltage_innovation_V=np.where(variance > 0, volts, np.nan), rows=rows,
         )  # fmt: skip
 
-    def _belief(self, x: Array, P: Array) -> Belief:
-        return self._belief_of(np.concatenate([x, P[np.tril_indices(len(x))], [self.filter.soc(x)]]))
-
-    def _belief_of(self, row: Array) -> Belief:
-        return Belief(row, self.filter.n + 2)
+    def _belief_of(self, row: Any) -> CoupledBelief:
+        return CoupledBelief(row, self.filter.n + 2)
 
     def _check(self, belief: Belief) -> None:
         row, states = getattr(belief, "row", np.empty(0)), self.filter.n + 2
-        if row.shape != (states + states * (states + 1) // 2 + 1,) or not np.isfinite(row).all():
-            found = "the belief is not finite, or of another observer"
+        if row.shape != (states * (states + 3) // 2 + 3,) or row.dtype != self.dtype or not np.isfinite(row).all():
+            found = "the belief is not finite, or of another observer or precision"
             raise InputError(found, where=repr(self), hint="make one with start()")
+
+
+def covariances(ud: Any, n: int, places: Sequence[int]) -> Array:
+    """Covariance ``(k, p, p)`` of some of `n` states from rows of packed factors ``(k, n (n + 1) / 2)``."""
+    ud = np.asarray(ud, float)
+    starts = [i * n - i * (i - 1) // 2 for i in range(n)]
+    U = np.zeros((len(ud), len(places), n))
+    for row, i in enumerate(places):
+        U[:, row, i], U[:, row, i + 1 :] = 1.0, ud[:, starts[i] + 1 : starts[i] + n - i]
+    return np.asarray((U * ud[:, None, starts]) @ U.transpose(0, 2, 1))
 
 
 def _noise(reduced: ReducedCell) -> CoupledNoise:
@@ -275,5 +361,5 @@ def _noise(reduced: ReducedCell) -> CoupledNoise:
 
 
 def _order(size: int) -> int:
-    """States of a belief's row of so many numbers: n + n (n + 1) / 2 + 1."""
-    return int((np.sqrt(8 * size + 1) - 3) / 2)
+    """States of a belief's row of so many numbers: n (n + 3) / 2 + 3."""
+    return int((np.sqrt(8 * size - 15) - 3) / 2)

@@ -9,38 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmsthermal.files import check_outputs, write_whole
+from bmsthermal.pages import STYLE, table_html
 from bmsthermal.plot import AMBIENT, CORE, ESTIMATE, SURFACE, figure
 from bmsthermal.reduced.drawn import WIDTH, pictures
-from bmsthermal.reduced.tabled import ENDS, Table
+from bmsthermal.reduced.tabled import ENDS
 
 if TYPE_CHECKING:
     from bmsthermal.reduced.certificate import Certificate
 
 #: Colours of the pictures that follow the page, light or dark.
 COLOURS = {"#000000": "ink", ESTIMATE: "ink", AMBIENT: "quiet", CORE: "core", SURFACE: "surface"}
-STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1a1a1a; --quiet: #6e6e6e; --line: #dddddd;
-  --core: #b2182b; --surface: #2166ac; --good: #1b7837; --mark: #fdf1d8; }
-@media (prefers-color-scheme: dark) { :root { --paper: #16181c; --ink: #e6e6e6; --quiet: #9a9a9a; --line: #3a3d44;
-  --core: #ff7b85; --surface: #79b4f2; --good: #7ccf8e; --mark: #3a3320; } }
-body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; margin: 0 auto;
-  max-width: 62rem; padding: 1.5rem 1rem 3rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
-.verdict { border-left: .4rem solid var(--surface); padding: .5rem 0 .5rem 1rem; font-size: 1.05rem; }
-.verdict.good { border-color: var(--good); }
-.verdict.bad { border-color: var(--core); }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--quiet); padding-bottom: .3rem; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .7rem .25rem 0; text-align: right; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; white-space: nowrap; }
-th { font-weight: 600; }
-tr.marked td { background: var(--mark); font-weight: 600; }
-figure { margin: 1rem 0; }
-figure svg { display: block; width: 100%; height: auto; fill: var(--ink); }
-.quiet { color: var(--quiet); font-size: .9rem; }
-"""
 #: What a picture shows, for those who do not see it.
 SHOWN = {
     "trials": "Core and voltage error against the number of states, by method, with the chosen one marked.",
@@ -84,17 +62,17 @@ def page_text(certificate: Certificate) -> str:
         f"exactly.{how}</p>",
         f'<p class="verdict {tone}">{escape(c.verdict())}</p>',
         f'<p class="verdict bad">Must not be used: {escape(reason)}.</p>' if reason else "",
-        _section("Wanted and reached", _table(tables.get("wanted"))),
-        _section("What is kept exactly", _table(tables.get("kept"))),
-        _section("Where it holds", _table(tables.get("range"))),
+        _section("Wanted and reached", table_html(tables.get("wanted"))),
+        _section("What is kept exactly", table_html(tables.get("kept"))),
+        _section("Where it holds", table_html(tables.get("range"))),
         _section("What limits it", f"<p>{escape(_limits(c))}</p>"),
-        _section("Reductions that were tried", drawn.get("trials", ""), _table(tables.get("trials"))),
+        _section("Reductions that were tried", drawn.get("trials", ""), table_html(tables.get("trials"))),
         _section(
-            "Case by case", drawn.get("cases", ""), _table(tables.get("cases")),
+            "Case by case", drawn.get("cases", ""), table_html(tables.get("cases")),
             f'<p class="quiet">What ended a case. {endings}. The worst cases are marked.</p>' if endings else "",
         ),
         _section("Response from 0 to 10 Hz", drawn.get("frequency", "")),
-        _section("Speed", _table(tables.get("speed"))),
+        _section("Speed", table_html(tables.get("speed"))),
         f'<p class="quiet">Digest of the cell\'s parameters: {escape(c.digest)}</p>' if c.digest else "",
     ]  # fmt: skip
     body = "\n".join(part for part in parts if part)
@@ -144,21 +122,6 @@ def _limits(certificate: Certificate) -> str:
 def _section(title: str, *content: str) -> str:
     inside = "\n".join(part for part in content if part)
     return f"<h2>{escape(title)}</h2>\n{inside}" if inside else ""
-
-
-def _table(table: Table | None) -> str:
-    if table is None:
-        return ""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    rows = []
-    for i, row in enumerate(table.rows):
-        start = '<tr class="marked">' if i in table.marked else "<tr>"
-        rows.append(start + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
-    lines = "\n".join(rows)
-    return (
-        f'<div class="wide"><table>\n<caption>{escape(table.title)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>"
-    )
 
 
 def _pictures(certificate: Certificate) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from bmsthermal.pages import Table
 from bmsthermal.reduced.measures import CaseError
 
 if TYPE_CHECKING:
@@ -23,36 +24,6 @@ ENDS = {
     "hot": "it got hotter than the range",
     "end": "the run was over",
 }
-
-
-class Table(NamedTuple):
-    """A table in words: columns carry their units.
-
-    Parameters
-    ----------
-    title, columns, rows
-        Texts.
-    marked
-        Indices of the rows to look at: the chosen reduction, the worst cases, what does not hold.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    marked: tuple[int, ...] = ()
-
-    def only(self, *columns: str) -> Table:
-        """Return the same with fewer columns."""
-        places = [self.columns.index(column) for column in columns]
-        return self._replace(columns=columns, rows=tuple(tuple(row[i] for i in places) for row in self.rows))
-
-    def __str__(self) -> str:
-        width = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-        texts = [
-            "  ".join(f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zipped))
-            for zipped in (zip(line, width, strict=True) for line in (self.columns, *self.rows))
-        ]
-        return "\n".join([self.title, *(text.rstrip() for text in texts)])
 
 
 def verdict(certificate: Certificate) -> str:

@@ -93,16 +93,17 @@ def added(image: Image, name: str) -> Size:
     name
         What the bundle's functions begin with.
     """
+    from firmware_export.targets.toolchains import library
+
     core, tools = image.core, image.toolchain
+    real = "double" if any(symbol.startswith("__") for symbol in undefined(image.objects)) else "float"
     flags = core.flags[tools.name][tools.name != "zig" :]  # gcc's begin with the compiler
     wanted = [f"-Wl,-u,{name}_{verb}" for verb in ("init", "step", "get", "model")]
     parts = [*image.objects, image.path.parent / "memory.o"]
     alone = image.path.with_name(f"{name}_alone.elf")
-    library = ("-nostartfiles", "-nolibc") if tools.name == "gcc" else ("-nostartfiles",)
-    if not undefined(image.objects):
-        library = ("-nostdlib",)
+    # what the image was linked with, but for its start
     script = image.path.parent / "link.ld"
-    options = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", "-Wl,-e,0", *library)
+    options = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", "-Wl,-e,0", *library(core, tools, real))
     command = [*tools.command, *flags, *options, *wanted, *map(str, parts), "-o", str(alone)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

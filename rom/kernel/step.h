@@ -18,11 +18,13 @@ typedef struct {
     num_t sink[ROM_W_MAX][ROM_N]; /* change per unit of flow out for a step */
 } ROM_(modal_t);
 
-/* How the modes answer once walls are open: x+ = x* - answer[w] (wall[w]' x - c[w]), wall after wall. */
+/* How the modes answer once walls are open: x+ = x* - answer[w] gain[w] (wall[w]' x - c[w]), wall after wall. */
 typedef struct {
     real_t answer[ROM_W_MAX][ROM_N];
+    real_t gain[ROM_W_MAX];
 } ROM_(walls_t);
 
+/* Inner product, summed from the first. */
 ROM_INLINE real_t ROM_(dot)(const num_t a[ROM_N], const real_t b[ROM_N])
 {
     real_t sum = a[0] * b[0];
@@ -33,6 +35,7 @@ ROM_INLINE real_t ROM_(dot)(const num_t a[ROM_N], const real_t b[ROM_N])
     return sum;
 }
 
+/* Sum, from the first. */
 ROM_INLINE real_t ROM_(sum)(const real_t x[ROM_N])
 {
     real_t sum = x[0];
@@ -59,18 +62,15 @@ ROM_INLINE void ROM_(open)(const ROM_(modal_t) *m, const real_t g[ROM_W_MAX], RO
         for (int i = 0; i < ROM_N; i++) {
             v[i] = ROM_EACH(m->sink[w][i]);
         }
+        ROM_FOR
         for (int p = 0; p < w; p++) {
-            const real_t through = ROM_(at)(m, p, v);
+            const real_t through = walls->gain[p] * ROM_(at)(m, p, v);
             ROM_FOR
             for (int i = 0; i < ROM_N; i++) {
                 v[i] = v[i] - walls->answer[p][i] * through;
             }
         }
-        const real_t gain = ROM_OVER(g[w], ROM_NUM(1.0) + g[w] * ROM_(at)(m, w, v));
-        ROM_FOR
-        for (int i = 0; i < ROM_N; i++) {
-            v[i] = v[i] * gain;
-        }
+        walls->gain[w] = ROM_OVER(g[w], ROM_NUM(1.0) + g[w] * ROM_(at)(m, w, v));
     }
 }
 
@@ -92,10 +92,10 @@ ROM_INLINE void ROM_(exchange)(const ROM_(modal_t) *m, const ROM_(walls_t) *wall
 {
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        const real_t above = ROM_(at)(m, w, x) - c[w];
+        const real_t flow = walls->gain[w] * (ROM_(at)(m, w, x) - c[w]);
         ROM_FOR
         for (int i = 0; i < ROM_N; i++) {
-            x[i] = x[i] - walls->answer[w][i] * above;
+            x[i] = x[i] - walls->answer[w][i] * flow;
         }
     }
 }
