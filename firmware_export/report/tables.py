@@ -56,6 +56,7 @@ def _exported(bundle: Mapping[str, Any]) -> Table:
         ("form, number type", f"{bundle['form']}, {bundle['real']}"),
         ("thermal states", str(sizes["states"]) + (f", and beside them {beside}" if beside else "")),
         ("sensors", ", ".join(sizes["sensors"])),
+        ("inputs", ", ".join(bundle["inputs"])),
         ("walls", ", ".join(sizes["walls"])),
         ("step", f"{bundle['step_s']:g} s"),
         ("state of a cell", f"{sizes['state_bytes']} B"),

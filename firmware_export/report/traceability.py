@@ -35,13 +35,14 @@ _CALLED = {
     **dict.fromkeys(("covary", "fade", "warm"), "step"),
     "lookup": "_table", "charge": "soc_after", "heat": "heat_W", "filter": "step",
     **dict.fromkeys(("dot", "sum", "at", "open", "drive", "exchange"), "advance"),
-    **dict.fromkeys(("joint_observe", "joint_update"), "step"),
+    **dict.fromkeys(("joint_observe", "joint_update", "fixed_observe", "fixed_surface", "fixed_at"), "step"),
     "joint_trust": "_trusted", "joint_expect": "_expected_K", "joint_unknown": "_predict", "shut": "_predict",
     "column": "_predict", "watch_start": "__init__", "apart": "_variance", "point": "at", "volts_predict": "move",
     "volts_update": "correct", "seen": "measure", "add": "plain_increment",
 }  # fmt: skip
-#: Functions whose twin is not in the twin of their file.
-_ELSEWHERE = {"read": "firmware_export.form.read_out", "joint_read": "firmware_export.form.read_out"}
+#: Functions whose twin is not in the twin of their file, and a file whose head does not name its twin.
+_ELSEWHERE = dict.fromkeys(("read", "joint_read", "fixed_read"), "firmware_export.form.read_out")
+_TWINS = {"fixed.h": "bmsthermal.fixed"}
 #: Tests that are not named after the file.
 _TESTED = {
     **dict.fromkeys(("cell.h", "cell_model.h", "electrode.h"), "tests/test_bmsthermal_reduced_kernel.py"),
@@ -69,7 +70,7 @@ def traceability(bundle: Bundle) -> dict[str, Any]:
             continue
         text, package = path.read_text(encoding="utf-8"), _package(path.name, bundle)
         head = _words(match[0]) if (match := re.match(_COMMENT, text, re.DOTALL)) else ""
-        twin = found[1].replace("/", ".") if (found := _TWIN.search(head)) else ""
+        twin = found[1].replace("/", ".") if (found := _TWIN.search(head)) else _TWINS.get(path.name, "")
         files.append({
             "file": path.name, "digest": str(bundle.manifest["files"].get(path.name, "")), "about": _about(head),
             "package": package, "rests_on": [part for part in _sentences(head) if re.search(r"\(\d{4}\)", part)],

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,8 @@ def compare(
 
 def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
     observer = observer.on_target(bundle.real, bundle.manifest["form"])
-    form, dtype = form_of(observer, bundle.given), DTYPES[bundle.real]
+    form = form_of(observer, bundle.given)
+    dtype: Any = DTYPES[bundle.real]
     u, z = (each.astype(dtype) for each in cycle(observer, form.cell, steps, seed))
     taken = form.taken(len(observer.reduced.walls))
     u[:, ~taken] = np.nan
@@ -149,7 +150,8 @@ def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
 def _coupled(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
     """The same of a filter on a reduced cell, which takes current, voltage and coolants."""
     assert isinstance(observer, CoupledObserver)
-    form, dtype = CoupledForm(observer, bundle.real), DTYPES[bundle.real]
+    form = CoupledForm(observer, bundle.real)
+    dtype: Any = DTYPES[bundle.real]
     thermal = Observer(observer.reduced, observer.measured)  # of the same cell, for what sensors read along the cycle
     u, z = (each.astype(dtype) for each in cycle(thermal, thermal.packed, steps, seed))
     u = u[:, [0, 1, *range(3, 3 + len(observer.reduced.walls))]]
