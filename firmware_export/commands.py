@@ -28,6 +28,13 @@ def export(
         Literal["measured", "heat"],
         typer.Option(help="Heat from current and voltage, or given by the caller (then no charge and no tables)."),
     ] = "measured",
+    coupled: Annotated[
+        bool,
+        typer.Option(
+            "--coupled",
+            help="Of a reduced .npz of the full model: the observer on all of it; voltage is a measurement.",
+        ),
+    ] = False,
     estimate: Annotated[
         str | None,
         typer.Option(
@@ -65,6 +72,7 @@ def export(
     from bmsthermal.console import console, listed, print_table, steps
     from bmsthermal.coupled import load_model
     from bmsthermal.observer import Observer
+    from bmsthermal.reduced.storing import is_reduced_cell, load
     from firmware_export.bundle import export as write
     from firmware_export.fmu import check_version
     from firmware_export.host import NO_COMPILER
@@ -84,7 +92,16 @@ def export(
     named = reduced.cell.settings.get("Sensors", ["surface"])
     measured = list(named) if sensors is None else listed(sensors, "--sensors")
     kinds = None if estimate is None else listed(estimate, "--estimate")
-    observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
+    if coupled:
+        if faults or kinds or form:
+            raise InputError("--coupled with --faults, --estimate or --form", hint="it has a form of its own")
+        if not (cell.endswith(".npz") and is_reduced_cell(cell)):
+            raise InputError(
+                "is no reduced full model", where=cell, expected="a file of bmsthermal reduce --heat dfn -o",
+            )  # fmt: skip
+        observer = Observer(load(cell), measured)
+    else:
+        observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
     with steps(2 + 3 * len(pairs) + growth + prove + bool(fmu)) as step:
         step("write")
         bundle = write(observer, out, real=real, form=form, inputs=inputs, name=name)
