@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 #: Room in each kind of memory. Programs and their stack are small; a block holds the inputs of a whole run, and from
 #: `RECORD` on what came of it.
@@ -56,6 +57,11 @@ class Core:
         return "riscv" if self.name.startswith("riscv") else "arm"
 
     @property
+    def order(self) -> Literal["<", ">"]:
+        """Its byte order, as NumPy and struct write it."""
+        return ">" if self.big_endian else "<"
+
+    @property
     def thumb(self) -> bool:
         """Whether it runs Thumb code, of which addresses of functions are odd."""
         return self.name.startswith("cortex-m")
@@ -96,7 +102,7 @@ _ALL = (
     Core("riscv32", "rv32imafc",
          MappingProxyType({
              "zig": ("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+m+a+f+c", "-mabi=ilp32f"),
-             "gcc": ("riscv64-unknown-elf-gcc", "-march=rv32imafc", "-mabi=ilp32f", "-ffreestanding"),
+             "gcc": ("riscv64-unknown-elf-gcc", "-march=rv32imafc", "-mabi=ilp32f"),
          }), 0x8000_0000, 0x8010_0000, 0x8100_0000, "RISCV32_ANY", "virt"),
     _cortex_m("cortex-m33", "single precision", "-mcpu=cortex-m33 -mfpu=fpv5-sp-d16", "cortex_m33+fp_armv8d16sp",
               "CORTEX_M33", "mps2-an505", _AN505),

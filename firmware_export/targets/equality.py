@@ -6,17 +6,19 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmsthermal.errors import InputError
+from bmsthermal.reduced.observing import CoupledObserver
 from firmware_export.form import Form, form_of, read_out, start_row
-from firmware_export.render import DTYPES
+from firmware_export.form_coupled import CoupledForm
+from firmware_export.render import DTYPES, Real
 from firmware_export.targets import machine, native, qemu
 from firmware_export.targets.cores import HOST, RECORD, RECORD_B, Core
-from firmware_export.targets.cycle import cycle
+from firmware_export.targets.cycle import START_K, START_SOC, cycle
 from firmware_export.targets.toolchains import Image, Toolchain, build
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from firmware_export.bundle import Bundle
 
 Row = NDArray[np.floating]
-START_K, START_SOC = 301.7, 0.63
 #: What `_get` writes is a function of the state: it is looked at every so many steps, the rest at every step.
 STRIDE = 97
 
@@ -60,12 +61,16 @@ class Equality:
         return f"{self.core}, {self.toolchain} {self.level}, {self.emulator}: {verdict}"
 
 
-def emulators(core: Core) -> list[str]:
-    """What runs a core's code here: ``native`` for this machine, else ``unicorn`` and ``qemu``, the first preferred."""
+def emulators(core: Core, real: Real = "float") -> list[str]:
+    """What runs a core's code here: ``native`` for this machine, else ``unicorn`` and ``qemu``, the first preferred.
+
+    Where every sum is a call QEMU is four times as fast, and only it has the double precision of an M7.
+    """
     if core is HOST:
         return ["native"]
     there = {"unicorn": core.unicorn and machine.version(), "qemu": qemu.version(core)}
-    return [name for name, version in there.items() if version]
+    found = [name for name, version in there.items() if version]
+    return found if core.hard_float and real == "float" else found[::-1]
 
 
 def compare(
@@ -103,21 +108,38 @@ def compare(
     InputError
         If there is no emulator, the run is too long for its memory, the compiler refuses, or the core stops.
     """
-    emulator = emulator or next(iter(emulators(core)), None)
+    emulator = emulator or next(iter(emulators(core, bundle.real)), None)
     if emulator is None:
         raise InputError(f"nothing that emulates {core.name}", hint='pip install "bmsthermal[target]", or QEMU')
     observer = observer.on_target(bundle.real, bundle.manifest["form"])
-    form = form_of(observer)
-    u, z = (each.astype(DTYPES[bundle.real]) for each in cycle(observer, form.cell, steps, seed))
+    coupled = CoupledForm(observer, bundle.real) if isinstance(observer, CoupledObserver) else None
+    form = form_of(observer) if coupled is None else coupled
+    dtype: Any = DTYPES[bundle.real]
+    inputs, measurements = cycle(observer, form.cell, steps, seed)
+    u, z = inputs.astype(dtype), measurements.astype(dtype)
+    taken = _taken(bundle, observer)
+    u[:, ~taken] = np.nan
     names = [name for each in (*form.state, *form.output) for name in _places(each.name, each.count)]
-    size = steps * len(names) * u.itemsize
-    block = _block(bundle, observer, u, z, core)
-    if size > RECORD_B or len(block) > RECORD:
-        raise InputError(f"{steps} steps", expected=f"at most {RECORD_B // (size // steps)}, which the memory holds")
+    part = RECORD_B // (len(names) * u.itemsize)
+    rows = np.hstack([u[:, taken], z])
+    start = np.array([START_K, START_SOC], dtype)
+    block = struct.pack(f"{core.order}II", steps, part) + b"".join(
+        each.astype(each.dtype.newbyteorder(core.order)).tobytes() for each in (start, rows)
+    )
+    if len(block) > RECORD:
+        raise InputError(f"{steps} steps", expected=f"at most {RECORD // rows[0].nbytes - 1}, which the memory holds")
     image = build(bundle.folder, bundle.name, core, toolchain, place, level=level, flags=flags)
-    data, version = _run(image, emulator, block, size)
-    found = np.frombuffer(data, u.dtype.newbyteorder(">" if core.big_endian else "<")).astype(u.dtype)
-    difference = _difference(found.reshape(steps, -1), observer, form, bundle, u, z, names)
+    data, version = _run(image, emulator, block, part)
+    found = np.frombuffer(data, u.dtype.newbyteorder(core.order)).reshape(steps, -1).astype(dtype)
+    if coupled is not None:
+        expected: Row = np.hstack(coupled.run(u[:, taken], z, START_K, START_SOC))
+    else:
+        expected = _expected(found, observer, form_of(observer), bundle.real, u, z)
+    wrong = np.argwhere(_bits(found) != _bits(expected))
+    difference = None
+    if len(wrong):
+        k, i = wrong[0]
+        difference = f"{names[i]} after step {k} is {found[k, i]!s}, and {expected[k, i]!s} in Python"
     return Equality(core.name, str(toolchain), " ".join([level, *flags]), version, steps, difference)
 
 
@@ -138,37 +160,26 @@ def _places(name: str, count: int | None) -> list[str]:
     return [name] if count is None else [f"{name}[{i}]" for i in range(count)]
 
 
-def _block(bundle: Bundle, observer: Observer, u: Row, z: Row, core: Core) -> bytes:
-    """Inputs as drive.c reads them, in the core's byte order."""
+def _taken(bundle: Bundle, observer: Observer) -> NDArray[np.bool_]:
+    """Which of the kernel's inputs ``input_t`` has; the others are absent."""
     walls = observer.reduced.walls
     every = ["current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in walls),
              *(f"conductance_{w}_W_K" for w in walls)]  # fmt: skip
-    taken = [every.index(name) for name in bundle.manifest.get("inputs", every)]
-    u[:, [i for i in range(len(every)) if i not in taken]] = np.nan
-    order = ">" if core.big_endian else "<"
-    rows = np.hstack([u[:, taken], z]).astype(u.dtype.newbyteorder(order))
-    start = struct.pack(f"{order}II", len(u), 0) + np.array([START_K, START_SOC], rows.dtype).tobytes()
-    return start + rows.tobytes()
+    return np.isin(every, bundle.manifest.get("inputs", every))
 
 
-def _run(image: Image, emulator: str, block: bytes, size: int) -> tuple[bytes, str]:
+def _run(image: Image, emulator: str, block: bytes, part: int) -> tuple[bytes, str]:
     """What the image records, and what ran it."""
     if emulator == "native":
-        return native.run(image, block, size), native.version()
+        return native.run(image, block, part), native.version()
     if emulator == "qemu":
         return qemu.run(image, block, image.path.parent), str(qemu.version(image.core))
-    emulated = machine.Machine(image)
-    emulated.write_bytes(emulated.block, block)
-    emulated.run("drive", emulated.block, emulated.record)
-    return emulated.read_bytes(emulated.record, size), f"Unicorn {machine.version()}"
+    return machine.Machine(image).drive(block, part), f"Unicorn {machine.version()}"
 
 
-def _difference(
-    found: Row, observer: Observer, form: Form, bundle: Bundle, u: Row, z: Row, names: Sequence[str]
-) -> str | None:
-    """Say the first number that is not Python's."""
-    start = start_row(observer, form, START_K, START_SOC, bundle.real)
-    past, out = python_run(observer, form, u, z, start)
+def _expected(found: Row, observer: Observer, form: Form, real: Real, u: Row, z: Row) -> Row:
+    """What Python says of each number that it was asked for, and what was found of the others."""
+    past, out = python_run(observer, form, u, z, start_row(observer, form, START_K, START_SOC, real))
     sensors, room, layout = z.shape[1], (out.shape[1] - 1) // 2, getattr(observer, "layout", None)
     expected = found.copy()
     expected[:, : form.numbers] = past
@@ -176,9 +187,9 @@ def _difference(
     expected[:, -stepped.shape[1] :] = stepped
     for k in {*range(0, len(u), STRIDE), len(u) - 1}:
         expected[k, form.numbers :] = read_out(form, layout, past[k], out[k], sensors)
-    bits = np.uint32 if found.itemsize == 4 else np.uint64
-    wrong = np.argwhere(found.view(bits) != expected.view(bits))
-    if not len(wrong):
-        return None
-    k, i = wrong[0]
-    return f"{names[i]} after step {k} is {found[k, i]!s}, and {expected[k, i]!s} in Python"
+    return expected
+
+
+def _bits(rows: Row) -> NDArray[np.unsignedinteger]:
+    bits: NDArray[np.unsignedinteger] = rows.view(np.uint32 if rows.itemsize == 4 else np.uint64)
+    return bits

@@ -128,6 +128,14 @@ class Machine:
         """Bytes of the memory as they are."""
         return bytes(self._uc.mem_read(address, size))
 
+    def drive(self, block: bytes, part: int) -> bytes:
+        """Drive a bundle over a block of inputs, `part` steps at a time, see drive.c: what it recorded."""
+        self.write_bytes(self.block, block)
+        parts: list[bytes] = []
+        while size := self.run("drive", self.block, len(parts) * part, self.record):
+            parts.append(self.read_bytes(self.record, size))
+        return b"".join(parts)
+
     def run(self, symbol: str, *arguments: int | float | np.number) -> int:
         """Call a function at full speed: what it returns, as a signed integer.
 
@@ -202,7 +210,7 @@ class Machine:
         self._uc.reg_write(self._names["lr"], _STOP | self.core.thumb)
 
     def _ordered(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return dtype.newbyteorder(">" if self.core.big_endian else "<")
+        return dtype.newbyteorder(self.core.order)
 
     def _enable(self) -> None:
         if self.core.family == "riscv":

@@ -26,7 +26,7 @@ _ASK = {"gcc": "-dumpfullversion", "clang": "-dumpversion"}
 _BARE = {
     "zig": ("-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
             "-fomit-frame-pointer"),
-    "gcc": ("-fstack-usage", "-Wno-error"),  # cannot unroll each loop that is asked for: a warning without a name
+    "gcc": ("-ffreestanding", "-Wno-error"),  # the warning that a loop cannot be unrolled has no name
 }  # fmt: skip
 
 
@@ -152,7 +152,6 @@ def build(
         If the compiler or the linker refuses it.
     """
     place.mkdir(parents=True, exist_ok=True)
-    folder, place = folder.resolve(), place.resolve()
     real = json.loads((folder / MANIFEST).read_text())["real"]
     command = (*toolchain.command, *core.flags[toolchain.name][toolchain.name != "zig" :])
     common = ("-fPIC",) if core is HOST else _BARE[toolchain.name]
@@ -167,20 +166,19 @@ def build(
 
     objects = tuple(compiled(folder / f"{name}{part}.c") for part in ("", "_model", "_selftest"))
     others = [compiled(source, *driver) for source in (BARE / "drive.c", *map(Path, extra))]
-    if core is HOST:
-        link = ("-shared",)
-    else:
+    link: tuple[str, ...] = ("-shared",)
+    if core is not HOST:
         others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
         script = place / "link.ld"
         script.write_text(_script(core))
-        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *library(core, toolchain))
+        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *_library(core, toolchain, real))
     program = _compile([*objects, *others], place / f"{name}{'.so' if core is HOST else '.elf'}", command, *link)
     return Image(program, objects, core, toolchain, level)
 
 
-def library(core: Core, toolchain: Toolchain) -> tuple[str, ...]:
-    """Only the arithmetic of a core without a floating point unit, which zig takes ten seconds to build at first."""
-    if core.hard_float:
+def _library(core: Core, toolchain: Toolchain, real: str) -> tuple[str, ...]:
+    """Only arithmetic that the core lacks, and not where it lacks none: zig takes ten seconds to build it at first."""
+    if core.hard_float and real == "float":
         return ("-nostdlib",)
     return ("-nostartfiles", "-nolibc") if toolchain.name == "gcc" else ("-nostartfiles",)
 

@@ -13,7 +13,7 @@ void _start(void);
 /* What the core reads at reset: its stack, and where to begin; then its faults, which end the program. */
 static void fault(void)
 {
-    finish(1);
+    finish(3);
 }
 
 typedef struct {
@@ -102,10 +102,14 @@ void finish(int code)
     }
 }
 
-int keep(const char *name, unsigned length, const void *bytes, unsigned size)
+int create(const char *name, unsigned length)
 {
     const struct { const char *name; unsigned mode, length; } file = {name, 5u, length}; /* "wb" */
-    const int handle = trap(0x01, &file);
-    const struct { int handle; const void *bytes; unsigned size; } text = {handle, bytes, size};
-    return (handle < 0) ? 1 : trap(0x05, &text);
+    return trap(0x01, &file);
+}
+
+int append(int file, const void *bytes, unsigned size)
+{
+    const struct { int file; const void *bytes; unsigned size; } text = {file, bytes, size};
+    return trap(0x05, &text);
 }

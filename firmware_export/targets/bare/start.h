@@ -8,7 +8,10 @@ int main(void);
 /* Ends the program, and the emulator with it. */
 __attribute__((noreturn)) void finish(int code);
 
-/* Writes a file on the emulator's side: 0, or how many bytes are missing. `length` is that of the name. */
-int keep(const char *name, unsigned length, const void *bytes, unsigned size);
+/* A new file on the emulator's side, or -1. `length` is that of its name. */
+int create(const char *name, unsigned length);
+
+/* Writes to the end of it: 0, or how many bytes are missing. */
+int append(int file, const void *bytes, unsigned size);
 
 #endif
