@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,12 @@ BESIDE = {
     "relative_variance": None, "log_h_fresh": "h_states", "slow_variance": "heat_states",
     "slow_relative_variance": "heat_states", "catch_up": "lag_states",
 }  # fmt: skip
+#: Those of ``filter_t``, the filter on a reduced cell.
+COUPLED = (
+    "coolant_reference_K", "most_A", "current_variance", "lost_variance", "heat_variance", "freezing",
+    "resistance_fresh", "error_keep", "error_fresh", "voltage_variance", "drop", "sense_variance",
+    "gradient_variance", "offset_variance",
+)  # fmt: skip
 #: What the watch over the sensors does not decide by.
 NO_RULE = ("on", "step_s", "heat_J_K")
 #: Temperatures; everything else in kelvin is a difference.
@@ -78,32 +84,34 @@ class Item:
         return "NO_COMPU_METHOD" if self.unit == "-" else "unit_" + re.sub(r"\W", "_", self.unit)
 
 
-def measured(form: Form) -> list[Item]:
+def measured(state: Iterable[Number], output: Iterable[Number]) -> list[Item]:
     """Members of state and output."""
     return [
         Item(f"{of}.{each.name}", _MEANT.get(each.name, each.meaning), unit_of(each), each.count)
-        for of, numbers in ((INSTANCE, form.state), (RESULT, form.output))
+        for of, numbers in ((INSTANCE, state), (RESULT, output))
         for each in numbers
     ]
 
 
-def calibrated(name: str, form: Form) -> list[Item]:
-    """Constants of a bundle's model that may be changed by themselves."""
+def calibrated(name: str, constants: Iterable[tuple[str, Member]]) -> list[Item]:
+    """Members of a bundle's model, each with the path to its struct."""
     return [
         Item(f"{name}_model.{path}{each.name}", _MEANT.get(each.name, each.meaning), _unit(each.name, each.unit),
              np.size(each.value) if np.ndim(each.value) else None, each.name in TABLES)
-        for path, each in _constants(form)
+        for path, each in constants
     ]  # fmt: skip
 
 
-def described(name: str, form: Form, real: Real) -> dict[str, Any]:
+def described(measured: list[Item], calibrated: list[Item], real: Real) -> dict[str, Any]:
     """What the template of the A2L file asks for beside the manifest."""
-    items = {"measured": measured(form), "calibrated": calibrated(name, form)}
-    units = {item.conversion: item.unit for group in items.values() for item in group if item.unit != "-"}
+    units = {item.conversion: item.unit for item in (*measured, *calibrated) if item.unit != "-"}
     most = float(np.finfo(DTYPES[real]).max)
-    return items | {
+    return {
+        "measured": measured,
+        "calibrated": calibrated,
         "charge": f"{INSTANCE}.soc",
         "conversions": sorted(units.items()),
+        "curves": any(item.curve for item in calibrated),
         "limits": f"{-most:.6e} {most:.6e}".replace("e+", "e"),
         "type": "FLOAT32_IEEE" if real == "float" else "FLOAT64_IEEE",
     }
@@ -111,7 +119,7 @@ def described(name: str, form: Form, real: Real) -> dict[str, Any]:
 
 def unit_of(number: Number) -> str:
     """Unit of a member of state or output, which stands at the end of its name."""
-    found = re.search(r"_(K2|K|W2|W|V2|V)$", number.name)
+    found = re.search(r"_((K|W|V|Ohm)2?)$", number.name)
     return _unit(number.name, found[1] if found else "-")
 
 
@@ -119,11 +127,13 @@ def _unit(name: str, unit: str) -> str:
     return "degC" if name in TEMPERATURES else unit
 
 
-def _constants(form: Form) -> Iterator[tuple[str, Member]]:
-    joint = isinstance(form.packed, PackedJoint)
-    for each in members(form.cell)[1]:
-        if each.name in CALIBRATED:
-            yield "kernel.cell." if joint else "kernel.", each
+def chosen(form: Form) -> Iterator[tuple[str, Member]]:
+    """Constants of the observer on conduction that may be changed by themselves, each with the path to its struct."""
+    cell = "kernel.cell." if isinstance(form.packed, PackedJoint) else "kernel."
+    for path, group in zip((cell, f"{cell}heat."), members(form.cell)[1:], strict=True):
+        for each in group:
+            if each.name in CALIBRATED:
+                yield path, each
     if isinstance(form.packed, PackedJoint):
         for each in joint_members(form.packed):
             states = BESIDE.get(each.name, "")
@@ -135,6 +145,12 @@ def _constants(form: Form) -> Iterator[tuple[str, Member]]:
     for each in rule_members(form.packed):
         if each.name not in NO_RULE:
             yield "kernel.rules.", each
+
+
+def chosen_coupled(filter: Iterable[Member], use: Iterable[Member]) -> Iterator[tuple[str, Member]]:
+    """Those of the filter on a reduced cell, of ``filter_t`` and ``cell_use_t``."""
+    yield from (("kernel.", each) for each in filter if each.name in COUPLED)
+    yield from (("kernel.use.", each) for each in use)
 
 
 def _read(path: str | Path) -> bytes:

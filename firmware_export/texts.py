@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.joint_packing import PackedJoint
-from firmware_export.a2l import described
+from firmware_export.a2l import calibrated, chosen, described, measured
 from firmware_export.constants import (
     check_precision,
     digest,
@@ -113,7 +113,7 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "headers": [*form.kernel],
         "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
-        **described(name, form, real),
+        **described(measured(form.state, form.output), calibrated(name, chosen(form)), real),
     }  # fmt: skip
     templates = environment(real)
     filled = {

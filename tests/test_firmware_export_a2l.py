@@ -9,8 +9,8 @@ import pytest
 from bmsthermal import CoupledModel, InputError, Observer, load_cell
 from bmsthermal.observer import compiled
 from firmware_export import export, fill_addresses
-from firmware_export.a2l import CALIBRATED, RESULT, calibrated, find_a2ltool, measured
-from firmware_export.constants import JOINT, MODEL, VOLTAGE
+from firmware_export.a2l import CALIBRATED, RESULT, calibrated, chosen, find_a2ltool, measured
+from firmware_export.constants import HEAT, JOINT, MODEL, VOLTAGE
 from firmware_export.form import form_of
 from firmware_export.host import STRICT, find_compiler
 
@@ -129,7 +129,7 @@ def test_a_checker_finds_nothing(kind, bundles):
 @pytest.mark.parametrize("kind", FORMS)
 def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
     form, bundle = exported_form(kind), bundles(kind)
-    items = measured(form)
+    items = measured(form.state, form.output)
     width = 4 if bundle.real == "float" else 8
     counted = [sum(width * (i.count or 1) for i in items if i.symbol.startswith(of)) for of in ("cell.", f"{RESULT}.")]
     assert counted == [bundle.manifest["sizes"][f"{of}_bytes"] for of in ("state", "output")]
@@ -142,9 +142,9 @@ def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
 
 
 def test_constants_that_follow_from_others_cannot_be_calibrated():
-    known = MODEL | JOINT | VOLTAGE
+    known = MODEL | HEAT | JOINT | VOLTAGE
     assert set(CALIBRATED) <= set(known)
-    names = {item.symbol.rsplit(".", 1)[1] for kind in FORMS for item in calibrated("c", exported_form(kind))}
+    names = {item.symbol.rsplit(".", 1)[1] for kind in FORMS for item in calibrated("c", chosen(exported_form(kind)))}
     assert not names & {"decay", "decay2", "wall", "sink", "core", "sense", "table_last", "sensors", "uniform", "on"}
     assert {"open_circuit_V", "conductance_W_K", "sense_variance", "resistance_Ohm", "log_h_fresh", "stuck_s"} <= names
 
@@ -158,7 +158,7 @@ def test_addresses_are_those_of_the_program(kind, target, bundles, programs, tmp
     out = fill_addresses(file, elf)
     assert out == elf.with_suffix(".a2l") and file.read_bytes() == before
     found, known, form = addresses(out), symbols(elf), exported_form(kind)
-    items = [*measured(form), *calibrated(bundle.name, form)]
+    items = [*measured(form.state, form.output), *calibrated(bundle.name, chosen(form))]
     assert found.keys() == {item.symbol for item in items}
     width = 4 if bundle.real == "float" else 8
     for of, numbers in (("cell", form.state), (RESULT, form.output)):

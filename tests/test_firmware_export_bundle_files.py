@@ -115,6 +115,12 @@ def test_a_task_of_another_period_does_not_compile(period_us, good, bundles, tmp
             compile_bundle(*arguments, flag)
 
 
+@pytest.mark.parametrize("flag", ["-ffast-math", "-Ofast", "-ffinite-math-only"])
+def test_a_compiler_that_knows_no_nan_is_refused(flag, bundles, tmp_path):
+    with pytest.raises(InputError, match="fast-math breaks NaN"):
+        compile_bundle(bundles("small").folder, [f"{bundles('small').name}.c"], tmp_path / "o", "-c", flag)
+
+
 @pytest.mark.parametrize("kind", ["small", "watched"])
 def test_the_example_of_the_readme_compiles(kind, bundles, tmp_path):
     text = (bundles(kind).folder / "README.md").read_text()
@@ -282,6 +288,15 @@ def test_bundles_are_parts_of_a_project(bundles, tmp_path):
     cmake(tmp_path, tmp_path / "build")
     run(tmp_path / "build/pack")
     assert not list((tmp_path / "build").rglob("*_host"))
+
+
+@pytest.mark.skipif(ARM is None, reason="no arm-none-eabi-gcc")
+@pytest.mark.parametrize("kind", ["largest", "joint", "watched"])
+def test_the_compiler_of_a_target_warns_of_nothing_either(kind, bundles, tmp_path):
+    bundle = bundles(kind)
+    for source in sources(bundle.name):
+        flags = "-c", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"
+        compile_bundle(bundle.folder, [source], tmp_path / "o", *flags, compiler=[ARM])
 
 
 @needs_cmake

@@ -1,7 +1,10 @@
+import ctypes
 import functools
 import importlib.util
 import json
+import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -281,6 +284,16 @@ def test_fmpy_simulates_a_drive(version, fmus):
     assert result["estimate.core_K"][1:].tolist() == [wanted[k][0] for k in range(50)]
 
 
+@needs_compiler
+def test_fmi_3_has_all_of_its_functions_and_the_kernel_is_hidden(fmus, tmp_path):
+    place = Path(fmpy.extract(fmus("cylinder", 3), tmp_path / "c"))
+    wanted = set(re.findall(r"(fmi3\w+)TYPE", (place / "sources/fmi3FunctionTypes.h").read_text()))
+    (binary,) = (place / "binaries").glob("*/cylinder.*")
+    library = ctypes.CDLL(str(binary))
+    assert len(wanted) > 70 and not [name for name in wanted if not hasattr(library, name)]
+    assert not hasattr(library, "cylinder_step")  # so that two FMUs of one name do not meet
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_same_observer_same_bytes(version, fmus, tmp_path):
     path = fmus("cylinder", version)
@@ -329,8 +342,6 @@ def test_a_build_that_computes_something_else_says_so(version, fmus, tmp_path):
 @needs_compiler
 @pytest.mark.skipif(shutil.which("nm") is None, reason="no nm here")
 def test_several_link_into_one_program_with_a_prefix(fmus, tmp_path):
-    import subprocess
-
     objects = []
     for kind, version in (("cylinder", 2), ("cylinder", 3), ("joint_slab", 3)):
         fmpy.extract(fmus(kind, version), tmp_path / f"{kind}{version}")

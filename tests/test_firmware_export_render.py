@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bmsthermal.errors import InputError
 from bmsthermal.packing import Packed
-from firmware_export.constants import MODAL, MODEL
+from firmware_export.constants import HEAT, MODAL, MODEL
 from firmware_export.render import aligned, as_identifier, bits, braces, comment, identifier, listing, literal, prefix
 
 REAL = re.compile(r"-?(\d+\.\d+(e[+-]\d+)?|\d+e[+-]\d+)")
@@ -89,4 +89,4 @@ def test_comments_stand_in_one_column():
 
 
 def test_every_constant_has_a_unit_and_a_meaning():
-    assert list(MODAL | MODEL) == [field.name for field in fields(Packed)]
+    assert list(MODAL | MODEL | HEAT) == [field.name for field in fields(Packed)]

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -63,3 +64,41 @@ def test_the_compiled_kernel_is_there():
     from bmsthermal.observer import compiled
 
     assert compiled()
+
+
+SKIPS = """
+import pytest
+
+@pytest.mark.skip(reason="no such compiler here")
+def test_tool(): ...
+
+@pytest.mark.skip(reason="the whole matrix: set BMSTHERMAL_FULL=1")
+def test_matrix(): ...
+
+@pytest.mark.xfail
+def test_known(): assert False
+
+def test_extra(): pytest.importorskip("no_such_module")
+"""
+
+
+@pytest.mark.parametrize("needed", ["", "1"])
+def test_a_skip_for_want_of_a_tool_fails_where_the_tools_are_needed(needed, tmp_path):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_some.py").write_text(SKIPS)
+    (tmp_path / "test_whole.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    env = os.environ | {"BMSTHERMAL_NEEDS_TOOLS": needed, "PYTEST_ADDOPTS": "--continue-on-collection-errors"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    expected = "1 failed, 1 skipped, 1 xfailed, 2 errors" if needed else "4 skipped, 1 xfailed"
+    assert expected in done.stdout, done.stdout

@@ -157,9 +157,11 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
         v[k] = ROM_NUM(1.0);
         ROM_(column)(j, v, G, JNT_G, k);
         v[k] = ROM_NUM(1.0) - j->loss[k];
-        ROM_FOR
-        for (int i = 0; (k == 0) && (i < ROM_N); i++) { /* only the mean heats */
-            v[i] = v[i] + modal->drive[0][i] * (slope * m->mean);
+        if (k == 0) { /* only the mean heats */
+            ROM_FOR
+            for (int i = 0; i < ROM_N; i++) {
+                v[i] = v[i] + modal->drive[0][i] * (slope * m->mean);
+            }
         }
         ROM_(shut)(modal, &walls, v);
         ROM_(column)(j, v, F, JNT_N, k);

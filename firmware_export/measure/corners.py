@@ -23,7 +23,7 @@ USUAL = {"current": 5.0, "voltage": 3.2, "heat": 3.0, "coolant": 298.15, "conduc
 #: Of every kind beside: all combinations of these with what is usual,
 COMBINED = (np.nan, 1e30)
 #: and these one after another, at the costliest combination.
-SINGLE = (np.inf, -np.inf, -1e30, 1e6, -1e6, 0.0, -1.0)
+SINGLE = (*COMBINED, np.inf, -np.inf, -1e30, 1e6, -1e6, 0.0, -1.0)
 #: States of charge to start from: the ends of the tables and their middle.
 CHARGES = (0.0, 0.5, 1.0)
 
@@ -42,14 +42,14 @@ class Corners:
     stack_B
         Stack of the longest.
     inputs
-        What it was given, kind by kind.
+        What it was given, kind by kind, in words: JSON has no infinity.
     """
 
     steps: int
     least: int
     most: int
     stack_B: int
-    inputs: Mapping[str, float]
+    inputs: Mapping[str, str]
 
 
 def run_corners(
@@ -58,8 +58,8 @@ def run_corners(
     """Step a bundle over corner inputs; None where nothing here emulates the core.
 
     Kinds of input are taken together: all walls, all sensors at once. Every combination of usual and of `combined` is
-    run from both ends and the middle of the tables and from a state of nothing but zeros; then infinities, the bounds
-    and signs one by one.
+    run from both ends and the middle of the tables and from a state of nothing but zeros; then what is absent, beyond
+    all bounds, at them, and of the wrong sign, one after another.
 
     Parameters
     ----------
@@ -91,7 +91,9 @@ def run_corners(
         counted[tried] = bench.step(state, dict(zip(kinds, tried[1], strict=True)))
         best = max(best, tried, key=counted.__getitem__)
     given = dict(zip(kinds, best[1], strict=True))
-    return Corners(len(counted), min(counted.values()), counted[best], bench.watched(best[0], given).stack_B, given)
+    stack_B = bench.watched(best[0], given).stack_B
+    words = {kind: f"{value:g}" for kind, value in given.items()}
+    return Corners(len(counted), min(counted.values()), counted[best], stack_B, words)
 
 
 class _Bench:
@@ -114,9 +116,9 @@ class _Bench:
         row = self._row({kind: USUAL.get(kind, 1.0) for kind in self.kinds})
         self.states = [bytes(sizes["state_bytes"])]
         for charge in CHARGES:  # a state as it is after an ordinary step
-            machine.write(driven, np.array([1, 0], np.uint32))
+            machine.write(driven, np.array([1, 1], np.uint32))
             machine.write(driven + 8, np.concatenate([np.array([USUAL["surface"], charge], self._dtype), row]))
-            machine.run("drive", driven, machine.record)
+            machine.run("drive", driven, 0, machine.record)
             self.states.append(machine.read_bytes(machine.record, sizes["state_bytes"]))
 
     def _row(self, given: Mapping[str, float]) -> NDArray[np.floating]:

@@ -22,6 +22,7 @@ ASSUMPTIONS = (
     "zero wait states: code and constants come as fast as the core asks",
     "no interrupts, and no lazy saving of floating-point registers",
     "nothing overlaps: every load takes 2 cycles, a division 14, an integer division 12",
+    "nothing waits: a floating-point result that the next instruction uses is not counted as a cycle more",
     "a Cortex-M33 is counted with the same table, since none is published for it",
 )
 

@@ -115,7 +115,7 @@ class Measurement:
         return (
             self.core, f"{self.compiler} {self.level}", _bound(self.step), self.seen,
             _or_dash(self.step.cycles), str(self.added.flash_B), str(self.added.ram_B), _or_dash(self.state_B),
-            _or_dash(self.stack_B), ", ".join(self.undefined) or "none",
+            _or_dash(self.stack_B), _names(self.undefined),
         )  # fmt: skip
 
     def rows(self) -> list[tuple[str, str]]:
@@ -164,8 +164,8 @@ def measure(image: Image, name: str, manifest: Mapping[str, Any] | None = None) 
     names = [f"{name}_{verb}" for verb in VERBS]
     frames = stack.usage(image.objects)
     ways = tuple(paths(program.listing(each), cycles=estimated) for each in names)
-    # all combinations of what is absent and beyond all bounds are for a bound that is to be reached
-    combined = COMBINED if ways[VERBS.index("step")].longest is not None else COMBINED[:1]
+    # all combinations are for a bound that is to be reached
+    combined = COMBINED if ways[VERBS.index("step")].longest is not None else ()
     return Measurement(
         name,
         image.core.name,
@@ -184,6 +184,13 @@ def measure(image: Image, name: str, manifest: Mapping[str, Any] | None = None) 
 
 def _bound(way: Paths) -> str:
     return way.reason or str(way.longest)
+
+
+def _names(symbols: tuple[str, ...]) -> str:
+    helpers = sum(each.startswith("__") for each in symbols)
+    said = [*([f"{helpers} of the compiler's arithmetic"] if helpers else []),
+            *(each for each in symbols if not each.startswith("__"))]  # fmt: skip
+    return ", ".join(said) or "none"
 
 
 def _or_dash(value: float | None) -> str:

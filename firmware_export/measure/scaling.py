@@ -36,7 +36,32 @@ class Growth:
     def instructions(self) -> int | None:
         """Of the longest way through a step; where none is claimed, of the longest step that was seen."""
         seen = self.measured.corners
-        return self.measured.step.longest or (None if seen is None else seen.most)
+        return self.longest or (None if seen is None else seen.most)
+
+    @property
+    def longest(self) -> int | None:
+        """Instructions of the longest way through a step; None where none is claimed."""
+        return self.measured.step.longest
+
+    @property
+    def cycles(self) -> int | None:
+        """Estimated, of the costliest way; None where there is no estimate."""
+        return self.measured.step.cycles
+
+    @property
+    def step_B(self) -> int:
+        """Code of the step without what it calls."""
+        return self.measured.step.code_B
+
+    @property
+    def code_B(self) -> int:
+        """Code that the bundle adds to a program."""
+        return self.measured.added.text_B
+
+    @property
+    def state_B(self) -> int | None:
+        """State of a cell."""
+        return self.measured.state_B
 
     def row(self) -> tuple[str, ...]:
         """One line of a table under `COLUMNS`."""
@@ -109,7 +134,7 @@ def draw(found: Sequence[Growth], path: str | Path | None = None) -> Any:
         rows = [each for each in one if each.form == form]
         values = (
             [each.instructions for each in rows], [each.measured.added.flash_B for each in rows],
-            [each.measured.state_B for each in rows],
+            [each.state_B for each in rows],
         )  # fmt: skip
         for axes, heights in zip(panels, values, strict=True):
             axes.plot([each.states for each in rows], heights, "o-", color=colour, label=form)

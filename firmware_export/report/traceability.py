@@ -31,9 +31,10 @@ _TWIN = re.compile(r"([\w./]+?)(?:\.py)?,? is (?:the|its) readable twin")
 
 #: Functions whose twin has another name, or is a part of one, in the twin of their file.
 _CALLED = {
-    **dict.fromkeys(("predict", "update", "observe", "shed", "around", "at_wall", "times", "surface"), "step"),
-    **dict.fromkeys(("lookup", "charge"), "heat"),
-    **dict.fromkeys(("dot", "open", "drive", "exchange"), "advance"),
+    **dict.fromkeys(("observe", "correct", "shed", "around", "at_wall", "times", "surface", "face", "learn"), "step"),
+    **dict.fromkeys(("covary", "fade", "warm"), "step"),
+    "lookup": "_table", "charge": "soc_after", "heat": "heat_W", "filter": "step",
+    **dict.fromkeys(("dot", "sum", "at", "open", "drive", "exchange"), "advance"),
     **dict.fromkeys(("joint_observe", "joint_update"), "step"),
     "joint_trust": "_trusted", "joint_expect": "_expected_K", "joint_unknown": "_predict", "shut": "_predict",
     "column": "_predict", "watch_start": "__init__", "apart": "_variance", "point": "at", "volts_predict": "move",
@@ -42,7 +43,10 @@ _CALLED = {
 #: Functions whose twin is not in the twin of their file.
 _ELSEWHERE = {"read": "firmware_export.form.read_out", "joint_read": "firmware_export.form.read_out"}
 #: Tests that are not named after the file.
-_TESTED = dict.fromkeys(("cell.h", "electrode.h"), "tests/test_bmsthermal_reduced_kernel.py") | {"real.h": ""}
+_TESTED = {
+    **dict.fromkeys(("cell.h", "cell_model.h", "electrode.h"), "tests/test_bmsthermal_reduced_kernel.py"),
+    "cell_filter.h": "tests/test_bmsthermal_reduced_filter.py", "real.h": "",
+}  # fmt: skip
 
 
 def traceability(bundle: Bundle) -> dict[str, Any]:

@@ -26,7 +26,8 @@ _ASK = {"gcc": "-dumpfullversion", "clang": "-dumpversion"}
 _BARE = {
     "zig": ("-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables",
             "-fomit-frame-pointer"),
-    "gcc": ("-ffreestanding", "-Wno-error"),  # the warning that a loop cannot be unrolled has no name
+    # the warning that a loop cannot be unrolled has no name; the stack of each function is asked for
+    "gcc": ("-ffreestanding", "-Wno-error", "-fstack-usage"),
 }  # fmt: skip
 
 
@@ -152,6 +153,7 @@ def build(
         If the compiler or the linker refuses it.
     """
     place.mkdir(parents=True, exist_ok=True)
+    folder, place = folder.resolve(), place.resolve()
     real = json.loads((folder / MANIFEST).read_text())["real"]
     command = (*toolchain.command, *core.flags[toolchain.name][toolchain.name != "zig" :])
     common = ("-fPIC",) if core is HOST else _BARE[toolchain.name]
@@ -171,12 +173,12 @@ def build(
         others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
         script = place / "link.ld"
         script.write_text(_script(core))
-        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *_library(core, toolchain, real))
+        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *library(core, toolchain, real))
     program = _compile([*objects, *others], place / f"{name}{'.so' if core is HOST else '.elf'}", command, *link)
     return Image(program, objects, core, toolchain, level)
 
 
-def _library(core: Core, toolchain: Toolchain, real: str) -> tuple[str, ...]:
+def library(core: Core, toolchain: Toolchain, real: str) -> tuple[str, ...]:
     """Only arithmetic that the core lacks, and not where it lacks none: zig takes ten seconds to build it at first."""
     if core.hard_float and real == "float":
         return ("-nostdlib",)

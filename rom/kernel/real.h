@@ -11,7 +11,7 @@
 #ifndef ROM_REAL_H
 #define ROM_REAL_H
 
-#if defined(__FAST_MATH__)
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && (__FINITE_MATH_ONLY__ > 0))
 #error "bmsthermal: -ffast-math breaks NaN handling and equality between machines; build without it"
 #endif
 
