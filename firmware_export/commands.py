@@ -71,7 +71,6 @@ def export(
     from bmsthermal.console import console, listed, print_table, steps
     from bmsthermal.coupled import load_model
     from bmsthermal.observer import Observer
-    from bmsthermal.reduced.storing import is_reduced_cell, load
     from firmware_export.bundle import export as write
     from firmware_export.fmu import check_version
     from firmware_export.host import NO_COMPILER
