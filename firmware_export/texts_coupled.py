@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.reduced.packing import PACES, TABLE, WARM
+from firmware_export.a2l import calibrated, chosen_coupled, described, measured
 from firmware_export.constants_coupled import Sizes, cell_members, filter_members, numbers
 from firmware_export.folder import sha256
 from firmware_export.form import Row
 from firmware_export.form_coupled import KERNEL, CoupledForm
 from firmware_export.host import STRICT
-from firmware_export.render import Real, environment
+from firmware_export.render import Real, environment, prefix
 from firmware_export.texts import _version, kernel_text
 from firmware_export.vectors_coupled import coupled_vectors
 
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
 
 #: Templates and the files they become.
 TEMPLATES = {
-    "{name}.h": "coupled_api.h", "{name}.c": "coupled_api.c", "{name}_model.h": "coupled_model.h",
+    "{name}.h": "coupled_api.h", "{name}.c": "coupled_api.c", "{name}_port.h": "port.h",
+    "{name}_model.h": "coupled_model.h",
     "{name}_model.c": "coupled_model.c", "{name}_selftest.c": "coupled_selftest.c", "vectors.h": "coupled_vectors.h",
-    "main.c": "coupled_main.c", "Makefile": "Makefile", "README.md": "coupled_README.md",
+    "main.c": "coupled_main.c", "Makefile": "Makefile", "{name}.a2l": "a2l",
+    "CMakeLists.txt": "CMakeLists.txt", "README.md": "coupled_README.md",
 }  # fmt: skip
 
 
 def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Every file by its name, and the manifest without them."""
+    prefix(name, KERNEL)
     form, reduced = CoupledForm(observer, real), observer.coupled
     filter, cell, target = filter_members(reduced, form.packed), cell_members(reduced, form.packed), Sizes.of(reduced)
     constants: Row = numbers(cell, filter, form.start).astype(form.dtype)
@@ -58,6 +62,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "reduced": {"digest": reduced.digest, "states": reduced.sizes},
         "sizes": sizes,
         "step_s": reduced.step_s,
+        "unrolled": False,  # a step of the cell is taken many times, in loops
     }
     context = manifest | sizes | {
         "NAME": name.upper(),
@@ -80,6 +85,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "headers": list(KERNEL),
         "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
+        **described(measured(form.state, form.output), calibrated(name, chosen_coupled(filter, cell["use"])), real),
     }  # fmt: skip
     templates = environment(real)
     filled = {
