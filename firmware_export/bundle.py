@@ -97,7 +97,7 @@ def export(
     for sensor in observer.measured:
         identifier(sensor, "sensor", "--sensors")
     if isinstance(observer, CoupledObserver):
-        files, manifest = coupled_texts(observer, real, name)
+        files, manifest = coupled_texts(observer.on_target(real, form), real, name)
     else:
         _check_size(observer)
         observer = observer.on_target(real, form)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from bmsthermal.curves import Array
 from bmsthermal.packing import HOST_SENSORS
 from bmsthermal.reduced.filter_packing import PackedFilter
 from bmsthermal.reduced.packing import WALLS
-from firmware_export.form import Number, Row, _dot
+from firmware_export.form import Number, Row
 from firmware_export.render import DTYPES, Real
 
 if TYPE_CHECKING:
@@ -56,6 +57,16 @@ class CoupledForm:
     def states(self) -> int:
         """States of the filter: the cell's, resistance and voltage error."""
         return self.observer.filter.n + 2
+
+    @property
+    def cell(self) -> Any:
+        """What a drive cycle asks of a cell, named as in `bmsthermal.packing.Packed`."""
+        reduced, sensors = self.observer.coupled, self.observer.measured
+        open_V = reduced.cell.electrochemistry.open_circuit_V(np.linspace(0.0, 1.0, 65))
+        return SimpleNamespace(
+            wall=reduced.thermal.walls, sense=sensors, open_circuit_V=open_V,
+            conductance_W_K=reduced.thermal.conductance_W_K,
+        )  # fmt: skip
 
     @property
     def state(self) -> tuple[Number, ...]:
@@ -122,53 +133,52 @@ class CoupledForm:
         past = np.empty((len(u), kernel.state_size), self.dtype)
         out = np.empty((len(u), kernel.output_size), self.dtype)
         kernel.run(self.inputs(u), np.ascontiguousarray(z, self.dtype), out, past)
-        return past, np.array([self.read_out(*rows) for rows in zip(past, out, strict=True)])
+        return past, self.read_out(past, out)
 
     def read_out(self, state: Row, out: Row) -> Row:
-        """Output row as ``<name>_get`` makes it, operation by operation in the state's precision."""
-        number, n, m = self.dtype, self.states, len(self.observer.measured)
+        """Outputs ``(k, o)`` of states and what the kernel said, as ``<name>_get`` has them, in their precision."""
+        number, n, m, packed = self.dtype, self.states, len(self.observer.measured), self.packed
         first, last = self.observer.filter.first, self.observer.filter.n
-        thermal, x = self.observer.coupled.thermal, state[first:last]
+        thermal, x = self.observer.coupled.thermal, state[:, first:last].T
         wall, core, mean = (
             np.asarray(row, number) for row in (thermal.step.wall[:, 0], thermal.outputs[0], thermal.outputs[1])
         )
-        zero_K = number(self.observer.filter.reference_K)
-        both = np.zeros((n, n), number)
-        both[np.triu_indices(n)] = state[n + 2 :]
+        zero_K, window = number(self.observer.filter.reference_K), number(packed.window)
+        both = np.zeros((n, n, len(state)), number)
+        both[np.triu_indices(n)] = state[:, n + 2 :].T
 
-        def read(row: Row) -> tuple[np.floating, np.floating]:
+        def read(row: Row) -> tuple[Row, Row]:
             above = _sum(row, x)
             gradient = above - _sum(wall, x)
             whole = np.zeros(n, number)
             whole[first:last] = row
-            spread = number(0.0)
+            spread = np.zeros(len(state), number)
             for j in range(n):
-                f = whole[j]
+                f = np.full(len(state), whole[j])
                 for i in range(j):
                     f = f + whole[i] * both[i, j]
                 spread = spread + both[j, j] * f * f
-            packed = self.packed
-            return zero_K + above, spread + number(packed.gradient_variance) * (gradient * gradient) + number(
-                packed.offset_variance
-            )
+            unsure = number(packed.gradient_variance) * (gradient * gradient)
+            return zero_K + above, spread + unsure + number(packed.offset_variance)
 
-        def variance(i: int) -> np.floating:
-            total: np.floating = both[i, i]
+        def variance(i: int) -> Row:
+            total: Row = both[i, i]
             for j in range(i + 1, n):
                 total = total + both[j, j] * both[i, j] * both[i, j]
             return total
 
-        window = number(self.packed.window)
-        soc = (state[0] - number(self.packed.empty)) / window, variance(0) / (window * window)
-        return np.array(
-            [*read(core), _dot(mean, x) + zero_K, *read(wall), *soc, state[last], variance(last), state[last + 1],
-             variance(last + 1), *out[:3], *out[3 : 3 + m], *out[3 + HOST_SENSORS : 3 + HOST_SENSORS + m]], number,
-        )  # fmt: skip
+        columns = [
+            *read(core), _sum(mean[1:], x[1:], mean[0] * x[0]) + zero_K, *read(wall),
+            (state[:, 0] - number(packed.empty)) / window, variance(0) / (window * window),
+            state[:, last], variance(last), state[:, last + 1], variance(last + 1),
+            *out[:, :3].T, *out[:, 3 : 3 + m].T, *out[:, 3 + HOST_SENSORS : 3 + HOST_SENSORS + m].T,
+        ]  # fmt: skip
+        return np.column_stack(columns)
 
 
-def _sum(a: Row, b: Row) -> np.floating:
-    """Scalar product from 0 on, as loops of the kernel have it that do not begin with a product."""
-    total: np.floating = a.dtype.type(0.0)
+def _sum(a: Row, b: Row, start: Row | None = None) -> Row:
+    """Scalar products of a row with columns, one product after another, from 0 or a start on."""
+    total: Row = np.zeros(b.shape[1], a.dtype) if start is None else start
     for k in range(len(a)):
         total = total + a[k] * b[k]
     return total

@@ -68,7 +68,7 @@ def coupled_vectors(form: CoupledForm) -> CoupledVectors:
         kernel.read(row)
         if (k + 1) % STRIDE == 0 or k + 1 == len(u):
             checked.append(k + 1)
-            expected.append(np.concatenate([row, form.read_out(row, out[0])]))
+            expected.append(np.concatenate([row, form.read_out(row[None], out)[0]]))
     return CoupledVectors(start_K, START_SOC, filling, u, z, np.array(checked), np.array(expected))
 
 

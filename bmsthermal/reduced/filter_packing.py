@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -61,7 +61,8 @@ class PackedFilter:
         parts = []
         for name, value in vars(self).items():
             array = np.atleast_1d(np.asarray(value, float))
-            room = np.zeros(rooms.get(name, array.shape))
+            shape: Any = rooms.get(name, array.shape)
+            room = np.zeros(shape)
             room[tuple(slice(n) for n in array.shape)] = array
             parts.append(room.ravel())
         return np.concatenate(parts).astype(dtype)

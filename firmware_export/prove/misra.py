@@ -56,7 +56,9 @@ def misra(bundle: Bundle, place: Path) -> Verdict:
     broken = [(at, rule) for at, rule, _ in rows if re.fullmatch(r"\d+\.\d+", rule) and (at, rule) not in wrong]
     grave = [f"rule {rule} {at}" for at, rule in broken if known.get(rule, ("required",))[0] != "advisory"]
     light = Counter(rule for _, rule in broken if known.get(rule, ("required",))[0] == "advisory")
-    serious = [row for row in rows if row[2] in ("error", "warning", "portability") and row[:2] not in (*wrong, *broken)]
+    serious = [
+        row for row in rows if row[2] in ("error", "warning", "portability") and row[:2] not in (*wrong, *broken)
+    ]
     own = [f"{rule} {at}" for at, rule, _ in serious]
     found = f"{len(grave)} required or mandatory, {light.total()} advisory of {len(light)} rules"
     if own:
