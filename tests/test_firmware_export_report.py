@@ -85,7 +85,7 @@ def test_the_page_tells_all_that_is_known(bundle):
     for part in (
         "Firmware report: cell", "a123_26650", "checks passed.", "self-test, this machine", "cortex-m4f, gcc", "441",
         "612", "2,400", "10,000 steps", "zero wait states", "0.035 %", "Frama-C Eva", "0 alarms", "rule 8.9: advisory",
-        "cell_2.fmu", "cell_kernel_predict", "bmsthermal.reference.Reference.heat", "tests/test_bmsthermal_observer.py",
+        "cell_2.fmu", "cell_kernel_observe", "bmsthermal.reference.Reference.step", "tests/test_bmsthermal_observer.py",
         "Simon, Optimal State Estimation (2006)", "relative, of a temperature difference inside the cell",
         bundle.manifest["cell"]["digest"],
     ):  # fmt: skip
@@ -211,9 +211,9 @@ def test_every_function_of_the_kernel_is_traced(observer, tmp_path):
                 assert f"def {module.rsplit('.', 1)[1]}(" in source.read_text().splitlines()[int(line) - 1]
     constants = {row["constant"] for row in traced["constants"]}
     assert {"decay", "open_circuit_V", "h_states", "activation_K"} <= constants
-    assert any("cell_kernel_dot" in name for name in traced["unsourced"]) == (
-        "cell_kernel_dot" in {row["function"] for row in traced["functions"] if not row["says"]}
-    )
+    assert traced["unsourced"] == []
+    (bundle.folder / "step.h").write_text("ROM_INLINE int ROM_(twice)(int x)\n{\n    return 2 * x;\n}\n")
+    assert traceability(bundle)["unsourced"] == ["cell_kernel_twice (step.h:1)"]
 
 
 def test_a_further_export_knows_the_report_for_its_own(bundle, observer):

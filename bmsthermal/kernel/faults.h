@@ -56,6 +56,7 @@ typedef struct {
         stuck_K, stuck_s, recover_s, alone_K, heat, cooling, heat_K_s, heat_limit, heat_s, settle_s;
 } ROM_(rules_t);
 
+/* Absolute value. */
 ROM_INLINE real_t ROM_(size_of)(real_t x)
 {
     return (x < ROM_NUM(0.0)) ? -x : x;

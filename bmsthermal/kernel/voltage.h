@@ -64,6 +64,7 @@ ROM_INLINE real_t ROM_(chord)(const ROM_(model_t) *restrict m, const num_t table
     return value[0];
 }
 
+/* The tables at the charge of x, clamped into them, with chords for slopes. */
 ROM_INLINE void ROM_(point)(const ROM_(model_t) *restrict m, const ROM_(voltage_t) *restrict v, const real_t x[VLT_N],
                             real_t mean_K, real_t current, ROM_(point_t) *p)
 {

@@ -96,13 +96,14 @@ def added(image: Image, name: str) -> Size:
     from firmware_export.targets.toolchains import library
 
     core, tools = image.core, image.toolchain
+    real = "double" if any(symbol.startswith("__") for symbol in undefined(image.objects)) else "float"
     flags = core.flags[tools.name][tools.name != "zig" :]  # gcc's begin with the compiler
     wanted = [f"-Wl,-u,{name}_{verb}" for verb in ("init", "step", "get", "model")]
     parts = [*image.objects, image.path.parent / "memory.o"]
     alone = image.path.with_name(f"{name}_alone.elf")
     # what the image was linked with, but for its start
     script = image.path.parent / "link.ld"
-    options = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", "-Wl,-e,0", *library(core, tools))
+    options = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", "-Wl,-e,0", *library(core, tools, real))
     command = [*tools.command, *flags, *options, *wanted, *map(str, parts), "-o", str(alone)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -173,14 +173,14 @@ def build(
         others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
         script = place / "link.ld"
         script.write_text(_script(core))
-        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *library(core, toolchain))
+        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *library(core, toolchain, real))
     program = _compile([*objects, *others], place / f"{name}{'.so' if core is HOST else '.elf'}", command, *link)
     return Image(program, objects, core, toolchain, level)
 
 
-def library(core: Core, toolchain: Toolchain) -> tuple[str, ...]:
-    """Only the arithmetic of a core without a floating point unit, which zig takes ten seconds to build at first."""
-    if core.hard_float:
+def library(core: Core, toolchain: Toolchain, real: str) -> tuple[str, ...]:
+    """Only arithmetic that the core lacks, and not where it lacks none: zig takes ten seconds to build it at first."""
+    if core.hard_float and real == "float":
         return ("-nostdlib",)
     return ("-nostartfiles", "-nolibc") if toolchain.name == "gcc" else ("-nostartfiles",)
 

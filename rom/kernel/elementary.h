@@ -26,6 +26,7 @@ typedef uint32_t rom_word_t;
 #define ROM_ROOT_SEED 0x5f375a86u
 #endif
 
+/* Bits of a number. */
 ROM_INLINE rom_word_t rom_word(num_t x)
 {
     rom_word_t word;
@@ -33,6 +34,7 @@ ROM_INLINE rom_word_t rom_word(num_t x)
     return word;
 }
 
+/* Number of bits. */
 ROM_INLINE num_t rom_number(rom_word_t word)
 {
     num_t x;

@@ -23,6 +23,7 @@ typedef struct {
     real_t answer[ROM_W_MAX][ROM_N];
 } ROM_(walls_t);
 
+/* Inner product, summed from the first. */
 ROM_INLINE real_t ROM_(dot)(const num_t a[ROM_N], const real_t b[ROM_N])
 {
     real_t sum = a[0] * b[0];
@@ -33,6 +34,7 @@ ROM_INLINE real_t ROM_(dot)(const num_t a[ROM_N], const real_t b[ROM_N])
     return sum;
 }
 
+/* Sum, from the first. */
 ROM_INLINE real_t ROM_(sum)(const real_t x[ROM_N])
 {
     real_t sum = x[0];
