@@ -30,6 +30,12 @@ def export(
             help="Estimated too: h (cooling), heat, bias (of sensors), soc, resistance; by default the cell file's."
         ),
     ] = None,
+    heat: Annotated[
+        Literal["measured", "model", "fused", "dfn"] | None,
+        typer.Option(
+            help="Where it comes from, see bmsthermal estimate; dfn is the observer on a reduced coupled model."
+        ),
+    ] = None,
     faults: Annotated[bool, typer.Option("--faults", help="Watch the sensors, see bmsthermal estimate.")] = False,
     order: Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")] = None,
     step_s: Annotated[
@@ -80,7 +86,8 @@ def export(
     named = reduced.cell.settings.get("Sensors", ["surface"])
     measured = list(named) if sensors is None else listed(sensors, "--sensors")
     kinds = None if estimate is None else listed(estimate, "--estimate")
-    observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
+    source = cell if heat == "dfn" else reduced
+    observer = Observer.of(source, measured, estimate=kinds, heat=heat, faults=faults).on_target(real, form)
     with steps(2 + 3 * len(pairs) + growth + prove + bool(fmu)) as step:
         step("write")
         bundle = write(observer, out, real=real, form=form, name=name)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -57,16 +56,6 @@ class CoupledForm:
     def states(self) -> int:
         """States of the filter: the cell's, resistance and voltage error."""
         return self.observer.filter.n + 2
-
-    @property
-    def cell(self) -> Any:
-        """What a drive cycle asks of a cell, named as in `bmsthermal.packing.Packed`."""
-        reduced, sensors = self.observer.coupled, self.observer.measured
-        open_V = reduced.cell.electrochemistry.open_circuit_V(np.linspace(0.0, 1.0, 65))
-        return SimpleNamespace(
-            wall=reduced.thermal.walls, sense=sensors, open_circuit_V=open_V,
-            conductance_W_K=reduced.thermal.conductance_W_K,
-        )  # fmt: skip
 
     @property
     def state(self) -> tuple[Number, ...]:

@@ -53,7 +53,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "bmsthermal": _version(),
         "cell": {"name": reduced.cell.name, "digest": reduced.cell.digest},
         "estimate": ["soc", "resistance", "voltage error"],
-        "form": "coupled",
+        "form": "ud",
         "inputs": inputs,
         "kernel": {file: sha256(text) for file, text in kernel.items()},
         "model": hashlib.sha256(constants.astype(constants.dtype.newbyteorder("<")).tobytes()).hexdigest(),

@@ -23,6 +23,7 @@ typedef struct {
     real_t decay[CELL_M], gain[CELL_M], later[CELL_M]; /* of the modes: at the end, mean of the step, mean of what comes */
 } ROM_(side_t);
 
+/* A number held between two others. */
 ROM_INLINE real_t ROM_(limit)(real_t x, num_t low, num_t high)
 {
     const real_t up = ROM_SELECT(ROM_PART(x) > low, x, low);

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmsthermal.errors import InputError
+from bmsthermal.observer import Observer
 from bmsthermal.reduced.observing import CoupledObserver
 from firmware_export.form import Form, form_of, read_out, start_row
 from firmware_export.form_coupled import CoupledForm
@@ -22,10 +23,11 @@ from firmware_export.targets.cycle import START_K, START_SOC, cycle
 from firmware_export.targets.toolchains import Image, Toolchain, build
 
 if TYPE_CHECKING:
-    from bmsthermal.observer import Observer
     from firmware_export.bundle import Bundle
 
 Row = NDArray[np.floating]
+#: Names of what is recorded, what is put in, and what Python makes of it, given what was found.
+_Run = tuple[list[str], Row, Callable[[Row], Row]]
 #: What `_get` writes is a function of the state: it is looked at every so many steps, the rest at every step.
 STRIDE = 97
 
@@ -111,18 +113,10 @@ def compare(
     emulator = emulator or next(iter(emulators(core, bundle.real)), None)
     if emulator is None:
         raise InputError(f"nothing that emulates {core.name}", hint='pip install "bmsthermal[target]", or QEMU')
-    observer = observer.on_target(bundle.real, bundle.manifest["form"])
-    coupled = CoupledForm(observer, bundle.real) if isinstance(observer, CoupledObserver) else None
-    form = form_of(observer) if coupled is None else coupled
-    dtype: Any = DTYPES[bundle.real]
-    inputs, measurements = cycle(observer, form.cell, steps, seed)
-    u, z = inputs.astype(dtype), measurements.astype(dtype)
-    taken = _taken(bundle, observer)
-    u[:, ~taken] = np.nan
-    names = [name for each in (*form.state, *form.output) for name in _places(each.name, each.count)]
-    part = RECORD_B // (len(names) * u.itemsize)
-    rows = np.hstack([u[:, taken], z])
-    start = np.array([START_K, START_SOC], dtype)
+    run = _coupled if isinstance(observer, CoupledObserver) else _thermal
+    names, rows, expect = run(bundle, observer, steps, seed)
+    part = RECORD_B // (len(names) * rows.itemsize)
+    start = np.array([START_K, START_SOC], rows.dtype)
     block = struct.pack(f"{core.order}II", steps, part) + b"".join(
         each.astype(each.dtype.newbyteorder(core.order)).tobytes() for each in (start, rows)
     )
@@ -130,17 +124,40 @@ def compare(
         raise InputError(f"{steps} steps", expected=f"at most {RECORD // rows[0].nbytes - 1}, which the memory holds")
     image = build(bundle.folder, bundle.name, core, toolchain, place, level=level, flags=flags)
     data, version = _run(image, emulator, block, part)
-    found = np.frombuffer(data, u.dtype.newbyteorder(core.order)).reshape(steps, -1).astype(dtype)
-    if coupled is not None:
-        expected: Row = np.hstack(coupled.run(u[:, taken], z, START_K, START_SOC))
-    else:
-        expected = _expected(found, observer, form_of(observer), bundle.real, u, z)
+    found = np.frombuffer(data, rows.dtype.newbyteorder(core.order)).reshape(steps, -1).astype(rows.dtype)
+    expected = expect(found)
     wrong = np.argwhere(_bits(found) != _bits(expected))
     difference = None
     if len(wrong):
         k, i = wrong[0]
         difference = f"{names[i]} after step {k} is {found[k, i]!s}, and {expected[k, i]!s} in Python"
     return Equality(core.name, str(toolchain), " ".join([level, *flags]), version, steps, difference)
+
+
+def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
+    observer = observer.on_target(bundle.real, bundle.manifest["form"])
+    form, dtype = form_of(observer), DTYPES[bundle.real]
+    u, z = (each.astype(dtype) for each in cycle(observer, form.cell, steps, seed))
+    taken = _taken(bundle, observer)
+    u[:, ~taken] = np.nan
+    return (
+        _names(form), np.hstack([u[:, taken], z]),
+        lambda found: _expected(found, observer, form, bundle.real, u, z),
+    )  # fmt: skip
+
+
+def _coupled(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
+    """The same of a filter on a reduced cell, which takes current, voltage and coolants."""
+    assert isinstance(observer, CoupledObserver)
+    form, dtype = CoupledForm(observer, bundle.real), DTYPES[bundle.real]
+    thermal = Observer(observer.reduced, observer.measured)  # of the same cell, for what sensors read along the cycle
+    u, z = (each.astype(dtype) for each in cycle(thermal, thermal.packed, steps, seed))
+    u = u[:, [0, 1, *range(3, 3 + len(observer.reduced.walls))]]
+    return _names(form), np.hstack([u, z]), lambda found: np.hstack(form.run(u, z, START_K, START_SOC)).astype(dtype)
+
+
+def _names(form: Form | CoupledForm) -> list[str]:
+    return [name for each in (*form.state, *form.output) for name in _places(each.name, each.count)]
 
 
 def python_run(observer: Observer, form: Form, u: Row, z: Row, start: Row) -> tuple[Row, Row]:
