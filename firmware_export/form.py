@@ -195,9 +195,15 @@ def read_out(form: Form, layout: Layout | None, state: Row, out: Row, sensors: i
     if isinstance(form.packed, PackedJoint) and form.packed.rules is not None:
         watch = state[-3 - CELL - SENSOR * sensors : -3]
         beside += [*watch[CELL + CODE :: SENSOR], watch[HEAT], watch[VARIANCE], watch[HOT]]
+    def read_wall() -> tuple[np.floating, np.floating]:
+        if layout:
+            return read(wall)
+        spread = _level(state, n) if len(cell.wall) < 3 else _spread(wall, state, n)
+        return reference + _dot(wall, x), spread + dtype(cell.offset_variance)
+
     mean = reference + dtype(cell.mean) * x[0]
     return np.array(
-        [*read(cell.core.astype(dtype)), mean, *read(wall), *beside, out[0], *out[1 : 1 + sensors],
+        [*read(cell.core.astype(dtype)), mean, *read_wall(), *beside, out[0], *out[1 : 1 + sensors],
          *out[1 + room : 1 + room + sensors]], dtype,
     )  # fmt: skip
 
@@ -210,11 +216,35 @@ def _dot(a: Row, b: Row) -> np.floating:
 
 
 def _spread(row: Row, state: Row, n: int) -> np.floating:
-    """``row P row'`` of a packed covariance, as ``times`` and ``dot`` of observer.h."""
+    """``row P row'`` of a packed covariance, as ``spread`` of observer.h."""
+    P, dtype = _packed(state, n), state.dtype.type
+    total: np.floating = dtype(0.0)
+    for i in range(n):
+        half = dtype(0.5) * row[i] * P[i, i]
+        for j in range(i):
+            half = half + row[j] * P[i, j]
+        total = total + row[i] * half
+    return total + total
+
+
+def _level(state: Row, n: int) -> np.floating:
+    """The same of a row of ones, as ``read_wall`` of observer.h."""
+    P, dtype = _packed(state, n), state.dtype.type
+    once, twice = P[0, 0], dtype(0.0)
+    for i in range(1, n):
+        once = once + P[i, i]
+        for j in range(i):
+            twice = twice + P[i, j]
+    total: np.floating = once + (twice + twice)
+    return total
+
+
+def _packed(state: Row, n: int) -> Row:
+    """Symmetric covariance of a state of observer.h."""
     P = np.empty((n, n), state.dtype)
     i, j = np.tril_indices(n)
     P[i, j] = P[j, i] = state[n:-1]
-    return _dot(row, np.array([_dot(line, row) for line in P]))
+    return P
 
 
 def _factors(state: Row, layout: Layout) -> Row:
