@@ -136,9 +136,9 @@ def compare(
 
 def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
     observer = observer.on_target(bundle.real, bundle.manifest["form"])
-    form, dtype = form_of(observer), DTYPES[bundle.real]
+    form, dtype = form_of(observer, bundle.given), DTYPES[bundle.real]
     u, z = (each.astype(dtype) for each in cycle(observer, form.cell, steps, seed))
-    taken = _taken(bundle, observer)
+    taken = form.taken(len(observer.reduced.walls))
     u[:, ~taken] = np.nan
     return (
         _names(form), np.hstack([u[:, taken], z]),
@@ -162,10 +162,7 @@ def _names(form: Form | CoupledForm) -> list[str]:
 
 def python_run(observer: Observer, form: Form, u: Row, z: Row, start: Row) -> tuple[Row, Row]:
     """States and outputs of the Python build after every step, ``(steps, numbers)`` each."""
-    from bmsthermal._observer import Kernel
-
-    n, w = len(form.cell.decay), len(form.cell.wall)
-    kernel = Kernel(form.packed.row(u.dtype), n, w, z.shape[1], joint=form.name == "ud")
+    kernel = form.engine(u.dtype, z.shape[1])
     kernel.write(start[None, :])
     past = np.empty((len(u), 1, kernel.state_size), u.dtype)
     out = np.zeros((len(u), 1, kernel.output_size), u.dtype)
@@ -175,14 +172,6 @@ def python_run(observer: Observer, form: Form, u: Row, z: Row, start: Row) -> tu
 
 def _places(name: str, count: int | None) -> list[str]:
     return [name] if count is None else [f"{name}[{i}]" for i in range(count)]
-
-
-def _taken(bundle: Bundle, observer: Observer) -> NDArray[np.bool_]:
-    """Which of the kernel's inputs ``input_t`` has; the others are absent."""
-    walls = observer.reduced.walls
-    every = ["current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in walls),
-             *(f"conductance_{w}_W_K" for w in walls)]  # fmt: skip
-    return np.isin(every, bundle.manifest.get("inputs", every))
 
 
 def _run(image: Image, emulator: str, block: bytes, part: int) -> tuple[bytes, str]:
@@ -199,7 +188,7 @@ def _expected(found: Row, observer: Observer, form: Form, real: Real, u: Row, z:
     past, out = python_run(observer, form, u, z, start_row(observer, form, START_K, START_SOC, real))
     sensors, room, layout = z.shape[1], (out.shape[1] - 1) // 2, getattr(observer, "layout", None)
     expected = found.copy()
-    expected[:, : form.numbers] = past
+    expected[:, : form.numbers] = form.kept(past)
     stepped = np.hstack([out[:, :1], out[:, 1 : 1 + sensors], out[:, 1 + room : 1 + room + sensors]])
     expected[:, -stepped.shape[1] :] = stepped
     for k in {*range(0, len(u), STRIDE), len(u) - 1}:
