@@ -57,7 +57,7 @@ class PackedFixed:
 
 
 def transition(packed: Packed) -> tuple[Array, Array, Array]:
-    """Share of a step that is kept ``(n, n)`` and noise that comes in ``(n, n)``, walls open; how walls answer ``(w, n)``.
+    """What a step keeps ``(n, n)``, noise that comes in ``(n, n)``, both with open walls, and how walls answer ``(w, n)``.
 
     Without current, so without a slope of the heat.
     """
@@ -75,7 +75,7 @@ def transition(packed: Packed) -> tuple[Array, Array, Array]:
 
 
 def steady(packed: Packed) -> tuple[Array, Array, Array]:
-    """Covariance after the measurements ``(n, n)``, gains of one sensor after another ``(m, n)``, their variances ``(m,)``.
+    """Covariance after the measurements ``(n, n)``; gains ``(m, n)`` and variances ``(m,)``, sensor after sensor.
 
     Raises
     ------

@@ -197,9 +197,15 @@ class Observer:
         measured, order, step_s, estimate
             By default the section's, else ``surface``, 4 states, 1 s and nothing.
         **given
-            As for an observer.
+            As for an observer; ``heat="dfn"`` asks for the observer on a reduced coupled model
+            (`bmsthermal.reduced.observing`), which is the source or a file of one.
         """
         from bmsthermal.coupled import load_model
+
+        if given.get("heat") == "dfn":
+            from bmsthermal.reduced.observing import coupled_observer
+
+            return coupled_observer(source, measured, order=order, step_s=step_s, estimate=estimate, **given)
 
         reduced = source if isinstance(source, ReducedModel) else load_model(source, order=order, step_s=step_s)
         settings = reduced.cell.settings

@@ -41,6 +41,12 @@ def export(
             help="Estimated too: h (cooling), heat, bias (of sensors), soc, resistance; by default the cell file's."
         ),
     ] = None,
+    heat: Annotated[
+        Literal["measured", "model", "fused", "dfn"] | None,
+        typer.Option(
+            help="Where it comes from, see bmsthermal estimate; dfn is the observer on a reduced coupled model."
+        ),
+    ] = None,
     faults: Annotated[bool, typer.Option("--faults", help="Watch the sensors, see bmsthermal estimate.")] = False,
     order: Annotated[int | None, typer.Option(help="Thermal states; by default the cell file's, else 4.")] = None,
     step_s: Annotated[
@@ -72,7 +78,6 @@ def export(
     from bmsthermal.console import console, listed, print_table, steps
     from bmsthermal.coupled import load_model
     from bmsthermal.observer import Observer
-    from bmsthermal.reduced.storing import is_reduced_cell, load
     from firmware_export.bundle import export as write
     from firmware_export.fmu import check_version
     from firmware_export.host import NO_COMPILER
@@ -92,16 +97,8 @@ def export(
     named = reduced.cell.settings.get("Sensors", ["surface"])
     measured = list(named) if sensors is None else listed(sensors, "--sensors")
     kinds = None if estimate is None else listed(estimate, "--estimate")
-    if coupled:
-        if faults or kinds or form:
-            raise InputError("--coupled with --faults, --estimate or --form", hint="it has a form of its own")
-        if not (cell.endswith(".npz") and is_reduced_cell(cell)):
-            raise InputError(
-                "is no reduced full model", where=cell, expected="a file of bmsthermal reduce --heat dfn -o",
-            )  # fmt: skip
-        observer = Observer(load(cell), measured)
-    else:
-        observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
+    source = cell if heat == "dfn" else reduced
+    observer = Observer.of(source, measured, estimate=kinds, heat=heat, faults=faults).on_target(real, form)
     with steps(2 + 3 * len(pairs) + growth + prove + bool(fmu)) as step:
         step("write")
         bundle = write(observer, out, real=real, form=form, inputs=inputs, name=name)

@@ -164,6 +164,7 @@ def form_of(observer: Observer, given: bool = False) -> Form:
         state = (Number("x", n, thermal), *(() if fixed else (P,)), *(() if given else (soc,)))
         packed = observer.packed_fixed if isinstance(observer, FixedObserver) else observer.packed
         name = "fixed-gain" if fixed else "ekf"
+        kernel |= {} if fixed or given else {"shared.h": "bmsthermal.kernel"}
         return Form(name, kernel, inputs, state, shown + stepped, packed, observer.packed, given)
     if given:
         raise InputError(

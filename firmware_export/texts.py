@@ -32,6 +32,8 @@ TEMPLATES = {
     "Makefile": "Makefile", "CMakeLists.txt": "CMakeLists.txt", "{name}.a2l": "a2l",
     "README.md": "README.md",
 }  # fmt: skip
+#: And those of many cells that share one covariance, which a packed one can be.
+CELLS = {"{name}_cells.h": "cells.h", "{name}_cells.c": "cells.c"}
 
 
 def kernel_text(package: str, file: str) -> bytes:
@@ -74,6 +76,7 @@ def texts(observer: Observer, real: Real, name: str, given: bool = False) -> tup
         "output_bytes": width * sum(each.size for each in form.output),
         "model_bytes": width * constants.size,
     }
+    many = "shared.h" in form.kernel
     kernel_texts = {file: kernel_text(package, file) for file, package in form.kernel.items()}
     faces = {"coolant_K": "coolant_{}_K", "conductance_W_K": "conductance_{}_W_K"}
     inputs = [
@@ -110,6 +113,8 @@ def texts(observer: Observer, real: Real, name: str, given: bool = False) -> tup
         "outputs": form.output,
         "taken": form.inputs,
         "given": given,
+        "many": many,
+        "width": width,
         "all_states": form.state[0].size,
         "areas": reduced.areas_m2.tolist(),
         "start": start,
@@ -124,6 +129,6 @@ def texts(observer: Observer, real: Real, name: str, given: bool = False) -> tup
     templates = environment(real)
     filled = {
         file.format(name=name): templates.get_template(f"{template}.jinja").render(context).encode()
-        for file, template in TEMPLATES.items()
+        for file, template in (TEMPLATES | (CELLS if many else {})).items()
     }
     return filled | kernel_texts, manifest

@@ -75,8 +75,9 @@ ROM_INLINE void ROM_(around)(const ROM_(model_t) *restrict m, const ROM_(input_t
             g[w] = ROM_SELECT(ROM_BOTH(told >= ROM_NUM(0.0), told < ROM_HUGE), told, g[w]);
         }
         coolant[w] = u->coolant_K[w] - m->coolant_reference_K;
-        g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));
-        coolant[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), coolant[w], ROM_(at)(&m->modal, w, x));
+        const rom_test_t known = ROM_PRESENT(coolant[w]);
+        g[w] = ROM_SELECT(known, g[w], ROM_EACH(ROM_NUM(0.0)));
+        coolant[w] = ROM_SELECT(known, coolant[w], ROM_(at)(&m->modal, w, x));
     }
 }
 

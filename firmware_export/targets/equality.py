@@ -23,6 +23,7 @@ from firmware_export.targets.cycle import START_K, START_SOC, cycle
 from firmware_export.targets.toolchains import Image, Toolchain, build
 
 if TYPE_CHECKING:
+    from bmsthermal.packing import Packed
     from firmware_export.bundle import Bundle
 
 Row = NDArray[np.floating]
@@ -137,8 +138,7 @@ def compare(
 def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
     observer = observer.on_target(bundle.real, bundle.manifest["form"])
     form = form_of(observer, bundle.given)
-    dtype: Any = DTYPES[bundle.real]
-    u, z = (each.astype(dtype) for each in cycle(observer, form.cell, steps, seed))
+    u, z = _cycle(observer, form.cell, bundle.real, steps, seed)
     taken = form.taken(len(observer.reduced.walls))
     u[:, ~taken] = np.nan
     return (
@@ -151,11 +151,17 @@ def _coupled(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
     """The same of a filter on a reduced cell, which takes current, voltage and coolants."""
     assert isinstance(observer, CoupledObserver)
     form = CoupledForm(observer, bundle.real)
-    dtype: Any = DTYPES[bundle.real]
     thermal = Observer(observer.reduced, observer.measured)  # of the same cell, for what sensors read along the cycle
-    u, z = (each.astype(dtype) for each in cycle(thermal, thermal.packed, steps, seed))
+    u, z = _cycle(thermal, thermal.packed, bundle.real, steps, seed)
     u = u[:, [0, 1, *range(3, 3 + len(observer.reduced.walls))]]
-    return _names(form), np.hstack([u, z]), lambda found: np.hstack(form.run(u, z, START_K, START_SOC)).astype(dtype)
+    return _names(form), np.hstack([u, z]), lambda found: np.hstack(form.run(u, z, START_K, START_SOC)).astype(u.dtype)
+
+
+def _cycle(observer: Observer, packed: Packed, real: Real, steps: int, seed: int) -> tuple[Row, Row]:
+    """The run in the precision of the target."""
+    dtype: Any = DTYPES[real]
+    u, z = cycle(observer, packed, steps, seed)
+    return u.astype(dtype), z.astype(dtype)
 
 
 def _names(form: Form | CoupledForm) -> list[str]:
