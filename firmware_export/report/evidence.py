@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -178,6 +179,7 @@ def proof_rows(bundle: Bundle, say: Say) -> list[dict[str, Any]]:
     """Verdicts of every tool of proof and analysis, those that are not here among them."""
     from firmware_export.prove import prove
 
+    bundle = replace(bundle, folder=bundle.folder.resolve())  # tools work in folders of their own
     place = bundle.folder / BUILD / "proofs"
     place.mkdir(parents=True, exist_ok=True)
     return [
