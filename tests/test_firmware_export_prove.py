@@ -215,4 +215,4 @@ def test_eva_proves_every_subset_of_inputs(real, kind, bundles, tmp_path):
 def test_coverage_of_every_kind(kind, bundles, tmp_path):
     verdict = coverage(bundles(kind), tmp_path / "place")
     share = float(re.match(r"[\d.]+", verdict.found)[0])
-    assert share >= (95.0 if kind == "watched" else 100.0), verdict.details
+    assert share >= (98.0 if kind == "watched" else 100.0), verdict.details
