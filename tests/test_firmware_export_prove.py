@@ -125,16 +125,10 @@ def test_no_required_rule_is_broken(small, tmp_path):
 
 
 @needs("cppcheck")
-@pytest.mark.parametrize(
-    ("old", "new", "rule"),
-    [
-        ("for (int k = 0; k < STEPS", "for (unsigned k = 0; k < STEPS", "10.4"),
-        ("found |= left[i] ^ right[i]", "found |= (left[i] == right[i]) ? 0 : (goto_it())", "17.3"),
-    ],
-)  # fmt: skip
-def test_a_broken_rule_is_found(old, new, rule, small, tmp_path):
-    verdict = misra(changed(small, tmp_path / "c", "cell_selftest.c", old, new), tmp_path / "place")
-    assert verdict.passed is False and any(f"rule {rule} cell_selftest.c" in line for line in verdict.details)
+def test_a_broken_rule_is_found(small, tmp_path):
+    loop, mixed = "for (int k = 0; k < STEPS", "for (unsigned k = 0; k < STEPS"
+    verdict = misra(changed(small, tmp_path / "c", "cell_selftest.c", loop, mixed), tmp_path / "place")
+    assert verdict.passed is False and any("rule 10.4 cell_selftest.c" in line for line in verdict.details)
 
 
 ANALYSERS = [
@@ -215,4 +209,4 @@ def test_eva_proves_every_subset_of_inputs(real, kind, bundles, tmp_path):
 def test_coverage_of_every_kind(kind, bundles, tmp_path):
     verdict = coverage(bundles(kind), tmp_path / "place")
     share = float(re.match(r"[\d.]+", verdict.found)[0])
-    assert share >= (95.0 if kind == "watched" else 100.0), verdict.details
+    assert share >= (98.0 if kind == "watched" else 100.0), verdict.details

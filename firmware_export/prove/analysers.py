@@ -25,7 +25,7 @@ ACCEPTED = {
     "-Wfloat-equal": "codes of faults are whole numbers, kept as numbers",
     "bugprone-easily-swappable-parameters": "surface_K and soc of init: the names carry their units",
     "bugprone-implicit-widening-of-multiplication-result": "offsets into rows of some tens of numbers",
-    "-Wanalyzer-use-of-uninitialized-value": "rows are written in loops of constant length, which the analyser cuts short",
+    "-Wanalyzer-use-of-uninitialized-value": "rows are written in loops of constant length, which it cuts short",
     "deadcode.DeadStores": "a name for what this form leaves out",
     "misc-include-cleaner": "the kernel's headers are text, included through one file",
     "misc-confusable-identifiers": "names of one letter, as in the equations",

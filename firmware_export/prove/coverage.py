@@ -31,7 +31,7 @@ USUAL = {
     "conductance_W_K": (-0.1, 2.0),
 }  # fmt: skip
 #: Drives and the steps of each.
-DRIVES, STEPS = 60, 2000
+DRIVES, STEPS = 240, 2000
 INSTALL = "apt-get install clang-19 llvm-19 libclang-rt-19-dev"
 
 
@@ -85,9 +85,9 @@ def _build(clang: str, bundle: Bundle, place: Path, drives: int) -> str:
     )  # fmt: skip
     (place / "cases.c").write_text(text)
     folder, name = bundle.folder.resolve(), bundle.name
-    common = [clang, "-std=c99", "-O0", "-ffp-contract=off", f"-I{folder}"]
+    common: list[str | Path] = [clang, "-std=c99", "-O0", "-ffp-contract=off", f"-I{folder}"]
     counters = ["-fprofile-instr-generate", "-fcoverage-mapping", "-fcoverage-mcdc"]
-    others = [folder / f"{name}_model.c", folder / f"{name}_selftest.c", "cases.c"]
+    others: list[str | Path] = [folder / f"{name}_model.c", folder / f"{name}_selftest.c", "cases.c"]
     for command in (
         [*common, *counters, "-c", folder / f"{name}.c", "-o", "kernel.o"],
         [*common, "-fprofile-instr-generate", *others, "kernel.o", "-o", "cases"],

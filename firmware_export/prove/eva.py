@@ -74,7 +74,7 @@ def eva(bundle: Bundle, place: Path, subsets: bool = True) -> Verdict:
 def _covariance(bundle: Bundle) -> list[tuple[str, float, float]]:
     """Box of a packed covariance: variances up to `WIDER` times a start's, and the largest covariances of such."""
     model = (bundle.folder / f"{bundle.name}_model.c").read_text()
-    start = [float(number) for number in re.findall(r"[-+.\de]+", re.search(r"\.start = \{([^}]*)\}", model)[1])]
+    start = [float(number) for number in re.findall(r"[-+.\de]+", "".join(re.findall(r"\.start = \{([^}]*)\}", model)))]
     found = []
     for name, count, _ in members(bundle, "state"):
         for at in range(count if name == "P" else 0):
@@ -86,7 +86,7 @@ def _covariance(bundle: Bundle) -> list[tuple[str, float, float]]:
 
 
 def _beyond(name: str) -> tuple[float, float]:
-    """From where an input is absent: a temperature is looked at above its reference, and a conductance is not negative."""
+    """From where an input is absent: temperatures count from a reference, and no conductance is negative."""
     return -1e-30 if name == "conductance_W_K" else -1.001e6, 1.001e6
 
 
@@ -123,7 +123,8 @@ def _analyse(
     driver.write_text(
         template.render(
             name=bundle.name, NAME=bundle.name.upper(), real=bundle.real, groups=[name for name, _ in kinds],
-            state=states, inputs=inputs, checked=numbers(bundle, "state"), charges=charges(bundle), cases=cases, surface=INPUTS["surface_K"],
+            state=states, inputs=inputs, checked=numbers(bundle, "state"), charges=charges(bundle), cases=cases,
+            surface=INPUTS["surface_K"],
             table=bundle.manifest["sizes"]["table"],
         )
     )  # fmt: skip
