@@ -124,11 +124,11 @@ def _load(report: Report) -> Table:
 def _paths(report: Report) -> Table:
     return Table(
         "Instructions of one step",
-        ("core", "compiler", "longest path", "most seen, corner inputs", "ways back", "calls"),
+        ("core", "compiler", "longest path", "most seen, corner inputs", "ways back", "calls", "run on"),
         tuple(
             (row["core"], row["toolchain"],
              row["bound"] or number(row["instructions"]),
-             *(number(row[key]) for key in ("seen", "back_edges", "calls")))
+             *(number(row[key]) for key in ("seen", "back_edges", "calls")), row["emulator"] or NOTHING)
             for row in report["targets"] if row["back_edges"] is not None
         ),
     )  # fmt: skip
