@@ -9,11 +9,15 @@ from libc.string cimport memcpy
 
 cdef extern from "kernels.h":
     ctypedef struct observer_f64_t:
+        const observer_f64_t *fixed
+        const observer_f64_t *shared
         int model, input, output, lanes, sensors_at, table_last_at
         int (*state)(const double *) noexcept nogil
         void (*run)(const double *, double *, const double *, const double *, double *, double *,
                     int, long, long) noexcept nogil
     ctypedef struct observer_f32_t:
+        const observer_f32_t *fixed
+        const observer_f32_t *shared
         int model, input, output, lanes, sensors_at, table_last_at
         int (*state)(const float *) noexcept nogil
         void (*run)(const float *, float *, const float *, const float *, float *, float *,
@@ -76,6 +80,9 @@ cdef class Kernel:
     joint
         Whether the model is a ``joint_t`` (see `bmsthermal.joint.pack_joint`), which says what is estimated beside
         the temperatures.
+    gains
+        ``own``, from each cell's covariance; ``shared``, from that of the first cell, which stands for all; ``fixed``:
+        the model is a ``fixed_t`` (see `bmsthermal.fixed`) and the covariance stays what it is.
     """
 
     cdef const observer_f64_t *wide
@@ -90,7 +97,7 @@ cdef class Kernel:
     cdef readonly long cells
     cdef readonly bint single
 
-    def __cinit__(self, model, int states, int walls, int sensors, long cells=1, bint joint=False):
+    def __cinit__(self, model, int states, int walls, int sensors, long cells=1, bint joint=False, str gains="own"):
         cdef const double[::1] model64
         cdef const float[::1] model32
         cdef int size, sensors_at, table_last_at
@@ -100,16 +107,22 @@ cdef class Kernel:
                 f"the kernel is built for up to {MAX_STATES} states, {MAX_WALLS} walls and {MAX_SENSORS} sensors, "
                 f"got {states}, {walls} and {sensors}"
             )
+        if gains not in ("own", "fixed", "shared") or (joint and gains != "own"):
+            raise ValueError(f"gains must be own, fixed or shared, and own with what is beside, got {gains!r}")
         if cells < 1:
             raise ValueError(f"cells must be at least 1, got {cells}")
         self.states, self.walls, self.sensors, self.cells = states, walls, sensors, cells
         if self.single:
-            self.narrow = joint_f32(states, walls) if joint else widest_f32(states, walls, cells)
+            self.narrow = joint_f32(states, walls) if joint else widest_f32(states, walls, cells if gains == "own" else 1)
+            if gains != "own":
+                self.narrow = self.narrow.fixed if gains == "fixed" else self.narrow.shared
             size, self.lanes = self.narrow.model, self.narrow.lanes
             self.input_size, self.output_size = self.narrow.input, self.narrow.output
             sensors_at, table_last_at = self.narrow.sensors_at, self.narrow.table_last_at
         else:
-            self.wide = joint_f64(states, walls) if joint else widest_f64(states, walls, cells)
+            self.wide = joint_f64(states, walls) if joint else widest_f64(states, walls, cells if gains == "own" else 1)
+            if gains != "own":
+                self.wide = self.wide.fixed if gains == "fixed" else self.wide.shared
             size, self.lanes = self.wide.model, self.wide.lanes
             self.input_size, self.output_size = self.wide.input, self.wide.output
             sensors_at, table_last_at = self.wide.sensors_at, self.wide.table_last_at

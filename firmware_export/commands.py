@@ -21,9 +21,13 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     real: Annotated[Literal["float", "double"], typer.Option(help="Number type on the target.")] = "float",
     form: Annotated[
-        Literal["ekf", "ud"] | None,
-        typer.Option(help="How the covariance is kept: packed, or factored; by default ud for float, ekf for double."),
+        Literal["ekf", "ud", "fixed-gain"] | None,
+        typer.Option(help="Covariance packed, factored, or none; by default ud for float, ekf for double."),
     ] = None,
+    inputs: Annotated[
+        Literal["measured", "heat"],
+        typer.Option(help="Heat from current and voltage, or given by the caller (then no charge and no tables)."),
+    ] = "measured",
     estimate: Annotated[
         str | None,
         typer.Option(
@@ -90,7 +94,7 @@ def export(
     observer = Observer.of(source, measured, estimate=kinds, heat=heat, faults=faults).on_target(real, form)
     with steps(2 + 3 * len(pairs) + growth + prove + bool(fmu)) as step:
         step("write")
-        bundle = write(observer, out, real=real, form=form, name=name)
+        bundle = write(observer, out, real=real, form=form, inputs=inputs, name=name)
         step("compile and run here")
         host = bundle.check() if check else None
         rows = [target_row(bundle, observer, core, tool, step) for core, tool in pairs]

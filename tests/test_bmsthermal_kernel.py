@@ -206,7 +206,8 @@ def test_packed_rows_have_the_order_of_the_struct(a123, slab):
     packed, n = observer.packed, observer.reduced.order
     row = packed.row(np.float64)
     np.testing.assert_array_equal(row[:n], packed.decay)
-    np.testing.assert_array_equal(row[-8:], [*packed.sense_variance, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(row[-140:-132], [*packed.sense_variance, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(row[-130:-65], packed.open_circuit_V)
     assert len(row) - len(packed.row(np.float64, sensors=3)) == 5 * (n + 2 + 1)
     np.testing.assert_allclose(packed.sense[0] + 0.0, 0.9 * packed.wall[0])
     np.testing.assert_allclose(packed.mixed, [[0.1, 0], [0, 0.1], [0, 0.1]])

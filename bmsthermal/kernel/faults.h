@@ -9,6 +9,8 @@
 #define FLT_SENSOR 14
 #define FLT_NUMBERS(sensors) (FLT_CELL + FLT_SENSOR * (sensors))
 
+#define FLT_OF(k, what) (FLT_CELL + FLT_SENSOR * (k) + (what)) /* of sensor k */
+
 /* of the cell */
 #define FLT_AGE 0
 #define FLT_ALONE 1
@@ -69,8 +71,8 @@ ROM_INLINE void ROM_(watch_start)(int sensors, real_t *watch)
         watch[i] = ROM_NUM(0.0);
     }
     for (int k = 0; k < sensors; k++) {
-        watch[FLT_CELL + FLT_SENSOR * k + FLT_GAP] = ROM_NUM(-1.0);
-        watch[FLT_CELL + FLT_SENSOR * k + FLT_HELD] = ROM_HUGE;
+        watch[FLT_OF(k, FLT_GAP)] = ROM_NUM(-1.0);
+        watch[FLT_OF(k, FLT_HELD)] = ROM_HUGE;
     }
 }
 
@@ -89,7 +91,7 @@ ROM_INLINE real_t ROM_(median)(real_t *values, int count)
     if (count < 1) {
         return ROM_NUM(0.0);
     }
-    return (count % 2) ? values[half] : (values[half - 1] + values[half]) / ROM_NUM(2.0);
+    return ((count % 2) > 0) ? values[half] : (values[half - 1] + values[half]) / ROM_NUM(2.0);
 }
 
 /* Of what a healthy sensor is off by beside the median of the others. */
@@ -100,7 +102,7 @@ ROM_INLINE real_t ROM_(apart)(const ROM_(rules_t) *r, int others, real_t rise_K)
 }
 
 /* Whether a reading is there and plausible; else its code says why not. */
-ROM_INLINE int ROM_(in_range)(const ROM_(rules_t) *r, real_t *row, real_t reading_K)
+ROM_INLINE bool ROM_(in_range)(const ROM_(rules_t) *r, real_t *row, real_t reading_K)
 {
     if (row[FLT_GAP] >= ROM_NUM(0.0)) {
         row[FLT_GAP] = row[FLT_GAP] + r->step_s;
@@ -111,18 +113,18 @@ ROM_INLINE int ROM_(in_range)(const ROM_(rules_t) *r, real_t *row, real_t readin
         if ((row[FLT_CODE] < FLT_ABSENT) && (row[FLT_MISSING] >= r->lost_s)) {
             row[FLT_CODE] = FLT_ABSENT;
         }
-        return 0;
+        return false;
     }
     row[FLT_MISSING] = ROM_NUM(0.0);
     if (row[FLT_CODE] < FLT_OPEN) {
         row[FLT_CODE] = FLT_NONE;
     }
     if ((reading_K > r->coldest_K) && (reading_K < r->hottest_K)) {
-        return 1;
+        return true;
     }
     row[FLT_CODE] = (reading_K <= r->coldest_K) ? FLT_OPEN : FLT_SHORT;
     row[FLT_AGREED] = row[FLT_JUMPED] = ROM_NUM(0.0);
-    return 0;
+    return false;
 }
 
 /* A step that neither noise nor heat makes, and that the others do not make. */
@@ -143,6 +145,7 @@ ROM_INLINE void ROM_(jump)(const ROM_(rules_t) *r, real_t *row, real_t off, real
         } else {
             row[FLT_JUMPED] = (row[FLT_JUMPED] < r->confirm_s) ? row[FLT_JUMPED] + r->step_s : ROM_NUM(0.0);
         }
+    } else { /* nothing jumped */
     }
     row[FLT_LAST] = off;
     row[FLT_GAP] = ROM_NUM(0.0);
@@ -159,7 +162,7 @@ ROM_INLINE void ROM_(stuck)(const ROM_(rules_t) *r, const real_t *watch, real_t 
         row[FLT_BESIDE] = beside_K;
         row[FLT_MOVED] = zero;
         row[FLT_AGREED] = (row[FLT_AGREED] > zero) ? row[FLT_AGREED] : zero;
-    } else if (healthy) {
+    } else if (healthy > 0) {
         if ((row[FLT_CODE] <= FLT_ABSENT) && (ROM_(size_of)(expected_K - row[FLT_THEN]) > moves) &&
             (ROM_(size_of)(beside_K - row[FLT_BESIDE]) > moves)) {
             row[FLT_CODE] = FLT_STUCK;
@@ -180,14 +183,14 @@ ROM_INLINE void ROM_(stuck)(const ROM_(rules_t) *r, const real_t *watch, real_t 
 }
 
 /* Say which fault makes a sensor differ from the others; of two, either may be off. */
-ROM_INLINE void ROM_(name)(const ROM_(rules_t) *r, int sensors, real_t *rows, int k, real_t moved_K, const int *trusted)
+ROM_INLINE void ROM_(name)(const ROM_(rules_t) *r, int sensors, real_t *rows, int k, real_t moved_K, const bool *trusted)
 {
     real_t *row = rows + FLT_SENSOR * k;
     int count = 0;
     row[FLT_CODE] = (row[FLT_HALF] > r->drift_s) ? FLT_DRIFT : FLT_BIAS;
     row[FLT_SUM] = row[FLT_AGREED] = ROM_NUM(0.0);
     for (int i = 0; i < sensors; i++) {
-        count += trusted[i];
+        count += trusted[i] ? 1 : 0;
     }
     if (moved_K > (r->stuck_K + ROM_NUM(4.0) * r->resolution_K) / ROM_NUM(2.0)) {
         row[FLT_CODE] = FLT_STUCK;
@@ -195,16 +198,18 @@ ROM_INLINE void ROM_(name)(const ROM_(rules_t) *r, int sensors, real_t *rows, in
     } else if (count == 2) {
         for (int i = 0; i < sensors; i++) {
             if (trusted[i]) {
-                rows[FLT_SENSOR * i + FLT_CODE] = row[FLT_CODE];
-                rows[FLT_SENSOR * i + FLT_SUM] = rows[FLT_SENSOR * i + FLT_AGREED] = ROM_NUM(0.0);
+                real_t *other = rows + FLT_SENSOR * i;
+                other[FLT_CODE] = row[FLT_CODE];
+                other[FLT_SUM] = other[FLT_AGREED] = ROM_NUM(0.0);
             }
         }
+    } else { /* of many, it alone */
     }
 }
 
 /* Rename the fault of a sensor where another one reads what it should, and it what the other one should. */
 ROM_INLINE void ROM_(swap)(const ROM_(rules_t) *r, int sensors, real_t *rows, int k, const real_t *off,
-                           const real_t *readings_K, const real_t *expected_K, real_t rise_K, const int *trusted)
+                           const real_t *readings_K, const real_t *expected_K, real_t rise_K, const bool *trusted)
 {
     const real_t most = r->limit * ROM_(apart)(r, 1, rise_K), four = ROM_NUM(4.0);
     for (int i = 0; i < sensors; i++) {
@@ -223,7 +228,7 @@ ROM_INLINE void ROM_(swap)(const ROM_(rules_t) *r, int sensors, real_t *rows, in
         const real_t c = readings_K[i] - expected_K[k] - middle, d = readings_K[k] - expected_K[i] - middle;
         if ((four * (a * a) > most) && (four * (b * b) > most) && (four * (c * c) < most) && (four * (d * d) < most)) {
             for (int n = 0; n < 2; n++) {
-                real_t *row = rows + FLT_SENSOR * (n ? k : i);
+                real_t *row = rows + FLT_SENSOR * ((n > 0) ? k : i);
                 row[FLT_CODE] = FLT_SWAP;
                 row[FLT_SUM] = row[FLT_JUMPED] = row[FLT_AGREED] = ROM_NUM(0.0);
             }
@@ -232,18 +237,18 @@ ROM_INLINE void ROM_(swap)(const ROM_(rules_t) *r, int sensors, real_t *rows, in
 }
 
 /* Whether a sensor that was masked has agreed for long enough; it is trusted again then. */
-ROM_INLINE int ROM_(agrees)(const ROM_(rules_t) *r, real_t *row, real_t off, real_t chi2, int healthy, real_t variance)
+ROM_INLINE bool ROM_(agrees)(const ROM_(rules_t) *r, real_t *row, real_t off, real_t chi2, int healthy, real_t variance)
 {
     const real_t unsure = variance + r->offset_K * r->offset_K + r->noise_K2;
-    const int agrees = (ROM_NUM(2.0) * chi2 < r->limit) && (healthy || (off * off < ROM_NUM(4.0) * unsure));
+    const bool agrees = (ROM_NUM(2.0) * chi2 < r->limit) && ((healthy > 0) || (off * off < ROM_NUM(4.0) * unsure));
     if (row[FLT_AGREED] >= ROM_NUM(0.0)) {
         row[FLT_AGREED] = agrees ? row[FLT_AGREED] + r->step_s : ROM_NUM(0.0);
     }
     if (row[FLT_AGREED] < r->recover_s) {
-        return 0;
+        return false;
     }
     row[FLT_CODE] = row[FLT_SUM] = row[FLT_HALF] = row[FLT_AGREED] = ROM_NUM(0.0);
-    return 1;
+    return true;
 }
 
 /* Judge the readings of a step. In: what the sensors read, what the model expects of them without biases, what each
@@ -251,12 +256,13 @@ ROM_INLINE int ROM_(agrees)(const ROM_(rules_t) *r, real_t *row, real_t off, rea
    believed, the others absent, and which sensors are trusted again from now on. */
 ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, const real_t *readings_K,
                            const real_t *expected_K, const real_t *rise_K, const real_t *variance_K2,
-                           real_t *believed_K, int *healed)
+                           real_t *believed_K, bool *healed)
 {
     const real_t zero = ROM_NUM(0.0);
     real_t *rows = watch + FLT_CELL;
     real_t off[OBS_M_MAX], moves[OBS_M_MAX], beside[OBS_M_MAX], chi2[OBS_M_MAX], some[OBS_M_MAX];
-    int usable[OBS_M_MAX], trusted[OBS_M_MAX], healthy[OBS_M_MAX], worst = -1, taken = 0;
+    bool usable[OBS_M_MAX], trusted[OBS_M_MAX];
+    int healthy[OBS_M_MAX], worst = -1, taken = 0;
 
     for (int k = 0; k < sensors; k++) {
         real_t *row = rows + FLT_SENSOR * k;
@@ -265,7 +271,7 @@ ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, c
         usable[k] = usable[k] && ROM_PRESENT(off[k]);
         trusted[k] = usable[k] && (row[FLT_CODE] <= FLT_ABSENT);
         moves[k] = (usable[k] && (row[FLT_GAP] >= zero)) ? off[k] - row[FLT_LAST] : zero;
-        healed[k] = 0;
+        healed[k] = false;
     }
     for (int k = 0; k < sensors; k++) {
         int count = 0;
@@ -292,7 +298,7 @@ ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, c
 
     for (int k = 0; k < sensors; k++) {
         real_t *row = rows + FLT_SENSOR * k;
-        const int was = row[FLT_CODE] > FLT_ABSENT;
+        const bool was = row[FLT_CODE] > FLT_ABSENT;
         int count = 0;
         if (!usable[k]) {
             continue;
@@ -314,7 +320,7 @@ ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, c
             high = row[FLT_SUM] + high / r->limit * r->step_s / r->window_s;
             row[FLT_SUM] = (high > zero) ? high : zero;
             row[FLT_HALF] = (ROM_NUM(4.0) * chi2[k] > r->limit) ? row[FLT_HALF] + r->step_s : zero;
-            if ((row[FLT_SUM] >= ROM_NUM(1.0)) && healthy[k]) {
+            if ((row[FLT_SUM] >= ROM_NUM(1.0)) && (healthy[k] > 0)) {
                 ROM_(name)(r, sensors, rows, k, (then < there) ? then : there, trusted);
                 for (int i = 0; i < sensors; i++) { /* one in a step */
                     healthy[i] = 0;
@@ -325,6 +331,7 @@ ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, c
             if (healed[k] && (healthy[k] == 0)) { /* it moves the level that the others did not hold: no sign of heat */
                 watch[FLT_AGE] = watch[FLT_ADDED] = zero;
             }
+        } else { /* named, or jumped, in this step */
         }
         if (trusted[k] && ((row[FLT_CODE] == FLT_BIAS) || (row[FLT_CODE] == FLT_DRIFT))) {
             ROM_(swap)(r, sensors, rows, k, off, readings_K, expected_K, rise_K[k], trusted);
@@ -332,9 +339,9 @@ ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, c
     }
     watch[FLT_AGE] = watch[FLT_AGE] + r->step_s;
     for (int k = 0; k < sensors; k++) {
-        const int good = usable[k] && (rows[FLT_SENSOR * k + FLT_CODE] <= FLT_ABSENT);
+        const bool good = usable[k] && (watch[FLT_OF(k, FLT_CODE)] <= FLT_ABSENT);
         believed_K[k] = good ? readings_K[k] : FLT_NOTHING;
-        taken += good;
+        taken += good ? 1 : 0;
     }
     watch[FLT_ALONE] = (taken < 2) ? watch[FLT_ALONE] + r->step_s : zero;
 }
@@ -342,12 +349,12 @@ ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, c
 /* Note what the readings of a step did: expectations now, what they added to the mean temperature; and, where the heat
    was known, mean heat and cooling, the slow heat that the filter has found with its variance, and what walls conduct. */
 ROM_INLINE void ROM_(after)(const ROM_(rules_t) *r, int sensors, real_t *watch, const real_t *expected_K,
-                            real_t added_K, int known, real_t heat_W, real_t cooling_W, real_t slow_W, real_t slow_W2,
+                            real_t added_K, bool known, real_t heat_W, real_t cooling_W, real_t slow_W, real_t slow_W2,
                             real_t open_W_K)
 {
     const real_t zero = ROM_NUM(0.0), one = ROM_NUM(1.0);
     for (int k = 0; k < sensors; k++) {
-        watch[FLT_CELL + FLT_SENSOR * k + FLT_AFTER] = expected_K[k];
+        watch[FLT_OF(k, FLT_AFTER)] = expected_K[k];
     }
     if (!known || (watch[FLT_AGE] < r->settle_s) || !ROM_PRESENT(added_K)) {
         return;
@@ -366,9 +373,10 @@ ROM_INLINE void ROM_(after)(const ROM_(rules_t) *r, int sensors, real_t *watch, 
         watch[FLT_HOT] = one;
         watch[FLT_CALM] = zero;
     } else if (watch[FLT_HOT] > zero) { /* half of it keeps the flag */
-        const int holds = (found > zero) && (ROM_NUM(4.0) * (found * found) > r->heat_limit * sure);
+        const bool holds = (found > zero) && (ROM_NUM(4.0) * (found * found) > r->heat_limit * sure);
         watch[FLT_CALM] = holds ? zero : watch[FLT_CALM] + r->step_s;
         watch[FLT_HOT] = (watch[FLT_CALM] > r->recover_s) ? zero : one;
+    } else { /* no sign of heat */
     }
 }
 

@@ -12,7 +12,8 @@
  * JNT_WATCH says so the row of the watch over the sensors, else NULL.
  */
 
-#define JNT_READ (ROM_N + JNT_H + JNT_HEAT)
+#define JNT_SLOW (ROM_N + JNT_H)
+#define JNT_READ (JNT_SLOW + JNT_HEAT)
 #define JNT_OFF (JNT_READ + JNT_LAG * OBS_M)
 #define JNT_BIASED (JNT_OFF + JNT_LAG * OBS_M)
 #define JNT_N (JNT_BIASED + JNT_BIAS * OBS_M)
@@ -61,10 +62,10 @@ ROM_INLINE void ROM_(shut)(const ROM_(modal_t) *modal, const ROM_(walls_t) *wall
 {
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        const real_t at = ROM_(at)(modal, w, v);
+        const real_t flow = walls->gain[w] * ROM_(at)(modal, w, v);
         ROM_FOR
         for (int i = 0; i < ROM_N; i++) {
-            v[i] = v[i] - walls->answer[w][i] * at;
+            v[i] = v[i] - walls->answer[w][i] * flow;
         }
     }
 }
@@ -88,7 +89,7 @@ ROM_INLINE void ROM_(column)(const ROM_(joint_t) *restrict j, const real_t v[ROM
 ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
                                     real_t *restrict ud, real_t *restrict volts, ROM_(tally_t) *restrict t,
                                     const ROM_(input_t) *restrict u, real_t unknown_W2, real_t coolant[ROM_W_MAX],
-                                    real_t *heat_W, int *known)
+                                    real_t *heat_W, bool *known)
 {
     const ROM_(model_t) *m = &j->cell;
     const ROM_(modal_t) *modal = &m->modal;
@@ -104,7 +105,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     t->soc = ROM_(charge)(t->soc);
 #if JNT_VOLTS
     if (JNT_VOLTAGE) {
-        *known = ROM_PRESENT(u->heat_W) | ROM_PRESENT(u->current_A);
+        *known = ROM_EITHER(ROM_PRESENT(u->heat_W), ROM_PRESENT(u->current_A));
         ROM_(volts_step)(m, &j->voltage, volts, m->reference_K + m->mean * x[0], u, &heat, &slope, &variance);
         t->soc = volts[0];
         t->soc_carry = volts[VLT_N];
@@ -127,7 +128,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
 
     /* temperatures, insulated, and then their walls */
     if (JNT_HEAT) {
-        heat = heat + x[ROM_N + JNT_H];
+        heat = heat + x[JNT_SLOW];
     }
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
@@ -142,11 +143,11 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     ROM_(open)(modal, g, &walls);
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        const real_t above = ROM_(at)(modal, w, after) - coolant[w];
+        const real_t flow = walls.gain[w] * (ROM_(at)(modal, w, after) - coolant[w]);
         ROM_FOR
         for (int i = 0; i < ROM_N; i++) {
-            dx[i] = dx[i] - walls.answer[w][i] * above;
-            after[i] = after[i] - walls.answer[w][i] * above;
+            dx[i] = dx[i] - walls.answer[w][i] * flow;
+            after[i] = after[i] - walls.answer[w][i] * flow;
         }
     }
     for (int k = 0; k < ROM_N; k++) {
@@ -196,7 +197,7 @@ ROM_INLINE void ROM_(joint_predict)(const ROM_(joint_t) *restrict j, real_t *res
     ROM_(column)(j, v, G, JNT_G, JNT_N);
     q[JNT_N] = variance + j->relative_variance * t->mean_W * t->mean_W + (JNT_HEAT ? zero : unknown_W2);
     if (JNT_HEAT) {
-        const int at = ROM_N + JNT_H;
+        const int at = JNT_SLOW;
         ROM_(column)(j, v, F, JNT_N, at);
         F[at * JNT_N + at] = ROM_NUM(1.0) - j->heat.loss;
         q[at] = (j->slow_variance + j->slow_relative_variance * t->mean_W * t->mean_W) * j->heat.fresh + unknown_W2;
@@ -294,7 +295,7 @@ ROM_INLINE void ROM_(joint_trust)(const ROM_(joint_t) *restrict j, const real_t 
 {
     const ROM_(model_t) *m = &j->cell;
     real_t expected_K[OBS_M_MAX], rise_K[OBS_M_MAX], variance_K2[OBS_M_MAX], row[JNT_ROOM];
-    int healed[OBS_M_MAX];
+    bool healed[OBS_M_MAX];
     ROM_(joint_expect)(j, x, coolant, expected_K);
     for (int k = 0; k < OBS_M; k++) {
         rise_K[k] = variance_K2[k] = ROM_NUM(0.0);
@@ -305,7 +306,7 @@ ROM_INLINE void ROM_(joint_trust)(const ROM_(joint_t) *restrict j, const real_t 
                 rise_K[k] = rise;
             }
         }
-        if (watch[FLT_CELL + FLT_SENSOR * k + FLT_CODE] > FLT_ABSENT) {
+        if (watch[FLT_OF(k, FLT_CODE)] > FLT_ABSENT) {
             for (int i = 0; i < JNT_N; i++) {
                 row[i] = (!JNT_LAG && (i < ROM_N)) ? m->sense[k][(i < ROM_N) ? i : 0] : ROM_NUM(0.0);
             }
@@ -322,7 +323,7 @@ ROM_INLINE void ROM_(joint_trust)(const ROM_(joint_t) *restrict j, const real_t 
             for (int i = 0; i < JNT_N; i++) {
                 row[i] = (i == at) ? ROM_NUM(1.0) : ROM_NUM(0.0);
             }
-            if (kind ? JNT_BIAS : JNT_LAG) {
+            if ((kind > 0) ? (JNT_BIAS > 0) : (JNT_LAG > 0)) {
                 UD_(inflate)(JNT_N, ud, row, kind ? j->rules.biased_K2 : j->rules.unsure_K2);
             }
         }
@@ -332,13 +333,13 @@ ROM_INLINE void ROM_(joint_trust)(const ROM_(joint_t) *restrict j, const real_t 
 /* Tell the watch what the readings did; while heat is unknown, sensors that agree are not all biased. */
 ROM_INLINE void ROM_(joint_note)(const ROM_(joint_t) *restrict j, real_t *restrict x, real_t *restrict carry,
                                  real_t *restrict ud, const ROM_(tally_t) *t, const ROM_(input_t) *restrict u,
-                                 const real_t coolant[ROM_W_MAX], real_t level, int known, real_t *restrict watch)
+                                 const real_t coolant[ROM_W_MAX], real_t level, bool known, real_t *restrict watch)
 {
     const ROM_(model_t) *m = &j->cell;
     const real_t zero = ROM_NUM(0.0), common = ROM_(joint_common)(j, x);
     const real_t added_K = m->mean * x[0] + common - level;
-    const real_t slow_W = JNT_HEAT ? x[ROM_N + JNT_H] : zero;
-    const real_t slow_W2 = JNT_HEAT ? UD_(variance)(JNT_N, ud, ROM_N + JNT_H) : zero;
+    const real_t slow_W = JNT_HEAT ? x[JNT_SLOW] : zero;
+    const real_t slow_W2 = JNT_HEAT ? UD_(variance)(JNT_N, ud, JNT_SLOW) : zero;
     real_t expected_K[OBS_M_MAX], by_K[OBS_M_MAX], row[JNT_ROOM], gain[JNT_ROOM], out_W = zero, open = zero;
     for (int w = 0; w < ROM_W; w++) {
         const real_t around = u->coolant_K[w] - m->coolant_reference_K;
@@ -355,7 +356,7 @@ ROM_INLINE void ROM_(joint_note)(const ROM_(joint_t) *restrict j, real_t *restri
         for (int i = 0; i < JNT_N; i++) {
             row[i] = (i < JNT_BIASED) ? zero : ROM_NUM(1.0) / (real_t)OBS_M;
         }
-        UD_(measure)(JNT_N, ud, row, j->rules.offset_K * j->rules.offset_K, ROM_NUM(1.0), gain);
+        (void)UD_(measure)(JNT_N, ud, row, j->rules.offset_K * j->rules.offset_K, ROM_NUM(1.0), gain);
         for (int i = 0; i < JNT_N; i++) {
             gain[i] = -common * gain[i];
         }
@@ -387,7 +388,7 @@ ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *res
 {
     real_t coolant[ROM_W_MAX], unknown = ROM_NUM(0.0);
     const real_t *taken_K = surface_K;
-    int known;
+    bool known;
 #ifdef JNT_RULES
     const ROM_(model_t) *m = &j->cell;
     real_t believed_K[OBS_M_MAX], level = ROM_NUM(0.0);
@@ -406,10 +407,10 @@ ROM_INLINE void ROM_(joint_observe)(const ROM_(joint_t) *restrict j, real_t *res
     }
 #endif
     ROM_(joint_update)(j, x, carry, ud, coolant, taken_K, out);
-    for (int i = ROM_N; i < ROM_N + JNT_H; i++) {
+    for (int i = ROM_N; i < JNT_SLOW; i++) {
         x[i] = ROM_(held)(x[i]);
     }
-    out->heat_W = out->heat_W + (JNT_HEAT ? x[ROM_N + JNT_H] : ROM_NUM(0.0));
+    out->heat_W = out->heat_W + (JNT_HEAT ? x[JNT_SLOW] : ROM_NUM(0.0));
 #ifdef JNT_RULES
     if (JNT_WATCH) {
         ROM_(joint_note)(j, x, carry, ud, t, u, coolant, level, known, watch);

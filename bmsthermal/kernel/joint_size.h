@@ -49,4 +49,4 @@ static void ROM_(run)(const num_t *model, num_t *state, const num_t *u, const nu
 static const observer_t ROM_(entry) = {
     sizeof(ROM_(joint_t)) / sizeof(num_t), ROM_(numbers), sizeof(ROM_(input_t)) / sizeof(real_t),
     sizeof(ROM_(output_t)) / sizeof(real_t), 1, offsetof(ROM_(joint_t), cell.sensors) / sizeof(num_t),
-    offsetof(ROM_(joint_t), cell.heat.table_last) / sizeof(num_t), ROM_(run)};
+    offsetof(ROM_(joint_t), cell.heat.table_last) / sizeof(num_t), ROM_(run), 0, 0};

@@ -4,13 +4,14 @@
 
 /* Sizes count numbers of one cell. States lie in blocks of `lanes` cells: state[block][number][lane]. */
 #define OBS_KERNEL_OF(type, name)                                                                            \
-    typedef struct {                                                                                         \
+    typedef struct name {                                                                                    \
         int model;                         /* numbers of a model, and of the state that goes with it */      \
         int (*state)(const type *model);                                                                     \
         int input, output, lanes;                                                                            \
         int sensors_at, table_last_at; /* places in a model of what bounds a loop or a table */              \
         void (*run)(const type *model, type *state, const type *u, const type *z, type *out, type *past,     \
                     int sensors, long steps, long cells);                                                    \
+        const struct name *fixed, *shared; /* the same with fixed gains, and with one covariance of all cells */ \
     } name
 
 OBS_KERNEL_OF(double, observer_f64_t);

@@ -28,7 +28,9 @@ typedef struct {
     num_t sense[OBS_M_MAX][ROM_N];    /* what a sensor reads: of the states */
     num_t mixed[OBS_M_MAX][ROM_W_MAX]; /* and of the surroundings */
     num_t sense_variance[OBS_M_MAX];  /* K2 */
+#if !OBS_GIVEN
     ROM_(heat_t) heat;
+#endif
 } ROM_(model_t);
 
 /* P is packed by rows of its lower triangle. */
@@ -67,11 +69,15 @@ ROM_INLINE void ROM_(around)(const ROM_(model_t) *restrict m, const ROM_(input_t
 {
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        const real_t given = u->conductance_W_K[w];
-        g[w] = ROM_SELECT((given >= ROM_NUM(0.0)) & (given < ROM_HUGE), given, ROM_EACH(m->conductance_W_K[w]));
+        g[w] = ROM_EACH(m->conductance_W_K[w]);
+        if (!OBS_GIVEN) {
+            const real_t told = u->conductance_W_K[w];
+            g[w] = ROM_SELECT(ROM_BOTH(told >= ROM_NUM(0.0), told < ROM_HUGE), told, g[w]);
+        }
         coolant[w] = u->coolant_K[w] - m->coolant_reference_K;
-        g[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), g[w], ROM_EACH(ROM_NUM(0.0)));
-        coolant[w] = ROM_SELECT(ROM_PRESENT(coolant[w]), coolant[w], ROM_(at)(&m->modal, w, x));
+        const rom_test_t known = ROM_PRESENT(coolant[w]);
+        g[w] = ROM_SELECT(known, g[w], ROM_EACH(ROM_NUM(0.0)));
+        coolant[w] = ROM_SELECT(known, coolant[w], ROM_(at)(&m->modal, w, x));
     }
 }
 
@@ -104,6 +110,18 @@ ROM_INLINE void ROM_(at_wall)(const real_t P[OBS_P], const ROM_(modal_t) *modal,
         }
     } else {
         ROM_(times)(P, modal->wall[w], Pv);
+    }
+}
+
+/* A copy of a covariance. */
+ROM_INLINE void ROM_(take)(real_t to[OBS_P], const real_t from[OBS_P])
+{
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        ROM_FOR
+        for (int j = 0; j <= i; j++) {
+            to[OBS_AT(i, j)] = from[OBS_AT(i, j)];
+        }
     }
 }
 
@@ -147,16 +165,16 @@ ROM_INLINE void ROM_(fade)(const ROM_(model_t) *restrict m, real_t P[OBS_P], rea
     }
 }
 
-/* Close one more wall: P <- W P W' with W = 1 - answer wall', one symmetric pass of rank two. */
+/* Close one more wall: P <- W P W' with W = 1 - answer gain wall', one symmetric pass of rank two. */
 ROM_INLINE void ROM_(shed)(const ROM_(modal_t) *modal, const ROM_(walls_t) *walls, int w, real_t P[OBS_P])
 {
-    const real_t *v = walls->answer[w];
-    real_t b[ROM_N];
+    real_t v[ROM_N], b[ROM_N];
     ROM_(at_wall)(P, modal, w, b);
-    const real_t half = ROM_NUM(0.5) * ROM_(at)(modal, w, b);
+    const real_t half = ROM_NUM(0.5) * walls->gain[w] * ROM_(at)(modal, w, b);
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
-        b[i] = b[i] - v[i] * half;
+        v[i] = walls->answer[w][i] * walls->gain[w];
+        b[i] = b[i] - walls->answer[w][i] * half;
     }
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
@@ -189,25 +207,26 @@ ROM_INLINE void ROM_(learn)(const ROM_(model_t) *restrict m, int k, rom_test_t t
     }
 }
 
-/* The one wall and the sensor that faces it in one pass. With b = P 1, s = 1'b, v = answer and q = b - s v, W P W' is
+/* The one wall and the sensor that faces it in one pass. With b = P 1, s = 1'b, v = answer gain and q = b - s v, W P W' is
    P - b b'/s + q q'/s: what is known once the wall is known, and what the wall is unsure of. A reading leaves R/S of
    that. Both terms are positive, and the first is no more than P. */
 ROM_INLINE void ROM_(face)(const ROM_(model_t) *restrict m, const ROM_(walls_t) *walls, rom_test_t there,
                            real_t P[OBS_P], ROM_(gains_t) *restrict gains)
 {
-    const real_t zero = ROM_EACH(ROM_NUM(0.0)), one = ROM_EACH(ROM_NUM(1.0)), *v = walls->answer[0];
+    const real_t zero = ROM_EACH(ROM_NUM(0.0)), one = ROM_EACH(ROM_NUM(1.0)), gain = walls->gain[0];
     real_t b[ROM_N], q[ROM_N];
     ROM_(at_wall)(P, &m->modal, 0, b);
     real_t s = ROM_(sum)(b);
     s = ROM_SELECT(s > m->noise[0], s, ROM_EACH(m->noise[0])); /* a step adds that: rounding cannot turn it round */
-    const real_t share = m->sense[0][0] * (one - ROM_(sum)(v)), S = share * share * s + m->sense_variance[0];
+    const real_t share = m->sense[0][0] * (one - gain * ROM_(sum)(walls->answer[0])), S = share * share * s + m->sense_variance[0];
     const real_t both = one / (s * S), per_S = s * both, per_s = S * both;
     const real_t left = ROM_SELECT(there, m->sense_variance[0] * both, per_s);
     const real_t seen = ROM_SELECT(there, share * per_S, zero);
+    const real_t pull = gain * s;
     gains->variance_K2[0] = S;
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
-        q[i] = b[i] - v[i] * s;
+        q[i] = b[i] - walls->answer[0][i] * pull;
         gains->gain[0][i] = seen * q[i];
     }
     ROM_FOR
@@ -220,24 +239,28 @@ ROM_INLINE void ROM_(face)(const ROM_(model_t) *restrict m, const ROM_(walls_t) 
     }
 }
 
-/* Covariance over a whole step, and the gains of the sensors that are there at its end. */
+/* Covariance over a whole step, and the gains of the sensors that are there at its end. It works on a copy: the
+   compiler then keeps it in registers. */
 ROM_INLINE void ROM_(covary)(const ROM_(model_t) *restrict m, real_t P[OBS_P], real_t slope_W_K, real_t variance_W2,
                              const ROM_(walls_t) *walls, const rom_test_t there[OBS_M_MAX],
                              ROM_(gains_t) *restrict gains)
 {
-    ROM_(fade)(m, P, slope_W_K * m->mean, variance_W2);
+    real_t C[OBS_P];
+    ROM_(take)(C, P);
+    ROM_(fade)(m, C, slope_W_K * m->mean, variance_W2);
     if (OBS_FACING) {
-        ROM_(face)(m, walls, there[0], P, gains);
+        ROM_(face)(m, walls, there[0], C, gains);
     } else {
         ROM_FOR
         for (int w = 0; w < ROM_W; w++) {
-            ROM_(shed)(&m->modal, walls, w, P);
+            ROM_(shed)(&m->modal, walls, w, C);
         }
     }
     OBS_FOR
     for (int k = OBS_FACING ? 1 : 0; k < OBS_M; k++) {
-        ROM_(learn)(m, k, there[k], P, gains);
+        ROM_(learn)(m, k, there[k], C, gains);
     }
+    ROM_(take)(P, C);
 }
 
 /* What a sensor shows: a mix of the states and of the surroundings. */
@@ -269,51 +292,96 @@ ROM_INLINE void ROM_(correct)(const ROM_(model_t) *restrict m, real_t x[ROM_N], 
     }
 }
 
-/* One whole step: inputs held over it, measurements at its end. */
-ROM_INLINE void ROM_(observe)(const ROM_(model_t) *restrict m, real_t *restrict x, real_t *restrict P,
-                              real_t *restrict soc, const ROM_(input_t) *restrict u,
-                              const real_t surface_K[OBS_M_MAX], ROM_(output_t) *restrict out)
+/* Temperatures and charge over a step, and what the covariance needs to know of it. */
+ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, real_t x[ROM_N], real_t *restrict soc,
+                              const ROM_(input_t) *restrict u, ROM_(walls_t) *walls, real_t coolant[ROM_W_MAX],
+                              real_t *heat_W, real_t *slope_W_K, real_t *variance_W2)
 {
-    const real_t zero = ROM_EACH(ROM_NUM(0.0)), mean_K = m->reference_K + m->mean * x[0];
-    real_t taken, slope, g[ROM_W_MAX], coolant[ROM_W_MAX], now[ROM_N];
-    rom_test_t there[OBS_M_MAX];
-    ROM_(walls_t) walls;
-    ROM_(gains_t) gains;
-
-    const rom_test_t known = ROM_(heat)(&m->heat, *soc, mean_K, u, &taken, &out->heat_W, &slope);
-    const real_t variance = m->heat_variance + ROM_SELECT(known, zero, ROM_EACH(m->lost_heat_variance));
+    const real_t mean_K = m->reference_K + m->mean * x[0];
+    real_t taken, g[ROM_W_MAX], now[ROM_N];
+    const rom_test_t known = ROM_(heat)(OBS_HEAT(m), *soc, mean_K, u, &taken, heat_W, slope_W_K);
+    *variance_W2 = m->heat_variance + ROM_SELECT(known, ROM_EACH(ROM_NUM(0.0)), ROM_EACH(m->lost_heat_variance));
     *soc = ROM_(charge)(*soc - taken);
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
         now[i] = x[i];
     }
-    ROM_(warm)(m, now, out->heat_W);
+    ROM_(warm)(m, now, *heat_W);
     ROM_(around)(m, u, now, g, coolant);
-    ROM_(open)(&m->modal, g, &walls);
-    ROM_(exchange)(&m->modal, &walls, now, coolant);
-    OBS_FOR
-    for (int k = 0; k < OBS_M; k++) {
-        there[k] = ROM_PRESENT(surface_K[k] - m->reference_K);
-    }
-    ROM_(covary)(m, P, slope, variance, &walls, there, &gains);
-    ROM_(correct)(m, now, coolant, surface_K, there, &gains, out);
+    ROM_(open)(&m->modal, g, walls);
+    ROM_(exchange)(&m->modal, walls, now, coolant);
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
         x[i] = now[i];
     }
 }
 
-/* A temperature (a row over the states) and its variance: the filter's, and what the model itself is unsure of. */
+/* Which sensors are there. */
+ROM_INLINE void ROM_(look_for)(const ROM_(model_t) *m, const real_t surface_K[OBS_M_MAX], rom_test_t there[OBS_M_MAX])
+{
+    OBS_FOR
+    for (int k = 0; k < OBS_M; k++) {
+        there[k] = ROM_PRESENT(surface_K[k] - m->reference_K);
+    }
+}
+
+/* One whole step: inputs held over it, measurements at its end. */
+ROM_INLINE void ROM_(observe)(const ROM_(model_t) *restrict m, real_t x[ROM_N], real_t P[OBS_P],
+                              real_t *restrict soc, const ROM_(input_t) *restrict u,
+                              const real_t surface_K[OBS_M_MAX], ROM_(output_t) *restrict out)
+{
+    real_t slope, variance, coolant[ROM_W_MAX];
+    rom_test_t there[OBS_M_MAX];
+    ROM_(walls_t) walls;
+    ROM_(gains_t) gains;
+    ROM_(predict)(m, x, soc, u, &walls, coolant, &out->heat_W, &slope, &variance);
+    ROM_(look_for)(m, surface_K, there);
+    ROM_(covary)(m, P, slope, variance, &walls, there, &gains);
+    ROM_(correct)(m, x, coolant, surface_K, there, &gains, out);
+}
+
+/* row' P row. */
+ROM_INLINE real_t ROM_(spread)(const real_t P[OBS_P], const num_t row[ROM_N])
+{
+    real_t sum = ROM_EACH(ROM_NUM(0.0));
+    ROM_FOR
+    for (int i = 0; i < ROM_N; i++) {
+        real_t half = ROM_NUM(0.5) * row[i] * P[OBS_AT(i, i)];
+        ROM_FOR
+        for (int j = 0; j < i; j++) {
+            half = half + row[j] * P[OBS_AT(i, j)];
+        }
+        sum = sum + row[i] * half;
+    }
+    return sum + sum;
+}
+
+/* A temperature inside (a row over the states) and its variance: the filter's, and what the model itself is unsure of. */
 ROM_INLINE void ROM_(read)(const ROM_(model_t) *m, const real_t x[ROM_N], const real_t P[OBS_P],
                            const num_t row[ROM_N], real_t *value_K, real_t *variance_K2)
 {
-    real_t Pr[ROM_N];
-    const real_t above = ROM_(dot)(row, x);
-    const real_t gradient = above - ROM_(at)(&m->modal, 0, x);
-    ROM_(times)(P, row, Pr);
+    const real_t above = ROM_(dot)(row, x), gradient = above - ROM_(at)(&m->modal, 0, x);
     *value_K = m->reference_K + above;
-    *variance_K2 = ROM_(dot)(row, Pr) + m->gradient_variance * (gradient * gradient) + m->offset_variance;
+    *variance_K2 = ROM_(spread)(P, row) + m->gradient_variance * (gradient * gradient) + m->offset_variance;
 }
 
-#undef OBS_P
-#undef OBS_AT
+/* That of the first wall, which has no gradient. */
+ROM_INLINE void ROM_(read_wall)(const ROM_(model_t) *m, const real_t x[ROM_N], const real_t P[OBS_P], real_t *value_K,
+                                real_t *variance_K2)
+{
+    if (ROM_LEVEL) {
+        real_t twice = ROM_EACH(ROM_NUM(0.0)), once = P[0];
+        ROM_FOR
+        for (int i = 1; i < ROM_N; i++) {
+            once = once + P[OBS_AT(i, i)];
+            ROM_FOR
+            for (int j = 0; j < i; j++) {
+                twice = twice + P[OBS_AT(i, j)];
+            }
+        }
+        *variance_K2 = once + (twice + twice) + m->offset_variance;
+    } else {
+        *variance_K2 = ROM_(spread)(P, m->modal.wall[0]) + m->offset_variance;
+    }
+    *value_K = m->reference_K + ROM_(at)(&m->modal, 0, x);
+}

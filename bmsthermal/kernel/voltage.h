@@ -131,7 +131,7 @@ ROM_INLINE void ROM_(volts_update)(const ROM_(model_t) *restrict m, const ROM_(v
 
 /* Move the state over the step. */
 ROM_INLINE void ROM_(volts_predict)(const ROM_(model_t) *restrict m, const ROM_(voltage_t) *restrict v, real_t *x,
-                                    const ROM_(point_t) *restrict p, real_t current, int known)
+                                    const ROM_(point_t) *restrict p, real_t current, bool known)
 {
     const real_t zero = ROM_NUM(0.0), one = ROM_NUM(1.0), two = ROM_NUM(2.0);
     const real_t usual_V = v->usual_A * p->ohm, usual_V2 = usual_V * usual_V;
@@ -165,9 +165,9 @@ ROM_INLINE void ROM_(volts_step)(const ROM_(model_t) *restrict m, const ROM_(vol
                                  real_t *variance_W2)
 {
     const real_t zero = ROM_NUM(0.0), one = ROM_NUM(1.0);
-    const int known = ROM_PRESENT(u->current_A), given = ROM_PRESENT(u->heat_W);
+    const bool known = ROM_PRESENT(u->current_A), given = ROM_PRESENT(u->heat_W);
     const real_t current = known ? u->current_A : zero;
-    const int there = known && (u->voltage_V > v->lowest_V) && (u->voltage_V < v->highest_V);
+    const bool there = known && (u->voltage_V > v->lowest_V) && (u->voltage_V < v->highest_V);
     real_t slopes[VLT_N], *ud = x + 2 * VLT_N, *seen = ud + VLT_UD;
     ROM_(point_t) p;
     seen[0] = zero;
@@ -178,7 +178,7 @@ ROM_INLINE void ROM_(volts_step)(const ROM_(model_t) *restrict m, const ROM_(vol
     ROM_(point)(m, v, x, mean_K, current, &p);
 
     const real_t white = ROM_(white)(v, &p), counted = x[0] - m->heat.soc_per_A * current;
-    const int inside = (v->charge_free > zero) || ((counted >= zero) && (counted <= one));
+    const bool inside = (v->charge_free > zero) || ((counted >= zero) && (counted <= one));
     const real_t chosen = (v->weight < zero) ? white / (white + v->sensor_variance) : v->weight;
     const real_t w = (there && inside) ? chosen : zero, rest = one - w;
     real_t over = rest * ROM_(over)(v, &p, x, slopes);

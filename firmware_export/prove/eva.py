@@ -28,9 +28,12 @@ INPUTS = {
 }  # fmt: skip
 #: The state before the step; numbers that are not here are as ``init`` leaves them.
 STATE = {
-    "x": (-500.0, 500.0), "P": (-1e4, 1e4), "soc": (0.0, 1.0), "carry": (-1e-2, 1e-2), "soc_carry": (-1e-6, 1e-6),
+    "x": (-200.0, 200.0), "soc": (0.0, 1.0), "carry": (-1e-2, 1e-2), "soc_carry": (-1e-6, 1e-6),
     "mean_heat_W": (0.0, 1000.0),
 }  # fmt: skip
+
+#: A covariance before the step, relative to that of a start.
+WIDER = 4.0
 
 
 def eva(bundle: Bundle, place: Path, subsets: bool = True) -> Verdict:
@@ -59,12 +62,32 @@ def eva(bundle: Bundle, place: Path, subsets: bool = True) -> Verdict:
     alarms = [*(f"inside the box: {each}" for each in inside), *(f"inputs absent: {each}" for each in anything)]
     found = f"{len(alarms)} alarms; the bug that was put into a copy was {'' if caught else 'not '}found"
     box = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in (INPUTS | STATE).items())
+    box += f", variances to {WIDER:g} times those of a start and covariances that go with them"
     how = "every subset of them" if subsets else "each one, and all of them"
     return Verdict(
         "Frama-C Eva", version(program, "-version"), not alarms and caught, found,
         (*alarms, f"the box: {box}", f"inputs absent as NaN, infinite or beyond 1e6, {how}, by kinds",
          "proved for one step from any state of the box, on a machine of 32 bits; not that the state stays in it"),
     )  # fmt: skip
+
+
+def _covariance(bundle: Bundle) -> list[tuple[str, float, float]]:
+    """Box of a packed covariance: variances up to `WIDER` times a start's, and the largest covariances of such."""
+    model = (bundle.folder / f"{bundle.name}_model.c").read_text()
+    start = [float(number) for number in re.findall(r"[-+.\de]+", re.search(r"\.start = \{([^}]*)\}", model)[1])]
+    found = []
+    for name, count, _ in members(bundle, "state"):
+        for at in range(count if name == "P" else 0):
+            i = int(((8 * at + 1) ** 0.5 - 1) / 2)
+            j = at - i * (i + 1) // 2
+            most = WIDER * (start[i * (i + 3) // 2] * start[j * (j + 3) // 2]) ** 0.5
+            found.append((f"P[{at}]", 0.0 if i == j else -most, most))
+    return found
+
+
+def _beyond(name: str) -> tuple[float, float]:
+    """From where an input is absent: a temperature is looked at above its reference, and a conductance is not negative."""
+    return -1e-30 if name == "conductance_W_K" else -1.001e6, 1.001e6
 
 
 def _cases(bundle: Bundle, subsets: bool) -> Iterator[tuple[int, ...]]:
@@ -90,9 +113,11 @@ def _analyse(
     states = [
         (f"{name}[{i}]" if row else name, *STATE[name])
         for name, count, row in members(bundle, "state") if name in STATE for i in range(count)
-    ]  # fmt: skip
+    ] + _covariance(bundle)  # fmt: skip
     inputs = [
-        (at, group, *INPUTS[name], i == 0) for group, (name, places) in enumerate(kinds) for i, at in enumerate(places)
+        (at, group, *INPUTS[name], *_beyond(name), i == 0)
+        for group, (name, places) in enumerate(kinds)
+        for i, at in enumerate(places)
     ]
     template = environment(bundle.real).get_template("prove_eva.c.jinja")
     driver.write_text(

@@ -11,6 +11,8 @@
 #ifndef ROM_REAL_H
 #define ROM_REAL_H
 
+#include <stdbool.h>
+
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && (__FINITE_MATH_ONLY__ > 0))
 #error "bmsthermal: -ffast-math breaks NaN handling and equality between machines; build without it"
 #endif
@@ -32,7 +34,7 @@ typedef num_t real_t __attribute__((vector_size(ROM_LANES * sizeof(num_t)), alig
 #define ROM_AT(table, i) rom_at((table), (i))
 #elif defined(ROM_DUAL)
 typedef double _Complex real_t; /* the slope is the imaginary part, so small that its square is nothing */
-typedef int rom_test_t;
+typedef bool rom_test_t;
 typedef int rom_index_t;
 #define ROM_EACH(x) (x)
 #define ROM_SELECT(test, a, b) ((test) ? (a) : (b))
@@ -43,13 +45,22 @@ typedef int rom_index_t;
 #define ROM_AT(table, i) ((table)[i])
 #else
 typedef num_t real_t;
-typedef int rom_test_t;  /* of a comparison */
+typedef bool rom_test_t; /* of a comparison */
 typedef int rom_index_t; /* into a table */
 #define ROM_EACH(x) (x)
 #define ROM_SELECT(test, a, b) ((test) ? (a) : (b))
 #define ROM_INDEX(x) ((rom_index_t)(x))
 #define ROM_REAL(i) ((real_t)(i))
 #define ROM_AT(table, i) ((table)[i])
+#endif
+
+/* Of two comparisons. Both are made, and none is branched on: unordered or not, a step is the same instructions. */
+#if defined(ROM_LANES)
+#define ROM_BOTH(a, b) ((a) & (b))
+#define ROM_EITHER(a, b) ((a) | (b))
+#else
+#define ROM_BOTH(a, b) (((unsigned)(a) & (unsigned)(b)) != 0u)
+#define ROM_EITHER(a, b) (((unsigned)(a) | (unsigned)(b)) != 0u)
 #endif
 
 /* What a comparison sees of a value, and a quotient of values. */

@@ -18,9 +18,10 @@ typedef struct {
     num_t sink[ROM_W_MAX][ROM_N]; /* change per unit of flow out for a step */
 } ROM_(modal_t);
 
-/* How the modes answer once walls are open: x+ = x* - answer[w] (wall[w]' x - c[w]), wall after wall. */
+/* How the modes answer once walls are open: x+ = x* - answer[w] gain[w] (wall[w]' x - c[w]), wall after wall. */
 typedef struct {
     real_t answer[ROM_W_MAX][ROM_N];
+    real_t gain[ROM_W_MAX];
 } ROM_(walls_t);
 
 /* Inner product, summed from the first. */
@@ -63,17 +64,13 @@ ROM_INLINE void ROM_(open)(const ROM_(modal_t) *m, const real_t g[ROM_W_MAX], RO
         }
         ROM_FOR
         for (int p = 0; p < w; p++) {
-            const real_t through = ROM_(at)(m, p, v);
+            const real_t through = walls->gain[p] * ROM_(at)(m, p, v);
             ROM_FOR
             for (int i = 0; i < ROM_N; i++) {
                 v[i] = v[i] - walls->answer[p][i] * through;
             }
         }
-        const real_t gain = ROM_OVER(g[w], ROM_NUM(1.0) + g[w] * ROM_(at)(m, w, v));
-        ROM_FOR
-        for (int i = 0; i < ROM_N; i++) {
-            v[i] = v[i] * gain;
-        }
+        walls->gain[w] = ROM_OVER(g[w], ROM_NUM(1.0) + g[w] * ROM_(at)(m, w, v));
     }
 }
 
@@ -95,10 +92,10 @@ ROM_INLINE void ROM_(exchange)(const ROM_(modal_t) *m, const ROM_(walls_t) *wall
 {
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {
-        const real_t above = ROM_(at)(m, w, x) - c[w];
+        const real_t flow = walls->gain[w] * (ROM_(at)(m, w, x) - c[w]);
         ROM_FOR
         for (int i = 0; i < ROM_N; i++) {
-            x[i] = x[i] - walls->answer[w][i] * above;
+            x[i] = x[i] - walls->answer[w][i] * flow;
         }
     }
 }

@@ -13,7 +13,7 @@
 /* No entry of U or D exceeds it. A state whose variance would, after a time update, is unknown: that variance,
    uncorrelated with the others. So nothing overflows, and not a number goes nowhere. */
 #define UD_MOST ROM_NUM(1.0e18)
-#define UD_INSIDE(x) (((x) > -UD_MOST) & ((x) < UD_MOST))
+#define UD_INSIDE(x) ROM_BOTH((x) > -UD_MOST, (x) < UD_MOST)
 #define UD_AT(i, j) ((i) * (2 * n + 1 - (i)) / 2 + (j) - (i)) /* i <= j */
 #define UD_OVER(x) ROM_SELECT((x) > ROM_NUM(0.0), (x), ROM_EACH(ROM_NUM(1.0))) /* safe to divide by */
 
@@ -95,15 +95,15 @@ ROM_INLINE real_t UD_(measure)(int n, real_t *ud, const real_t *row, real_t vari
     const real_t zero = ROM_EACH(ROM_NUM(0.0));
     real_t f[UD_ROOM], before = variance / UD_OVER(weight);
     const real_t S = UD_(seen)(n, ud, row, before, f, gain);
-    const rom_test_t taken = (weight > ROM_NUM(0.0)) & (variance >= ROM_NUM(0.0)) & (S > ROM_NUM(0.0))
-                             & (S < UD_MOST * UD_MOST);
+    const rom_test_t taken = ROM_BOTH(ROM_BOTH(weight > ROM_NUM(0.0), variance >= ROM_NUM(0.0)),
+                                      ROM_BOTH(S > ROM_NUM(0.0), S < UD_MOST * UD_MOST));
     for (int j = 0; j < n; j++) {
         const real_t after = before + gain[j] * f[j], d = ud[UD_AT(j, j)], pull = f[j] / UD_OVER(before);
-        ud[UD_AT(j, j)] = ROM_SELECT(taken & (after > ROM_NUM(0.0)), d * (before / UD_OVER(after)), d);
+        ud[UD_AT(j, j)] = ROM_SELECT(ROM_BOTH(taken, after > ROM_NUM(0.0)), d * (before / UD_OVER(after)), d);
         for (int i = 0; i < j; i++) {
             const real_t old = ud[UD_AT(i, j)], u = old - pull * gain[i];
             gain[i] = gain[i] + gain[j] * old;
-            ud[UD_AT(i, j)] = ROM_SELECT(taken & UD_INSIDE(u), u, old);
+            ud[UD_AT(i, j)] = ROM_SELECT(ROM_BOTH(taken, UD_INSIDE(u)), u, old);
         }
         before = after;
     }
