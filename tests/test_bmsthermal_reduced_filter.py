@@ -206,6 +206,20 @@ def test_rest_keeps_the_charge_and_ends_at_the_ambient():
     assert belief.P[-1, -1] == pytest.approx(made.filter.noise.model_V**2)  # it has forgotten what it was off by
 
 
+def test_a_file_of_a_reduced_cell_is_observed(tmp_path):
+    reduced_cell().save(tmp_path / "cell.npz")
+    run, _ = truth(CELLS[0], 60)
+    found = Observer.of(tmp_path / "cell.npz", heat="dfn").run(noisy(run), initial_soc=0.6, start_K=290.0)
+    assert isinstance(found, CoupledEstimates)
+    assert found.rows.tobytes() == observer().run(noisy(run), initial_soc=0.6, start_K=290.0).rows.tobytes()
+    assert [name for name, _ in found.beside()] == ["state of charge", "resistance beside the model's"]
+    narrow = Observer.of(reduced_cell(), heat="dfn", real="float").run(noisy(run), initial_soc=0.6, start_K=290.0)
+    np.testing.assert_allclose(narrow.core_K, found.core_K, atol=2e-3)
+    for wrong in ({"estimate": ["h"]}, {"order": 4}, {"step_s": 1.0}, {"faults": True}):
+        with pytest.raises(InputError, match="its own"):
+            Observer.of(reduced_cell(), heat="dfn", **wrong)
+
+
 def test_bad_input_is_said():
     reduced = reduced_cell()
     for wrong, said in (

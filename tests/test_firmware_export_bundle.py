@@ -34,15 +34,25 @@ SLAB = {
     "Heat transfer coefficient [W.m-2.K-1]": {"back": 80.0, "front": 15.0},
 }  # fmt: skip
 KINDS = (
-    "cylinder", "slab", "sensors", "factored", "joint", "joint_slab", "voltage", "voltage_slab", "watched",
+    "cylinder", "slab", "sensors", "given", "given_slab", "fixed", "fixed_sensors", "fixed_given",
+    "factored", "joint", "joint_slab", "voltage", "voltage_slab", "watched",
 )  # fmt: skip
-UNROLLED = KINDS[:3]  # the others keep their covariance as factors
+UNROLLED = KINDS[:8]  # the others keep their covariance as factors
 REALS = ("float", "double")
-FORM = ("ud", "ekf")
+
+
+def form_and_inputs(kind):
+    """How a kind is exported."""
+    form = "fixed-gain" if kind.startswith("fixed") else "ekf" if kind in UNROLLED else "ud"
+    return {"form": form, "inputs": "heat" if "given" in kind else "measured"}
 
 
 @functools.cache
 def observer(kind):
+    if kind.startswith("fixed"):
+        return observer("sensors" if kind == "fixed_sensors" else "cylinder").changed(form="fixed-gain")
+    if kind.startswith("given"):
+        return observer("slab" if kind == "given_slab" else "cylinder")
     a123 = load_cell("a123_26650")
     if kind == "cylinder":
         return Observer(CoupledModel(a123, heat="measured").reduce(order=4))
@@ -78,7 +88,7 @@ def bundles(tmp_path_factory):
     @functools.cache
     def make(kind, real):
         folder = tmp_path_factory.mktemp("bundle") / "c"
-        return export(observer(kind), folder, real=real, form=FORM[kind in UNROLLED], name=f"{kind}_{real}")
+        return export(observer(kind), folder, real=real, **form_and_inputs(kind), name=f"{kind}_{real}")
 
     return make
 
@@ -113,16 +123,15 @@ def drive(observer, steps, seed):
     return u, z
 
 
-def python_run(observer, real, u, z, surface_K, soc):
-    from bmsthermal._observer import Kernel
-
-    dtype, form = DTYPES[real], form_of(observer)
-    n, w = len(form.cell.decay), len(form.cell.wall)
-    kernel = Kernel(form.packed.row(dtype), n, w, z.shape[1], joint=form.name == "ud")
+def python_run(observer, real, u, z, surface_K, soc, given=False):
+    dtype, form = DTYPES[real], form_of(observer, given)
+    u = u.astype(dtype)
+    u[:, ~form.taken(len(form.cell.wall))] = np.nan
+    kernel = form.engine(dtype, z.shape[1])
     kernel.write(start_row(observer, form, surface_K, soc, real)[None, :])
     past = np.empty((len(u), 1, kernel.state_size), dtype)
     out = np.zeros((len(u), 1, kernel.output_size), dtype)
-    kernel.run(u.astype(dtype)[:, None, :], z.astype(dtype)[:, None, :], out, past)
+    kernel.run(u[:, None, :], z.astype(dtype)[:, None, :], out, past)
     return past[:, 0], out[:, 0]
 
 
@@ -133,6 +142,9 @@ def c_run(bundle, place, u, z, surface_K, soc):
     lib, number, dtype = ctypes.CDLL(str(library)), getattr(ctypes, f"c_{real}"), DTYPES[real]
     model = ctypes.byref(ctypes.c_char.in_dll(lib, f"{name}_model"))
     init, step, get = (getattr(lib, f"{name}_{verb}") for verb in ("init", "step", "get"))
+    walls = (u.shape[1] - 3) // 2
+    members = np.array(["current", "voltage", "heat", *["coolant"] * walls, *["conductance"] * walls])
+    u = u[:, np.isin(members, [word.split("_")[0] for word in bundle.manifest["inputs"]])]
     u, z = np.ascontiguousarray(u, dtype), np.ascontiguousarray(z, dtype)
     state = np.empty(bundle.manifest["sizes"]["state_bytes"] // dtype().itemsize, dtype)
     out = np.empty(bundle.manifest["sizes"]["output_bytes"] // dtype().itemsize, dtype)
@@ -150,10 +162,10 @@ def c_run(bundle, place, u, z, surface_K, soc):
 @pytest.mark.parametrize("real", REALS)
 def test_same_observer_same_bytes(kind, real, bundles, tmp_path):
     bundle = bundles(kind, real)
-    form = FORM[kind in UNROLLED]
-    again = export(observer(kind), tmp_path / "elsewhere", real=real, form=form, name=bundle.name)
+    asked = form_and_inputs(kind)
+    again = export(observer(kind), tmp_path / "elsewhere", real=real, **asked, name=bundle.name)
     assert contents(again.folder) == contents(bundle.folder)
-    assert export(observer(kind), bundle.folder, real=real, form=form, name=bundle.name) == bundle
+    assert export(observer(kind), bundle.folder, real=real, **asked, name=bundle.name) == bundle
     assert contents(again.folder) == contents(bundle.folder)
     assert {path.name for path in bundle.files} == set(contents(bundle.folder))
 
@@ -199,10 +211,11 @@ def test_c_and_python_have_the_same_bytes_over_a_drive(kind, real, bundles, tmp_
     watched = observer(kind)
     u, z = drive(watched, 2000, seed=KINDS.index(kind))
     begun, states, outs = c_run(bundles(kind, real), tmp_path, u, z, 301.7, 0.63)
-    past, out = python_run(watched, real, u, z, 301.7, 0.63)
-    form, layout = form_of(watched), getattr(watched, "layout", None)
-    assert begun.tobytes() == start_row(watched, form, 301.7, 0.63, real).tobytes()
-    assert states.tobytes() == past.tobytes()
+    given = form_and_inputs(kind)["inputs"] == "heat"
+    past, out = python_run(watched, real, u, z, 301.7, 0.63, given)
+    form, layout = form_of(watched, given), getattr(watched, "layout", None)
+    assert begun.tobytes() == form.kept(start_row(watched, form, 301.7, 0.63, real)).tobytes()
+    assert states.tobytes() == form.kept(past).tobytes()
     assert np.isfinite(states).all() and np.isfinite(outs).all()
     expected = [read_out(form, layout, past[k], out[k], z.shape[1]) for k in range(0, 2000, 97)]
     assert outs[::97].tobytes() == np.array(expected).tobytes()
@@ -241,6 +254,43 @@ def test_what_c_reads_out_is_what_python_estimates(bundles, tmp_path):
     assert outs[:, 0] == pytest.approx(states[:, :n] @ watched.reduced.outputs[0] + 298.15, abs=1e-9)
     assert outs[:, 3] == pytest.approx(states[:, :n] @ watched.reduced.outputs[2] + 298.15, abs=1e-9)
     assert (outs[:, 1] > 0).all() and (outs[:, 4] > 0).all()
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["cylinder", "sensors"])
+def test_cells_share_the_covariance_of_the_first(kind, bundles, tmp_path):
+    from bmsthermal._observer import Kernel
+
+    bundle, watched, cells, steps = bundles(kind, "float"), observer(kind), 4, 300
+    name, n, m = bundle.name, watched.reduced.order, len(watched.measured)
+    parts = [f"{name}.c", f"{name}_model.c", f"{name}_cells.c"]
+    lib = ctypes.CDLL(str(compile_bundle(bundle.folder, parts, tmp_path / "cells.so", "-shared", "-fPIC")))
+    model = ctypes.byref(ctypes.c_char.in_dll(lib, f"{name}_model"))
+    drives = [drive(watched, steps, seed) for seed in range(cells)]
+    u, z = (np.stack([each[i] for each in drives], axis=1).astype(np.float32) for i in range(2))
+    start = start_row(watched.on_target("float", "ekf"), form_of(watched), 300.0, 0.6, "float")
+    kernel = Kernel(watched.packed.row(np.float32), n, 1, m, cells, gains="shared")
+    kernel.write(np.tile(start, (cells, 1)))
+    past = np.empty((steps, cells, kernel.state_size), np.float32)
+    out = np.zeros((steps, cells, kernel.output_size), np.float32)
+    kernel.run(u, z, out, past)
+
+    first, others = start.copy(), np.empty((cells - 1, n + 1), np.float32)
+    for row in others:
+        getattr(lib, f"{name}_cell_init")(
+            model, ctypes.c_void_p(row.ctypes.data), ctypes.c_float(300.0), ctypes.c_float(0.6)
+        )
+    said = np.zeros((cells, bundle.manifest["sizes"]["output_bytes"] // 4), np.float32)
+    for k in range(steps):
+        pointers = [ctypes.c_void_p(row.ctypes.data) for row in (first, others, u[k], z[k], said)]
+        getattr(lib, f"{name}_cells_step")(model, *pointers[:2], cells - 1, *pointers[2:])
+        assert first.tobytes() == past[k, 0].tobytes()
+        assert others.tobytes() == past[k, 1:][:, [*range(n), -1]].tobytes()
+    np.testing.assert_array_equal(said[:, 5], out[-1, :, 0])
+    shown = said[0].copy()
+    getattr(lib, f"{name}_cell_get")(model, *(ctypes.c_void_p(row.ctypes.data) for row in (first, others[1], shown)))
+    expected = read_out(form_of(watched), None, past[-1, 2], out[-1, 2], m)
+    np.testing.assert_array_equal(shown[:5], expected[:5])
 
 
 @needs_compiler
@@ -357,12 +407,13 @@ def test_fast_math_does_not_compile(bundles, tmp_path):
 
 @needs_compiler
 @pytest.mark.parametrize(
-    "member", ["decay", "drive", "wall", "sink", "decay2", "heat_variance", "lost_heat_variance", "mean", "reference_K",
+    "member", ["decay", "drive", "wall", "sink", "heat_variance", "lost_heat_variance", "mean", "reference_K",
                "soc_per_A", "gradient_variance", "offset_variance", "core", "conductance_W_K", "open_circuit_V",
                "entropy_V_K", "sense", "mixed", "sense_variance", "start"],
 )  # fmt: skip
 def test_the_selftest_finds_a_constant_that_was_changed(member, bundles, tmp_path):
-    bundle = bundles("sensors" if member == "mixed" else "cylinder", "float")
+    kind = {"mixed": "sensors", "sense": "sensors", "wall": "slab"}.get(member, "cylinder")
+    bundle = bundles(kind, "float")
     name = bundle.name
     others = [
         compile_bundle(bundle.folder, [source], tmp_path / f"{source}.o", "-c")
@@ -374,6 +425,8 @@ def test_the_selftest_finds_a_constant_that_was_changed(member, bundles, tmp_pat
     member_text = re.search(rf"\.{member} = (.+?),\n *(/\*|}})", text, re.DOTALL)
     numbers = list(re.compile(r"-?\d[\d.e+-]*f").finditer(text, *member_text.span(1)))
     # table points and rows alike: first, middle and last number of the member
+    if member == "wall":  # modes are 1 at the first
+        numbers = numbers[len(numbers) // 2 :]
     for match in {numbers[0], numbers[len(numbers) // 2], numbers[-1]}:
         value = float(match[0][:-1])
         if member in ("drive", "core") and abs(value) < 1e-9:

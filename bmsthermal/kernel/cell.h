@@ -63,8 +63,8 @@ ROM_INLINE void ROM_(spread)(const ROM_(cell_t) *m, real_t salt[CELL_S], const r
         A[i][i] = over;
     }
     for (int round = 0; round < 2; round++) {
-        real_t *b = round ? second : first;
-        if (round) {
+        real_t *b = (round > 0) ? second : first;
+        if (round > 0) {
             ROM_FOR
             for (int i = 0; i < CELL_S; i++) {
                 ROM_FOR

@@ -93,19 +93,18 @@ static void ROM_(look)(const ROM_(filter_t) *m, const ROM_(walls_t) *walls, cons
         s.thermal[i] = (i < CFL_THERMAL) ? x[CFL_T + i] : zero;
     }
     ROM_(cell_step)(&m->cell, &m->use, walls, &s, current, coolant, &found);
-    real_t *after = ahead->after;
-    *after++ = s.lithium;
+    ahead->after[0] = s.lithium;
     for (int i = 0; i < CFL_SALT; i++) {
-        *after++ = s.salt[i];
+        ahead->after[1 + i] = s.salt[i];
     }
     for (int i = 0; i < CFL_NEGATIVE; i++) {
-        *after++ = s.negative[i];
+        ahead->after[1 + CFL_SALT + i] = s.negative[i];
     }
     for (int i = 0; i < CFL_POSITIVE; i++) {
-        *after++ = s.positive[i];
+        ahead->after[1 + CFL_SALT + CFL_NEGATIVE + i] = s.positive[i];
     }
     for (int i = 0; i < CFL_THERMAL; i++) {
-        *after++ = s.thermal[i];
+        ahead->after[CFL_T + i] = s.thermal[i];
     }
     ahead->carry = s.carry;
     ahead->voltage_V = found.voltage;
@@ -222,7 +221,7 @@ ROM_INLINE void ROM_(gather)(const ROM_(filter_t) *m, real_t *x, real_t carry[2]
 
 /* Correct by the voltage, and step the mean. */
 ROM_INLINE void ROM_(correct)(const ROM_(filter_t) *m, const ROM_(walls_t) *walls, real_t *x, real_t carry[2],
-                              real_t *ud, real_t current, real_t voltage_V, int taken,
+                              real_t *ud, real_t current, real_t voltage_V, rom_test_t taken,
                               const real_t coolant[ROM_W_MAX], ROM_(ahead_t) *ahead, ROM_(linear_t) *slopes,
                               ROM_(filter_output_t) *out)
 {
@@ -246,13 +245,13 @@ ROM_INLINE void ROM_(correct)(const ROM_(filter_t) *m, const ROM_(walls_t) *wall
     /* the same reading from there: along the straight line it would be gone */
     ROM_(look)(m, walls, there, carry[0], current, coolant, ahead);
     const real_t again = voltage_V - (ahead->voltage_V - current * there[CFL_R] + there[CFL_E]) + along;
-    ROM_(gather)(m, x, carry, gain, ((S > zero) && ROM_PRESENT(again)) ? again : innovation);
+    ROM_(gather)(m, x, carry, gain, ROM_BOTH(S > zero, ROM_PRESENT(again)) ? again : innovation);
     ROM_(look)(m, walls, x, carry[0], current, coolant, ahead);
 }
 
 /* Mean and covariance to the end of the step. */
-ROM_INLINE void ROM_(move)(const ROM_(filter_t) *m, real_t *x, real_t carry[2], real_t *ud, real_t current, int known,
-                           const ROM_(ahead_t) *ahead, const ROM_(linear_t) *slopes, real_t *heat_W)
+ROM_INLINE void ROM_(move)(const ROM_(filter_t) *m, real_t *x, real_t carry[2], real_t *ud, real_t current,
+                           rom_test_t known, const ROM_(ahead_t) *ahead, const ROM_(linear_t) *slopes, real_t *heat_W)
 {
     const real_t zero = ROM_NUM(0.0), more_W = x[CFL_R] * (current * current);
     const int n = CFL_N, g = CFL_G;
@@ -292,7 +291,7 @@ ROM_INLINE void ROM_(filter)(const ROM_(filter_t) *m, real_t *x, real_t carry[2]
                              ROM_(filter_output_t) *out)
 {
     const real_t zero = ROM_NUM(0.0);
-    const int known = (u->current_A > -m->most_A) && (u->current_A < m->most_A);
+    const rom_test_t known = ROM_BOTH(u->current_A > -m->most_A, u->current_A < m->most_A);
     const real_t current = known ? u->current_A : zero;
     real_t coolant[ROM_W_MAX], gain[CFL_ROOM], row[CFL_ROOM];
     ROM_(walls_t) walls;
@@ -308,8 +307,8 @@ ROM_INLINE void ROM_(filter)(const ROM_(filter_t) *m, real_t *x, real_t carry[2]
         const real_t given = u->coolant_K[w] - m->coolant_reference_K;
         coolant[w] = ROM_PRESENT(given) ? given : own;
     }
-    ROM_(correct)(m, &walls, x, carry, ud, current, u->voltage_V, known && ROM_PRESENT(u->voltage_V), coolant, &ahead,
-                  &slopes, out);
+    ROM_(correct)(m, &walls, x, carry, ud, current, u->voltage_V, ROM_BOTH(known, ROM_PRESENT(u->voltage_V)),
+                  coolant, &ahead, &slopes, out);
     ROM_(move)(m, x, carry, ud, current, known, &ahead, &slopes, &out->heat_W);
 
     for (int i = 0; i < CFL_N; i++) {

@@ -81,6 +81,14 @@ class CoupledEstimates(Estimates):
             "resistance_std_Ohm": self.resistance_std_Ohm, "voltage_innovation_V": self.voltage_innovation_V,
         }  # fmt: skip
 
+    def beside(self) -> list[tuple[str, str]]:
+        """Name and value with unit of charge and resistance, at the end of the run."""
+        rows = (
+            ("state of charge", 100 * self.soc[-1], 100 * self.soc_std[-1], "%"),
+            ("resistance beside the model's", 1e3 * self.resistance_Ohm[-1], 1e3 * self.resistance_std_Ohm[-1], "mOhm"),
+        )
+        return [(name, f"{value:.3g} +- {sd:.2g} {unit} at the end") for name, value, sd, unit in rows]
+
     def belief(self, i: int = -1) -> CoupledBelief:
         """Belief after row `i`, to go on from."""
         return CoupledBelief(self.rows[i], _order(self.rows.shape[1]))
