@@ -24,13 +24,6 @@ def export(
         Literal["ekf", "ud", "fixed-gain"] | None,
         typer.Option(help="Covariance packed, factored, or none; by default ud for float, ekf for double."),
     ] = None,
-    coupled: Annotated[
-        bool,
-        typer.Option(
-            "--coupled",
-            help="Of a reduced .npz of the full model: the observer on all of it; voltage is a measurement.",
-        ),
-    ] = False,
     inputs: Annotated[
         Literal["measured", "heat"],
         typer.Option(help="Heat from current and voltage, or given by the caller (then no charge and no tables)."),
