@@ -339,13 +339,11 @@ def _without_numbers(document: Mapping[str, Any]) -> str:
     sections = document.get("Parameterisation")
     if not isinstance(sections, Mapping):
         return repr(document)
-    lumped, thermal = (sections.get(section) for section in ("Cell", "User-defined"))
-    loose = (
-        {key: lumped[key] for key in (*LUMPED, AREA, REFERENCE) if key in lumped} if isinstance(lumped, Mapping) else {}
-    )
-    shown = {**sections, "User-defined": _blank(thermal)}
-    if loose:
-        shown["Cell"] = {**lumped, **_blank(loose)}
+    shown = {**sections, "User-defined": _blank(sections.get("User-defined"))}
+    lumped = sections.get("Cell")
+    if isinstance(lumped, Mapping):
+        loose = {*LUMPED, AREA, REFERENCE}
+        shown["Cell"] = {key: _blank(value) if key in loose else value for key, value in lumped.items()}
     return repr({**document, "Parameterisation": shown})
 
 
