@@ -339,10 +339,10 @@ def _without_numbers(document: Mapping[str, Any]) -> str:
     sections = document.get("Parameterisation")
     if not isinstance(sections, Mapping):
         return repr(document)
-    shown = {**sections, "User-defined": _blank(sections.get("User-defined"))}
-    lumped = sections.get("Cell")
-    if isinstance(lumped, Mapping):
-        loose = {*LUMPED, AREA, REFERENCE}
+    shown, loose = dict(sections), {*LUMPED, AREA, REFERENCE}
+    if "User-defined" in shown:
+        shown["User-defined"] = _blank(shown["User-defined"])
+    if isinstance(lumped := shown.get("Cell"), Mapping):
         shown["Cell"] = {key: _blank(value) if key in loose else value for key, value in lumped.items()}
     return repr({**document, "Parameterisation": shown})
 
