@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -309,18 +310,48 @@ def _check_kinds(name: str, document: Mapping[str, Any]) -> None:
         raise InputError(f"found {document['Observer']!r}", where=f"{name}, Observer", expected="a section")
 
 
+#: What BPX took last, without the numbers that it does not look at: a calibration makes thousands of cells that differ
+#: in those alone, and BPX compiles every expression of each, through a file.
+_taken: deque[str] = deque(maxlen=32)
+
+
 def _check_bpx(name: str, document: Mapping[str, Any]) -> None:
+    document = {key: value for key, value in document.items() if key != "Observer"}
+    known = _without_numbers(document)
+    if known in _taken:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # bpx warns about its own dependencies and about old versions
         import bpx
 
         try:
-            bpx.parse_bpx_obj({key: value for key, value in document.items() if key != "Observer"})
+            bpx.parse_bpx_obj(document)
         except Exception as error:  # bpx raises ValidationError, ValueError or TypeError, by kind of mistake
             user = document["Parameterisation"].get("User-defined")
             if isinstance(user, Mapping):
                 _check_user(user, f"{name} (BPX), User-defined")
             raise _first_of(error, document, f"{name} (BPX)") from error
+    _taken.append(known)
+
+
+def _without_numbers(document: Mapping[str, Any]) -> str:
+    """Text of a file without the numbers that BPX takes whatever they are."""
+    sections = document.get("Parameterisation")
+    if not isinstance(sections, Mapping):
+        return repr(document)
+    shown, loose = dict(sections), {*LUMPED, AREA, REFERENCE}
+    if "User-defined" in shown:
+        shown["User-defined"] = _blank(shown["User-defined"])
+    if isinstance(lumped := shown.get("Cell"), Mapping):
+        shown["Cell"] = {key: _blank(value) if key in loose else value for key, value in lumped.items()}
+    return repr({**document, "Parameterisation": shown})
+
+
+def _blank(value: Any) -> Any:
+    """A value with every number of it blank, but for those in tables."""
+    if isinstance(value, Mapping):
+        return {key: _blank(part) for key, part in value.items()}
+    return ... if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _check_user(values: Mapping[str, Any], where: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import numpy as np
 import pytest
 
 from bmsthermal import Cell, InputError, cells, load_cell
-from bmsthermal.schema import ELECTROCHEMICAL, ELECTROCHEMISTRY
+from bmsthermal.schema import ELECTROCHEMICAL, ELECTROCHEMISTRY, ENTROPIC
 
 RADIAL = "Radial thermal conductivity [W.m-1.K-1]"
 H = "Heat transfer coefficient [W.m-2.K-1]"
@@ -317,3 +318,33 @@ def test_a_single_particle_file_is_called_one(lgm50):
     whole["Header"]["Model"] = "SPM"
     with pytest.raises(InputError, match=r"'Model': found 'SPM', a single-particle file, but the file has 'Electrol"):
         Cell("mine", whole)
+
+
+def test_what_bpx_refuses_is_refused_however_often_it_is_asked():
+    cell = load_cell("lgm50_21700")
+    known = cell.with_values({"Specific heat capacity [J.K-1.kg-1]": 1001.0}).document
+    for spoiled in ("1000", None, True):
+        for _ in range(2):
+            with pytest.raises(InputError, match="Specific heat capacity"):
+                cell.with_values({"Specific heat capacity [J.K-1.kg-1]": spoiled})
+            with pytest.raises(InputError):
+                cell.with_values({"Can thickness [m]": spoiled})
+    for path in (("Negative electrode", "Particle radius [m]"), ("Electrolyte", "Conductivity [S.m-1]")):
+        document = copy.deepcopy(known)
+        document["Parameterisation"][path[0]][path[1]] = "no formula ("
+        for _ in range(2):
+            with pytest.raises(InputError, match=re.escape(path[1])):
+                Cell("spoiled", document)
+
+
+def test_bpx_reads_a_file_once_for_all_cells_that_differ_in_numbers_alone(monkeypatch):
+    import bpx
+
+    cell, calls = load_cell("lgm50_21700").with_values({"Reference temperature [K]": 300.0}), []
+    parse = bpx.parse_bpx_obj
+    monkeypatch.setattr(bpx, "parse_bpx_obj", lambda document: calls.append(1) or parse(document))
+    for k in range(5):
+        cell.with_values({"Specific heat capacity [J.K-1.kg-1]": 900.0 + k, H: 9.0 + k})
+    assert len(calls) <= 1  # the first has another kind of cooling
+    cell.with_values({ENTROPIC: {"x": [0.0, 1.0], "y": [1e-4, 2.1e-4]}})
+    assert len(calls) >= 1
