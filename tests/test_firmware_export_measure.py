@@ -200,7 +200,7 @@ def images(tmp_path_factory):
         found = [each for each in toolchains(CORES[core]) if each.name == tool]
         if not found or machine.version() is None:
             pytest.skip(f"no {tool} for {core} here, or no emulator (extra target)")
-        return build(bundle.folder, "cell", CORES[core], found[0], place / "image", level=level), bundle.manifest
+        return build(bundle.folder, "cell", CORES[core], found[0], place / "with, comma", level=level), bundle.manifest
 
     return make
 

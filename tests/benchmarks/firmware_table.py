@@ -53,7 +53,7 @@ def observers(forms: list[str], reduced: Path | None) -> dict[str, tuple[Observe
     model = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=5)
     cases: dict[str, tuple[Observer, str | None]] = {form: (Observer(model), form) for form in forms}
     cases["joint"] = Observer(model, estimate=("h", "heat")), "ud"
-    cases["joint, voltage"] = Observer(model, estimate=("h", "heat", "soc", "resistance")), "ud"
+    cases["joint-voltage"] = Observer(model, estimate=("h", "heat", "soc", "resistance")), "ud"
     if reduced is not None:
         cases["coupled"] = Observer.of(reduced), None
     return cases
