@@ -57,7 +57,7 @@ class PackedFixed:
 
 
 def transition(packed: Packed) -> tuple[Array, Array, Array]:
-    """What a step keeps ``(n, n)``, noise that comes in ``(n, n)``, both with open walls, and how walls answer ``(w, n)``.
+    """What a step keeps ``(n, n)``, noise that comes in ``(n, n)``, and how open walls answer ``(w, n)``.
 
     Without current, so without a slope of the heat.
     """

@@ -43,7 +43,6 @@ def test_the_covariance_solves_the_riccati_equation(fixed):
 
 def test_sensor_after_sensor_is_what_all_together_are(fixed):
     packed = fixed.packed
-    F, Q, _ = transition(packed)
     P, gains, _ = steady(packed)
     H, R = packed.sense, np.diag(packed.sense_variance)
     together = P @ H.T @ np.linalg.inv(R)  # K = P+ H' R^-1
@@ -136,7 +135,10 @@ def test_cells_that_share_a_covariance():
     z[200:260, 0] = np.nan  # the first has none: the others' count, and it is not corrected
     kernel = Kernel(packed.row(np.float32), 4, 1, 1, cells, gains="shared")
     kernel.write(np.tile(row, (cells, 1)))
-    past, out = np.empty((k, cells, kernel.state_size), np.float32), np.zeros((k, cells, kernel.output_size), np.float32)
+    past, out = (
+        np.empty((k, cells, kernel.state_size), np.float32),
+        np.zeros((k, cells, kernel.output_size), np.float32),
+    )
     kernel.run(u, z, out, past)
     assert (out[200:260, 0, 1] == 0).all() and (out[200:260, 1, 1] != 0).all()
     assert past[259, 0, 4] == pytest.approx(pasts["shared"][259, 0, 4], rel=1e-3)

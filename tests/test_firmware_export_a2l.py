@@ -32,7 +32,9 @@ PROGRAMS = {
     "cortex-m4f": (["arm-none-eabi-gcc"], M4F),
     "big-endian": (["arm-none-eabi-gcc"], "-mcpu=cortex-r5 -marm -mbig-endian -nostdlib -Wl,-e,main -r"),
 }
-FORMS = {"ekf": "float", "watched": "float", "joint": "double", "coupled": "float"}
+FORMS = {"ekf": "float", "fixed": "float", "watched": "float", "joint": "double", "coupled": "float"}
+#: How a bundle keeps its covariance; the others as factors.
+KEPT = {"ekf": "ekf", "fixed": "fixed-gain"}
 
 
 @functools.cache
@@ -57,7 +59,7 @@ def exported(kind):
         coupled = observer(kind).coupled
         use = cell_members(coupled, form.packed)["use"]
         return form, list(chosen_coupled(filter_members(coupled, form.packed), use))
-    form = form_of(observer(kind).on_target(FORMS[kind], "ekf" if kind == "ekf" else "ud"))
+    form = form_of(observer(kind).on_target(FORMS[kind], KEPT.get(kind, "ud")), kind == "fixed")
     return form, list(chosen(form))
 
 
@@ -65,9 +67,9 @@ def exported(kind):
 def bundles(tmp_path_factory):
     @functools.cache
     def make(kind):
-        form = "ekf" if kind == "ekf" else "ud"
-        folder = tmp_path_factory.mktemp("bundle") / "c"
-        return export(observer(kind), folder, real=FORMS[kind], form=form, name=f"Tc_{kind}")
+        options = {"real": FORMS[kind], "form": KEPT.get(kind, "ud"), "name": f"Tc_{kind}"}
+        inputs = "heat" if kind == "fixed" else "measured"
+        return export(observer(kind), tmp_path_factory.mktemp("bundle") / "c", inputs=inputs, **options)
 
     return make
 
@@ -153,7 +155,7 @@ def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
     assert counted == [bundle.manifest["sizes"][f"{of}_bytes"] for of in ("state", "output")]
     units = {item.symbol.split(".")[1]: item.unit for item in items}
     assert units["core_K"] == "degC" and units["core_variance_K2"] == "K2" and units["heat_W"] == "W"
-    assert units["innovation_K"] == "K" and units["x"] == units["soc"] == units["ud" if "ud" in units else "P"] == "-"
+    assert units["innovation_K"] == "K" and units["x"] == "-"
     text = (bundle.folder / f"{bundle.name}.a2l").read_text()
     assert bundle.manifest["model"] in text and "COEFFS_LINEAR 1 -273.15" in text
     assert ("FLOAT64_IEEE" in text) == (bundle.real == "double") != ("FLOAT32_IEEE" in text)
@@ -169,7 +171,7 @@ def test_constants_that_follow_from_others_cannot_be_calibrated():
 
 @needs_tool
 @pytest.mark.parametrize(
-    ("kind", "target"), [("ekf", "cortex-m4f"), ("watched", "cortex-m4f"), ("coupled", "cortex-m4f"), ("joint", "host")]
+    ("kind", "target"), [*((kind, "cortex-m4f") for kind in ("ekf", "fixed", "watched", "coupled")), ("joint", "host")]
 )
 def test_addresses_are_those_of_the_program(kind, target, bundles, programs, tmp_path):
     bundle, elf = bundles(kind), programs(kind, target)

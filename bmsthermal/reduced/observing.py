@@ -162,7 +162,7 @@ class CoupledObserver(Observer):
         return CoupledObserver(self.coupled, **given)
 
     def on_target(
-        self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None
+        self, real: Literal["double", "float"], form: Literal["ekf", "ud", "fixed-gain"] | None = None
     ) -> CoupledObserver:  # fmt: skip
         """Return the same observer in another precision."""
         return self.changed(real=real, form=form)
