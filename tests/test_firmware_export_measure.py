@@ -200,7 +200,7 @@ def images(tmp_path_factory):
         found = [each for each in toolchains(CORES[core]) if each.name == tool]
         if not found or machine.version() is None:
             pytest.skip(f"no {tool} for {core} here, or no emulator (extra target)")
-        return build(bundle.folder, "cell", CORES[core], found[0], place / "image", level=level), bundle.manifest
+        return build(bundle.folder, "cell", CORES[core], found[0], place / "with, comma", level=level), bundle.manifest
 
     return make
 
@@ -324,3 +324,21 @@ def test_growth(tmp_path):
     assert [each.measured.state_B for each in (small, large)] == [24, 40]
     draw([small, large], tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 5000
+
+
+@needs_gcc
+@pytest.mark.parametrize(
+    "form, bars", [("ekf", (450, 650, 2560, 0, 80, 128)), ("fixed-gain", (120, 170, 1024, 0, 20, 16))]
+)  # fmt: skip
+def test_a_step_with_heat_and_coolant_keeps_to_its_bars(form, bars, tmp_path):
+    core = CORES["cortex-m4f"]
+    gcc = next(each for each in toolchains(core) if each.name == "gcc")
+    if not gcc.version.startswith("12."):
+        pytest.skip(f"the bars are those of GCC 12, here is {gcc.version}")
+    observer = Observer(CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=5))
+    bundle = export(observer, tmp_path / "c", real="float", form=form, inputs="heat", name="a123")
+    found = measure(build(bundle.folder, "a123", core, gcc, tmp_path / "image"), "a123", bundle.manifest)
+    values = (found.step.longest, found.step.cycles, found.added.flash_B, found.added.ram_B, found.state_B)
+    assert all(value <= bar for value, bar in zip((*values, found.stack_B), bars, strict=True)), values
+    assert found.undefined == ()
+    assert found.corners is None or found.corners.most <= found.step.longest

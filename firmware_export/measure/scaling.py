@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from firmware_export.targets.toolchains import Toolchain
 
 #: Forms whose growth is measured.
-FORMS = ("ekf", "ud")
+FORMS = ("ekf", "fixed-gain", "ud")
 #: States with one sensor, then sensors with five states.
 SIZES = (*((states, 1) for states in range(2, 9)), *((5, sensors) for sensors in range(2, 5)))
 COLUMNS = ("form", "states", "sensors", *SUMMARY[2:9])

@@ -103,7 +103,7 @@ def added(image: Image, name: str) -> Size:
     alone = image.path.with_name(f"{name}_alone.elf")
     # what the image was linked with, but for its start
     script = image.path.parent / "link.ld"
-    options = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", "-Wl,-e,0", *library(core, tools, real))
+    options = ("-static", "-T", str(script), "-Wl,--gc-sections", "-Wl,-e,0", *library(core, tools, real))
     command = [*tools.command, *flags, *options, *wanted, *map(str, parts), "-o", str(alone)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

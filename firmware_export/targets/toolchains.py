@@ -170,7 +170,7 @@ def build(
         others += [compiled(BARE / "start.c"), compiled(BARE / "memory.c")]
         script = place / "link.ld"
         script.write_text(_script(core))
-        link = ("-static", f"-Wl,-T,{script}", "-Wl,--gc-sections", *common, *library(core, toolchain, real))
+        link = ("-static", "-T", str(script), "-Wl,--gc-sections", *common, *library(core, toolchain, real))
     program = _compile([*objects, *others], place / f"{name}{'.so' if core is HOST else '.elf'}", command, *link)
     return Image(program, objects, core, toolchain, level)
 

@@ -32,6 +32,7 @@ WHAT = (
     "state / B", "stack of a step / B",
 )  # fmt: skip
 BARS = {"ekf": (450, 650, 2560, 0, 80, 128), "fixed-gain": (120, 170, 1024, 0, 20, 16)}
+BARS |= {f"{form}-heat": bars for form, bars in BARS.items()}  # two inputs: heat and coolant
 BARS["ud"] = tuple(2 * bar for bar in BARS["ekf"])
 OTHERS = (
     ("cortex-m4f", "-Os", "gcc"), ("cortex-m4f", "-O0", "gcc"), ("cortex-m4f", "-O2", "zig"),
@@ -48,14 +49,17 @@ def found(bundle: Bundle, core: str, level: str, tool: str, place: Path) -> Meas
     return None
 
 
-def observers(forms: list[str], reduced: Path | None) -> dict[str, tuple[Observer, str | None]]:
-    """What is exported: an observer and its form, by the name of its row."""
+def observers(forms: list[str], reduced: Path | None) -> dict[str, tuple[Observer, dict[str, str]]]:
+    """What is exported: an observer and how, by the name of its row."""
     model = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=5)
-    cases: dict[str, tuple[Observer, str | None]] = {form: (Observer(model), form) for form in forms}
-    cases["joint"] = Observer(model, estimate=("h", "heat")), "ud"
-    cases["joint, voltage"] = Observer(model, estimate=("h", "heat", "soc", "resistance")), "ud"
+    cases: dict[str, tuple[Observer, dict[str, str]]] = {form: (Observer(model), {"form": form}) for form in forms}
+    for form in forms:
+        if form != "ud":
+            cases[f"{form}-heat"] = Observer(model), {"form": form, "inputs": "heat"}
+    cases["joint"] = Observer(model, estimate=("h", "heat")), {"form": "ud"}
+    cases["joint-voltage"] = Observer(model, estimate=("h", "heat", "soc", "resistance")), {"form": "ud"}
     if reduced is not None:
-        cases["coupled"] = Observer.of(reduced), None
+        cases["coupled"] = Observer.of(reduced), {}
     return cases
 
 
@@ -80,6 +84,7 @@ def beside_bars(form: str, measured: Measurement) -> bool:
 def main() -> int:
     """Print the tables; the exit code says whether every bar holds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bars", action="store_true", help="only the tables with bars")
     parser.add_argument("--forms", default=",".join(FORMS), help="which to export")
     parser.add_argument("--reduced", type=Path, help="a reduced coupled model (.npz) to measure too")
     parser.add_argument("--scaling", type=Path, help="also measure growth with states and sensors, and draw it here")
@@ -89,18 +94,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         cases = observers(forms, given.reduced)
-        for name, (observer, form) in cases.items():
-            bundle = export(observer, place / name, real="float", form=form, name="cell")
+        for name, (observer, how) in cases.items():
+            bundle = export(observer, place / name, real="float", name="a123", **how)
             first = found(bundle, "cortex-m4f", "-O2", "gcc", place / f"{name}_images")
             if first is None:
                 console.print("no arm-none-eabi-gcc here: no table with bars")
                 return 1
             holds &= beside_bars(name, first)
-            for core, level, tool in OTHERS:
+            for core, level, tool in () if given.bars else OTHERS:
                 measured = found(bundle, core, level, tool, place / f"{name}_images")
                 if measured is not None:
                     rows.append((name, *measured.row()))
-        print_table("other levels, compilers and cores", ("observer", *COLUMNS), rows)
+        if rows:
+            print_table("other levels, compilers and cores", ("observer", *COLUMNS), rows)
         console.print("cycles: " + "; ".join(ASSUMPTIONS))
         if given.scaling is not None:
             core = CORES["cortex-m4f"]
