@@ -17,7 +17,14 @@ class Kernel:
     output_size: int
     single: bool
     def __init__(
-        self, model: Any, states: int, walls: int, sensors: int, cells: int = 1, joint: bool = False
+        self,
+        model: Any,
+        states: int,
+        walls: int,
+        sensors: int,
+        cells: int = 1,
+        joint: bool = False,
+        gains: str = "own",
     ) -> None: ...
     def step(self, u: tuple[float, ...], z: tuple[float, ...]) -> None: ...
     def run(self, u: Any, z: Any, out: Any = None, past: Any = None) -> None: ...

@@ -286,10 +286,11 @@ def estimate(
         ),
     ] = None,
     heat: Annotated[
-        Literal["measured", "model", "fused"] | None,
+        Literal["measured", "model", "fused", "dfn"] | None,
         typer.Option(
             help="Heat from the measured voltage, the resistance of the cell file, or both (fused: the default with "
-            "--estimate soc or resistance). With any of them the voltage is a measurement, which may be missing.",
+            "--estimate soc or resistance), or a reduced coupled model's own (dfn). With any of them the voltage is a "
+            "measurement, which may be missing.",
         ),
     ] = None,
     faults: Annotated[

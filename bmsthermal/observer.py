@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SOC_IDENTIFIED = 0.05
 #: What a temperature or a heat-transfer coefficient can be; outside it is another unit.
 COLDEST_K, HOTTEST_K, LARGEST_H = 150.0, 1000.0, 1e5
+#: Forms that an ``Observer`` section asks for.
+FORMS = {"UD": "ud", "fixed": "fixed-gain"}
 #: Longest rest, in steps.
 MOST_REST_STEPS = 10_000_000
 
@@ -77,8 +79,9 @@ class Observer:
     form
         How the covariance is kept: ``ekf``, packed, or ``ud``, as factors that
         rounding cannot make negative, with increments that carry what rounding
-        takes. By default ``ud`` in single precision and with `estimate`, which
-        has no other, and ``ekf`` in double.
+        takes; ``fixed-gain``: not at all, the gains are those that it ends at
+        (`bmsthermal.fixed`). By default ``ud`` in single precision and with
+        `estimate`, which has no other, and ``ekf`` in double.
 
     Raises
     ------
@@ -106,6 +109,15 @@ class Observer:
             from bmsthermal.reduced.observing import CoupledObserver
 
             return super().__new__(CoupledObserver if isinstance(reduced, ReducedCell) else cls)
+        if cls is Observer and kwargs.get("form") == "fixed-gain":
+            from bmsthermal.fixed import FixedObserver
+
+            if kwargs.get("estimate") or kwargs.get("heat") is not None or kwargs.get("faults"):
+                raise InputError(
+                    "form='fixed-gain' with something estimated beside, or faults",
+                    expected="form='ud', whose gains follow what happens",
+                )
+            return super().__new__(FixedObserver)
         usual = "ud" if kwargs.get("real") == "float" and kwargs.get("engine", "kernel") == "kernel" else "ekf"
         beside = kwargs.get("estimate") or kwargs.get("heat") is not None or kwargs.get("faults")
         if cls is Observer and (beside or (kwargs.get("form") or usual) == "ud"):
@@ -124,7 +136,7 @@ class Observer:
         engine: Literal["kernel", "filterpy"] = "kernel",
         real: Literal["double", "float"] = "double",
         estimate: Collection[str] = (),
-        form: Literal["ekf", "ud"] | None = None,
+        form: Literal["ekf", "ud", "fixed-gain"] | None = None,
         heat: Literal["measured", "model", "fused"] | None = None,
         voltage_noise: VoltageNoise | None = None,
         faults: bool | FaultRules = False,
@@ -137,7 +149,7 @@ class Observer:
                 f"engine={engine!r}, real={real!r}", expected="'kernel' or 'filterpy', and 'double' or 'float'"
             )
         if form not in ("ekf", "ud", None):
-            raise InputError(f"form={form!r}", expected="'ekf' or 'ud'")
+            raise InputError(f"form={form!r}", expected="'ekf', 'ud' or 'fixed-gain'")
         if not isinstance(reduced, ReducedModel):
             raise InputError(f"reduced = {reduced!r:.60}", expected="a reduced model")
         if not isinstance(noise, Noise | None):
@@ -185,9 +197,15 @@ class Observer:
         measured, order, step_s, estimate
             By default the section's, else ``surface``, 4 states, 1 s and nothing.
         **given
-            As for an observer.
+            As for an observer; ``heat="dfn"`` asks for the observer on a reduced coupled model
+            (`bmsthermal.reduced.observing`), which is the source or a file of one.
         """
         from bmsthermal.coupled import load_model
+
+        if given.get("heat") == "dfn":
+            from bmsthermal.reduced.observing import coupled_observer
+
+            return coupled_observer(source, measured, order=order, step_s=step_s, estimate=estimate, **given)
 
         reduced = source if isinstance(source, ReducedModel) else load_model(source, order=order, step_s=step_s)
         settings = reduced.cell.settings
@@ -195,8 +213,8 @@ class Observer:
         beside = tuple(settings.get(schema.ESTIMATE, ())) if estimate is None else estimate
         if estimate is None and schema.HEAT in settings and given.get("heat") is None:
             given = given | {"heat": settings[schema.HEAT]}
-        if schema.ESTIMATE not in settings and not beside and settings.get(schema.COVARIANCE) == "UD":
-            given = {"form": "ud"} | given
+        if schema.ESTIMATE not in settings and not beside and settings.get(schema.COVARIANCE) in FORMS:
+            given = {"form": FORMS[settings[schema.COVARIANCE]]} | given
         return Observer(reduced, measured, estimate=beside, **given)
 
     def section(self) -> dict[str, Any]:
@@ -230,7 +248,9 @@ class Observer:
         """Return the same observer but for what is given, as for `Observer`."""
         return Observer(self.reduced, **self._given() | changes)
 
-    def on_target(self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None) -> Observer:
+    def on_target(
+        self, real: Literal["double", "float"], form: Literal["ekf", "ud", "fixed-gain"] | None = None
+    ) -> Observer:
         """Return the same observer in another precision and form, both as for `Observer`, on the compiled kernel."""
         return self.changed(engine="kernel", real=real, form=form)
 

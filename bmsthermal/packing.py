@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from bmsthermal.curves import Array
 from bmsthermal.noise import Noise
@@ -15,6 +15,8 @@ from bmsthermal.sensors import sensor_rows, sensor_walls
 
 #: Rows of sensors that a host kernel reserves; a target reserves what it uses.
 HOST_SENSORS = 8
+#: Members of ``heat_t``.
+TABLES = ("soc_per_A", "table_last", "open_circuit_V", "entropy_V_K")
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,25 @@ class Packed:
     open_circuit_V: Array
     entropy_V_K: Array
 
-    def row(self, dtype: DTypeLike, sensors: int = HOST_SENSORS) -> NDArray[np.floating]:
-        """One row in the order of ``model_t`` with room for `sensors` sensors."""
-        parts = []
-        for name, value in vars(self).items():
-            value = np.atleast_1d(np.asarray(value, float))
-            if name in ("sense", "mixed", "sense_variance"):
-                room = np.zeros((sensors, *value.shape[1:]))
-                room[: len(value)] = value
-                value = room
+    def row(self, dtype: DTypeLike, sensors: int = HOST_SENSORS, given: bool = False) -> NDArray[np.floating]:
+        """One row in the order of ``model_t`` with room for `sensors` sensors; `given` heat needs no tables."""
+        return flat(vars(self), dtype, ("sense", "mixed", "sense_variance"), sensors, given)
+
+
+def flat(
+    members: Mapping[str, ArrayLike], dtype: DTypeLike, by_sensor: Sequence[str], sensors: int, given: bool
+) -> NDArray[np.floating]:
+    """Members one after another, those `by_sensor` with room for as many; without `TABLES` where heat is given."""
+    parts = []
+    for name, member in members.items():
+        value = np.atleast_1d(np.asarray(member, float))
+        if name in by_sensor:
+            room = np.zeros((sensors, *value.shape[1:]))
+            room[: len(value)] = value
+            value = room
+        if not (given and name in TABLES):
             parts.append(value.ravel())
-        return np.concatenate(parts).astype(dtype)
+    return np.concatenate(parts).astype(dtype)
 
 
 def pack(

@@ -104,7 +104,7 @@ JOINT_NOISE = {
     "bias_K": "Sensor bias [K]",
 }
 #: Forms of covariance: the whole symmetric matrix, or its factors U D U'.
-COVARIANCES = ("symmetric", "UD")
+COVARIANCES = ("symmetric", "UD", "fixed")
 OBSERVER = (
     ORDER, STEP, THERMAL, SENSORS, OFFSET, LAG, SLOW, CALIBRATED, ESTIMATE, HEAT, JOINT, COVARIANCE, TUNED,
     *NOISE.values(),

@@ -130,7 +130,8 @@ def _unit(name: str, unit: str) -> str:
 def chosen(form: Form) -> Iterator[tuple[str, Member]]:
     """Constants of the observer on conduction that may be changed by themselves, each with the path to its struct."""
     cell = "kernel.cell." if isinstance(form.packed, PackedJoint) else "kernel."
-    for path, group in zip((cell, f"{cell}heat."), members(form.cell)[1:], strict=True):
+    groups = members(form.cell if isinstance(form.packed, PackedJoint) else form.packed)[1:]
+    for path, group in zip((cell, f"{cell}heat."), groups[: 1 if form.given else 2], strict=False):
         for each in group:
             if each.name in CALIBRATED:
                 yield path, each

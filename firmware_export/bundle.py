@@ -46,6 +46,11 @@ class Bundle:
         """All files, manifest included."""
         return tuple(sorted(self.folder / name for name in (*self.manifest["files"], MANIFEST)))
 
+    @property
+    def given(self) -> bool:
+        """Whether the caller gives the heat, in place of current and voltage."""
+        return "current_A" not in self.manifest["inputs"]
+
     def check(self) -> HostReport | None:
         """Compile with strict flags and run the self-test and a drive; None where there is no host compiler.
 
@@ -62,7 +67,8 @@ def export(
     folder: str | Path,
     *,
     real: Real = "float",
-    form: Literal["ekf", "ud"] | None = None,
+    form: Literal["ekf", "ud", "fixed-gain"] | None = None,
+    inputs: Literal["measured", "heat"] = "measured",
     name: str | None = None,
 ) -> Bundle:
     """Write an observer as C99: kernel, constants, self-test, a program for the host, and how to wire it.
@@ -81,6 +87,9 @@ def export(
     form
         How the covariance is kept, see `bmsthermal.Observer`: by default ``ud`` for ``float`` and for an observer
         that estimates more than temperatures, which has no other, and ``ekf`` for ``double``.
+    inputs
+        ``measured``: current, voltage, coolant, and at will heat and cooling; ``heat``: the caller knows the heat, and
+        there is no charge, no table and no other cooling than the model's. Not with ``ud``.
     name
         What files and functions begin with; by default the cell's name.
 
@@ -91,17 +100,19 @@ def export(
         precision cannot carry the prior, the kernel is not built for the
         size or not compiled here, or the folder holds other files.
     """
-    if real not in DTYPES:
-        raise InputError(f"real={real!r}", expected="'float' or 'double'")
+    if real not in DTYPES or inputs not in ("measured", "heat"):
+        raise InputError(f"real={real!r}, inputs={inputs!r}", expected="'float' or 'double', and 'measured' or 'heat'")
     name = prefix(as_identifier(observer.reduced.cell.name) if name is None else name)
     for sensor in observer.measured:
         identifier(sensor, "sensor", "--sensors")
     if isinstance(observer, CoupledObserver):
+        if inputs != "measured":
+            raise InputError("heat that is given, to a model whose heat is its own", expected="inputs='measured'")
         files, manifest = coupled_texts(observer.on_target(real, form), real, name)
     else:
         _check_size(observer)
         observer = observer.on_target(real, form)
-        files, manifest = texts(observer, real, name)
+        files, manifest = texts(observer, real, name, inputs == "heat")
     manifest["files"] = {file: sha256(data) for file, data in files.items()}
     files[MANIFEST] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     write_folder(Path(folder), files)

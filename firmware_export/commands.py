@@ -21,13 +21,23 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     real: Annotated[Literal["float", "double"], typer.Option(help="Number type on the target.")] = "float",
     form: Annotated[
-        Literal["ekf", "ud"] | None,
-        typer.Option(help="How the covariance is kept: packed, or factored; by default ud for float, ekf for double."),
+        Literal["ekf", "ud", "fixed-gain"] | None,
+        typer.Option(help="Covariance packed, factored, or none; by default ud for float, ekf for double."),
     ] = None,
+    inputs: Annotated[
+        Literal["measured", "heat"],
+        typer.Option(help="Heat from current and voltage, or given by the caller (then no charge and no tables)."),
+    ] = "measured",
     estimate: Annotated[
         str | None,
         typer.Option(
             help="Estimated too: h (cooling), heat, bias (of sensors), soc, resistance; by default the cell file's."
+        ),
+    ] = None,
+    heat: Annotated[
+        Literal["measured", "model", "fused", "dfn"] | None,
+        typer.Option(
+            help="Where it comes from, see bmsthermal estimate; dfn is the observer on a reduced coupled model."
         ),
     ] = None,
     faults: Annotated[bool, typer.Option("--faults", help="Watch the sensors, see bmsthermal estimate.")] = False,
@@ -80,10 +90,11 @@ def export(
     named = reduced.cell.settings.get("Sensors", ["surface"])
     measured = list(named) if sensors is None else listed(sensors, "--sensors")
     kinds = None if estimate is None else listed(estimate, "--estimate")
-    observer = Observer.of(reduced, measured, estimate=kinds, faults=faults).on_target(real, form)
+    source = cell if heat == "dfn" else reduced
+    observer = Observer.of(source, measured, estimate=kinds, heat=heat, faults=faults).on_target(real, form)
     with steps(2 + 3 * len(pairs) + growth + prove + bool(fmu)) as step:
         step("write")
-        bundle = write(observer, out, real=real, form=form, name=name)
+        bundle = write(observer, out, real=real, form=form, inputs=inputs, name=name)
         step("compile and run here")
         host = bundle.check() if check else None
         rows = [target_row(bundle, observer, core, tool, step) for core, tool in pairs]

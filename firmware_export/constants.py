@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bmsthermal.errors import InputError
+from bmsthermal.fixed import PackedFixed
 from bmsthermal.joint_packing import PackedJoint
 from bmsthermal.packing import Packed
-from firmware_export.render import DTYPES, Real
+from firmware_export.render import Real
 
 #: Members of ``modal_t`` and then of ``model_t``, in their order: unit and meaning.
 MODAL = {
@@ -37,6 +38,16 @@ MODEL = {
     "sense": ("-", "what each sensor reads, of the modes"),
     "mixed": ("-", "and of the surroundings of each wall"),
     "sense_variance": ("K2", "noise of each sensor"),
+}
+#: Members of ``fixed_t`` that ``model_t`` has not.
+FIXED = {
+    "drive": ("K/W", "change of each mode per watt held for a step"),
+    "answer": ("-", "change of each mode per kelvin that each wall is above its surroundings"),
+    "wall": ("-", "temperature at each wall, of the modes"),
+    "gain": ("-", "change of each mode per kelvin of each innovation"),
+    "variance_K2": ("K2", "of each innovation"),
+    "core_variance_K2": ("K2", "of the core temperature"),
+    "wall_variance_K2": ("K2", "of the temperature of the first wall"),
 }
 #: Members of ``heat_t``.
 HEAT = {
@@ -136,10 +147,15 @@ class Member:
     value: ArrayLike
 
 
-def members(packed: Packed) -> tuple[list[Member], list[Member], list[Member]]:
-    """Members of ``modal_t``, those of ``model_t`` after it, and those of ``heat_t`` at its end, in their order."""
-    found = [Member(name, *(MODAL | MODEL | HEAT)[name], value) for name, value in vars(packed).items()]
-    return found[: len(MODAL)], found[len(MODAL) : -len(HEAT)], found[-len(HEAT) :]
+def members(packed: Packed | PackedFixed) -> tuple[list[Member], list[Member], list[Member]]:
+    """Members of ``modal_t``, those of ``model_t`` after it, and those of ``heat_t`` at its end, in their order.
+
+    Of ``fixed_t``, which has no ``modal_t``, the first are none.
+    """
+    said = MODAL | MODEL | HEAT | (FIXED if isinstance(packed, PackedFixed) else {})
+    found = [Member(name, *said[name], value) for name, value in vars(packed).items()]
+    modal = 0 if isinstance(packed, PackedFixed) else len(MODAL)
+    return found[:modal], found[modal : -len(HEAT)], found[-len(HEAT) :]
 
 
 def joint_members(packed: PackedJoint) -> list[Member]:
@@ -147,21 +163,20 @@ def joint_members(packed: PackedJoint) -> list[Member]:
     return [Member(name, *JOINT[name], value) for name, value in vars(packed).items() if name in JOINT]
 
 
-def voltage_members(packed: Packed | PackedJoint) -> list[Member]:
+def voltage_members(packed: Packed | PackedJoint | PackedFixed) -> list[Member]:
     """Members of ``voltage_t`` in their order; none where the voltage is no measurement."""
     volts = packed.voltage if isinstance(packed, PackedJoint) else None
     return [] if volts is None else [Member(name, *VOLTAGE[name], value) for name, value in vars(volts).items()]
 
 
-def rule_members(packed: Packed | PackedJoint) -> list[Member]:
+def rule_members(packed: Packed | PackedJoint | PackedFixed) -> list[Member]:
     """Members of ``rules_t`` in their order, none where nobody watches."""
     rules = packed.rules if isinstance(packed, PackedJoint) else None
     return [] if rules is None else [Member(name, *RULES[name], value) for name, value in vars(rules).items()]
 
 
-def digest(packed: Packed | PackedJoint, sensors: int, start: NDArray[np.floating], real: Real) -> str:
-    """SHA-256 of all constants as the target holds them, little end first; `start` is the covariance of a start."""
-    row = np.concatenate([packed.row(DTYPES[real], sensors), start.astype(DTYPES[real])])
+def digest(row: NDArray[np.floating]) -> str:
+    """SHA-256 of all constants as the target holds them, little end first."""
     return hashlib.sha256(row.astype(row.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from bmsthermal.errors import InputError
 from bmsthermal.faults import CELL, CODE, HEAT, HOT, SENSOR, VARIANCE
+from bmsthermal.fixed import FixedObserver, PackedFixed
 from bmsthermal.joint import MOST_LOG_H, Layout
 from bmsthermal.joint_packing import PackedJoint
 from bmsthermal.packing import Packed
@@ -20,6 +22,7 @@ from bmsthermal.voltage import ROW as VOLTS
 from firmware_export.render import DTYPES, Real
 
 if TYPE_CHECKING:
+    from bmsthermal._observer import Kernel
     from bmsthermal.observer import Observer
 
 Row = NDArray[np.floating]
@@ -39,6 +42,8 @@ class Number:
         return 1 if self.count is None else self.count
 
 
+#: What an input of Python has, in its order.
+INPUTS = ("current_A", "voltage_V", "heat_W", "coolant_K", "conductance_W_K")
 #: What the voltage tells.
 TOLD = (
     Number("soc_variance", None, "of the state of charge"),
@@ -56,25 +61,27 @@ class Form:
     Parameters
     ----------
     name
-        ``ekf`` or ``ud``.
+        ``ekf``, ``ud`` or ``fixed-gain``.
     kernel
         Its texts, by package.
-    state, output
+    inputs, state, output
         Members of the structs, in their order.
     packed
         The constants.
+    cell
+        Those of the thermal observer.
+    given
+        Whether the caller knows the heat: current, voltage, charge and another cooling are then left out.
     """
 
     name: str
     kernel: dict[str, str]
+    inputs: tuple[Number, ...]
     state: tuple[Number, ...]
     output: tuple[Number, ...]
-    packed: Packed | PackedJoint
-
-    @property
-    def cell(self) -> Packed:
-        """The constants of the thermal observer."""
-        return self.packed.cell if isinstance(self.packed, PackedJoint) else self.packed
+    packed: Packed | PackedJoint | PackedFixed
+    cell: Packed
+    given: bool = False
 
     @property
     def numbers(self) -> int:
@@ -83,16 +90,50 @@ class Form:
 
     @property
     def soc_at(self) -> int:
-        """Place of the state of charge in a state: where the voltage is a measurement, its first number."""
+        """Place of the state of charge in a row of Python: where the voltage is a measurement, its first number."""
+        if self.name != "ud":
+            n = len(self.cell.decay)
+            return n + n * (n + 1) // 2
         names = [each.name for each in self.state]
         return sum(each.size for each in self.state[: names.index("volts" if "volts" in names else "soc")])
 
+    def taken(self, walls: int) -> NDArray[np.bool_]:
+        """Which numbers of an input of Python the target takes ``(3 + 2 walls,)``."""
+        names = [each.name for each in self.inputs]
+        return np.repeat([name in names for name in INPUTS], [1, 1, 1, walls, walls])
 
-def form_of(observer: Observer) -> Form:
-    """Form of an observer: ``ud`` where its covariance is factored."""
+    def kept(self, rows: Row) -> Row:
+        """What the target keeps of states of the Python build ``(..., numbers)``."""
+        if self.name == "ud":
+            return rows
+        n = len(self.cell.decay) if self.name == "fixed-gain" else self.soc_at
+        return np.concatenate([rows[..., :n], *([] if self.given else [rows[..., self.soc_at :]])], axis=-1)
+
+    def engine(self, dtype: DTypeLike, sensors: int, cells: int = 1) -> Kernel:
+        """Return the Python build of this form, with a state of its own."""
+        from bmsthermal._observer import Kernel
+
+        n, w, gains = len(self.cell.decay), len(self.cell.wall), "fixed" if self.name == "fixed-gain" else "own"
+        return Kernel(self.packed.row(dtype), n, w, sensors, cells, joint=self.name == "ud", gains=gains)
+
+    def row(self, dtype: DTypeLike, sensors: int) -> Row:
+        """Constants as the target has them."""
+        if isinstance(self.packed, PackedJoint):
+            return self.packed.row(dtype, sensors)
+        return self.packed.row(dtype, sensors, self.given)
+
+
+def form_of(observer: Observer, given: bool = False) -> Form:
+    """Form of an observer: ``ud`` where its covariance is factored; see `Form` for `given`.
+
+    Raises
+    ------
+    InputError
+        If the heat is given to an observer that estimates more than temperatures or keeps factors.
+    """
     from bmsthermal.jointly import JointObserver
 
-    n, m = observer.reduced.order, len(observer.measured)
+    n, m, fixed = observer.reduced.order, len(observer.measured), isinstance(observer, FixedObserver)
     shown = (
         Number("core_K", None, "by _get, from here"), Number("core_variance_K2", None, "of the core"),
         Number("mean_K", None, "over the heat capacity"),
@@ -107,10 +148,29 @@ def form_of(observer: Observer) -> Form:
     soc = Number("soc", None, "state of charge, 0 to 1")
     thermal = "K at the first wall, above the reference temperature, mode by mode"
     kernel = {"real.h": "rom.kernel", "step.h": "rom.kernel"}
-    kernel |= {"heat.h": "bmsthermal.kernel", "observer.h": "bmsthermal.kernel"}
+    kernel |= {"heat.h": "bmsthermal.kernel", "fixed.h" if fixed else "observer.h": "bmsthermal.kernel"}
+    walls = len(observer.reduced.walls)
+    heat = Number("heat_W", None, "released over the step; absent: unknown")
+    coolant = Number("coolant_K", walls, "an absent one insulates its wall")
+    if not given:
+        heat = Number("heat_W", None, "normally absent; replaces what current and voltage say")
+    inputs: tuple[Number, ...] = (
+        Number("current_A", None, "positive discharges"), Number("voltage_V", None, "of the terminals"),
+        heat, coolant, Number("conductance_W_K", walls, "h times area; normally absent: the model's own"),
+    )  # fmt: skip
+    inputs = (heat, coolant) if given else inputs[:4] if fixed else inputs
     if not isinstance(observer, JointObserver):
         P = Number("P", n * (n + 1) // 2, "K2, covariance of x, lower triangle by rows")
-        return Form("ekf", kernel, (Number("x", n, thermal), P, soc), shown + stepped, observer.packed)
+        state = (Number("x", n, thermal), *(() if fixed else (P,)), *(() if given else (soc,)))
+        packed = observer.packed_fixed if isinstance(observer, FixedObserver) else observer.packed
+        name = "fixed-gain" if fixed else "ekf"
+        kernel |= {} if fixed or given else {"shared.h": "bmsthermal.kernel"}
+        return Form(name, kernel, inputs, state, shown + stepped, packed, observer.packed, given)
+    if given:
+        raise InputError(
+            "heat that is given, to an observer that keeps factors",
+            expected="form='ekf' or 'fixed-gain'", hint="its heat_W may be given at any step: see the bundle's README",
+        )  # fmt: skip
     layout = observer.layout
     at, N = layout.places, layout.states
     beside = (
@@ -136,6 +196,7 @@ def form_of(observer: Observer) -> Form:
     return Form(
         "ud",
         kernel | texts | {"joint.h": "bmsthermal.kernel"},
+        inputs,
         (
             Number("x", N, f"{thermal}; then what is estimated beside"),
             Number("carry", N, "what rounding took from x"),
@@ -145,7 +206,7 @@ def form_of(observer: Observer) -> Form:
         ),
         shown + tuple(Number(*each) for each in counted if each[1]) + (TOLD if volts else ())
         + (faults if watched else ()) + stepped,
-        observer.packed_joint,
+        observer.packed_joint, observer.packed,
     )  # fmt: skip
 
 
@@ -178,6 +239,9 @@ def read_out(form: Form, layout: Layout | None, state: Row, out: Row, sensors: i
     def read(row: Row) -> tuple[np.floating, np.floating]:
         above = _dot(row, x)
         gradient = above - _dot(wall, x)
+        if isinstance(form.packed, PackedFixed):
+            ends_at = dtype(form.packed.core_variance_K2)
+            return reference + above, ends_at + dtype(cell.gradient_variance) * (gradient * gradient)
         spread = _spread_ud(row, state, layout) if layout else _spread(row, state, n)
         return reference + above, spread + dtype(cell.gradient_variance) * (gradient * gradient) + dtype(
             cell.offset_variance
@@ -195,9 +259,12 @@ def read_out(form: Form, layout: Layout | None, state: Row, out: Row, sensors: i
     if isinstance(form.packed, PackedJoint) and form.packed.rules is not None:
         watch = state[-3 - CELL - SENSOR * sensors : -3]
         beside += [*watch[CELL + CODE :: SENSOR], watch[HEAT], watch[VARIANCE], watch[HOT]]
+
     def read_wall() -> tuple[np.floating, np.floating]:
         if layout:
             return read(wall)
+        if isinstance(form.packed, PackedFixed):
+            return reference + _dot(wall, x), dtype(form.packed.wall_variance_K2)
         spread = _level(state, n) if len(cell.wall) < 3 else _spread(wall, state, n)
         return reference + _dot(wall, x), spread + dtype(cell.offset_variance)
 

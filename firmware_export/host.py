@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bmsthermal.errors import InputError
+from firmware_export.folder import MANIFEST
 
 #: What every file of a bundle compiles under, without a warning.
 STRICT = (
@@ -145,10 +147,11 @@ def check_host(folder: Path, name: str) -> HostReport | None:
     if compiler is None:
         return None
     version = _run([*compiler, "--version"], folder).stdout
+    first = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["inputs"][0]
     sources = [f"{name}.c", f"{name}_model.c", f"{name}_selftest.c", "main.c"]
     with tempfile.TemporaryDirectory() as place:
         program = compile_bundle(folder, sources, Path(place) / "host", compiler=compiler)
-        done = _run([program, "298.15", "0.5"], folder, "current_A,voltage_V\n1,3\n")
+        done = _run([program, "298.15", "0.5"], folder, f"{first}\n1\n")
         failed = 0
         if done.returncode:
             words = done.stderr.split()

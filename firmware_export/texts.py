@@ -32,6 +32,8 @@ TEMPLATES = {
     "Makefile": "Makefile", "CMakeLists.txt": "CMakeLists.txt", "{name}.a2l": "a2l",
     "README.md": "README.md",
 }  # fmt: skip
+#: And those of many cells that share one covariance, which a packed one can be.
+CELLS = {"{name}_cells.h": "cells.h", "{name}_cells.c": "cells.c"}
 
 
 def kernel_text(package: str, file: str) -> bytes:
@@ -46,11 +48,11 @@ def _version() -> str:
         return "not installed"
 
 
-def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], dict[str, Any]]:
+def texts(observer: Observer, real: Real, name: str, given: bool = False) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Every file by its name, and the manifest without them."""
     from firmware_export.vectors import vectors
 
-    reduced, cell, form = observer.reduced, observer.reduced.cell, form_of(observer)
+    reduced, cell, form = observer.reduced, observer.reduced.cell, form_of(observer, given)
     packed, sensors = form.cell, len(observer.measured)
     prefix(name, form.kernel)
     begun = observer.start(packed.reference_K, 0.5)
@@ -58,9 +60,12 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         start = begun.row[2 * begun.states :].astype(float)
         factors, volts = np.split(start, [begun.states * (begun.states + 1) // 2])
         start = np.concatenate([factors, volts[10:25] if form.packed.voltage else []])
+    elif form.name == "fixed-gain":
+        start = np.zeros(0)
     else:
         check_precision(packed, begun.P, real)
         start = begun.P[np.tril_indices(reduced.order)]
+    constants = np.concatenate([form.row(DTYPES[real], sensors), start.astype(DTYPES[real])])
     width = np.dtype(DTYPES[real]).itemsize
     sizes = {
         "states": reduced.order,
@@ -69,12 +74,14 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "table": len(packed.open_circuit_V),
         "state_bytes": width * form.numbers,
         "output_bytes": width * sum(each.size for each in form.output),
-        "model_bytes": width * (form.packed.row(DTYPES[real], sensors).size + start.size),
+        "model_bytes": width * constants.size,
     }
+    many = "shared.h" in form.kernel
     kernel_texts = {file: kernel_text(package, file) for file, package in form.kernel.items()}
+    faces = {"coolant_K": "coolant_{}_K", "conductance_W_K": "conductance_{}_W_K"}
     inputs = [
-        "current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in reduced.walls),
-        *(f"conductance_{w}_W_K" for w in reduced.walls),
+        faces.get(each.name, each.name).format(wall)
+        for each in form.inputs for wall in (reduced.walls if each.name in faces else [""])
     ]  # fmt: skip
     manifest = {
         "bmsthermal": _version(),
@@ -83,14 +90,14 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "form": form.name,
         "inputs": inputs,
         "kernel": {file: sha256(text) for file, text in kernel_texts.items()},
-        "model": digest(form.packed, sensors, start, real),
+        "model": digest(constants),
         "name": name,
         "real": real,
         "sizes": sizes,
         "step_s": reduced.step_s,
         "unrolled": form.name != "ud",  # an array of factors is walked in loops
     }
-    modal, kernel, heat = members(packed)
+    modal, kernel, heat = members(packed if isinstance(form.packed, PackedJoint) else form.packed)
     context = manifest | sizes | {
         "NAME": name.upper(),
         "cell": cell,
@@ -104,6 +111,10 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
         "rules": rule_members(form.packed),
         "numbers": form.state,
         "outputs": form.output,
+        "taken": form.inputs,
+        "given": given,
+        "many": many,
+        "width": width,
         "all_states": form.state[0].size,
         "areas": reduced.areas_m2.tolist(),
         "start": start,
@@ -118,6 +129,6 @@ def texts(observer: Observer, real: Real, name: str) -> tuple[dict[str, bytes], 
     templates = environment(real)
     filled = {
         file.format(name=name): templates.get_template(f"{template}.jinja").render(context).encode()
-        for file, template in TEMPLATES.items()
+        for file, template in (TEMPLATES | (CELLS if many else {})).items()
     }
     return filled | kernel_texts, manifest

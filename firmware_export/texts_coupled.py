@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmsthermal.reduced.packing import PACES, TABLE, WARM
+from firmware_export.a2l import calibrated, chosen_coupled, described, measured
 from firmware_export.constants_coupled import Sizes, cell_members, filter_members, numbers
 from firmware_export.folder import sha256
 from firmware_export.form import Row
@@ -25,7 +26,7 @@ TEMPLATES = {
     "{name}.h": "coupled_api.h", "{name}.c": "coupled_api.c", "{name}_port.h": "port.h",
     "{name}_model.h": "coupled_model.h",
     "{name}_model.c": "coupled_model.c", "{name}_selftest.c": "coupled_selftest.c", "vectors.h": "coupled_vectors.h",
-    "main.c": "coupled_main.c", "Makefile": "Makefile",
+    "main.c": "coupled_main.c", "Makefile": "Makefile", "{name}.a2l": "a2l",
     "CMakeLists.txt": "CMakeLists.txt", "README.md": "coupled_README.md",
 }  # fmt: skip
 
@@ -52,7 +53,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "bmsthermal": _version(),
         "cell": {"name": reduced.cell.name, "digest": reduced.cell.digest},
         "estimate": ["soc", "resistance", "voltage error"],
-        "form": "coupled",
+        "form": "ud",
         "inputs": inputs,
         "kernel": {file: sha256(text) for file, text in kernel.items()},
         "model": hashlib.sha256(constants.astype(constants.dtype.newbyteorder("<")).tobytes()).hexdigest(),
@@ -84,6 +85,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "headers": list(KERNEL),
         "columns": [*inputs, *(f"{sensor}_K" for sensor in observer.measured)],
         "strict": STRICT,
+        **described(measured(form.state, form.output), calibrated(name, chosen_coupled(filter, cell["use"])), real),
     }  # fmt: skip
     templates = environment(real)
     filled = {

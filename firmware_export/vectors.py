@@ -65,13 +65,14 @@ class Vectors:
 
 def vectors(observer: Observer, form: Form, real: Real) -> Vectors:
     """Run the Python build over the self-test."""
-    from bmsthermal._observer import Kernel
-
-    packed, dtype, n = form.cell, DTYPES[real], len(form.cell.decay)
+    packed, dtype = form.cell, DTYPES[real]
     soc, u, z, start_K = _plan(packed, observer.reduced.cell.capacity_Ah)
     soc, u, z = soc.astype(dtype), u.astype(dtype), z.astype(dtype)
     layout = getattr(observer, "layout", None)
-    kernel = Kernel(form.packed.row(dtype), n, len(packed.wall), z.shape[1], joint=layout is not None)
+    kernel = form.engine(dtype, z.shape[1])
+    walls = len(packed.wall)
+    taken = form.taken(walls)
+    u[:, ~taken] = np.nan
     state = start_row(observer, form, start_K, START_SOC, real)[None, :]
     out = np.zeros((1, 1, kernel.output_size), dtype)
     checked, expected = [], []
@@ -82,7 +83,9 @@ def vectors(observer: Observer, form: Form, real: Real) -> Vectors:
         kernel.read(state)
         if (k + 1) % STRIDE == 0 or k + 1 == len(u):
             checked.append(k + 1)
-            expected.append(np.concatenate([state[0], read_out(form, layout, state[0], out[0, 0], z.shape[1])]))
+            expected.append(
+                np.concatenate([form.kept(state[0]), read_out(form, layout, state[0], out[0, 0], z.shape[1])])
+            )
     return Vectors(start_K, START_SOC, soc, u, z, np.array(checked), np.array(expected))
 
 

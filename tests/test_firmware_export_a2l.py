@@ -2,16 +2,24 @@ import functools
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from reduced_cells import CELLS, reduced_cell
+
 from bmsthermal import CoupledModel, InputError, Observer, load_cell
 from bmsthermal.observer import compiled
 from firmware_export import export, fill_addresses
-from firmware_export.a2l import CALIBRATED, RESULT, calibrated, chosen, find_a2ltool, measured
+from firmware_export.a2l import CALIBRATED, RESULT, calibrated, chosen, chosen_coupled, find_a2ltool, measured
 from firmware_export.constants import HEAT, JOINT, MODEL, VOLTAGE
+from firmware_export.constants_coupled import cell_members, filter_members
 from firmware_export.form import form_of
+from firmware_export.form_coupled import CoupledForm
 from firmware_export.host import STRICT, find_compiler
 
 pytestmark = pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
@@ -24,11 +32,16 @@ PROGRAMS = {
     "cortex-m4f": (["arm-none-eabi-gcc"], M4F),
     "big-endian": (["arm-none-eabi-gcc"], "-mcpu=cortex-r5 -marm -mbig-endian -nostdlib -Wl,-e,main -r"),
 }
-FORMS = {"ekf": "float", "watched": "float", "joint": "double"}
+FORMS = {"ekf": "float", "fixed": "float", "watched": "float", "joint": "double", "coupled": "float"}
+#: How a bundle keeps its covariance; the others as factors.
+KEPT = {"ekf": "ekf", "fixed": "fixed-gain"}
 
 
 @functools.cache
 def observer(kind):
+    if kind == "coupled":
+        pytest.importorskip("bmsthermal._cell_filter", reason="the compiled kernel is missing")
+        return Observer(reduced_cell(CELLS[0]), ["surface"])
     cell = load_cell("lfp_32113" if kind == "watched" else "a123_26650")
     thermal = "r-z" if kind == "watched" else None
     reduced = CoupledModel(cell, heat="measured", thermal=thermal).reduce(order=4)
@@ -39,17 +52,24 @@ def observer(kind):
     return Observer(reduced)
 
 
-def exported_form(kind):
-    return form_of(observer(kind).on_target(FORMS[kind], "ekf" if kind == "ekf" else "ud"))
+def exported(kind):
+    """Form of a bundle, and its constants that may be changed."""
+    if kind == "coupled":
+        form = CoupledForm(observer(kind), FORMS[kind])
+        coupled = observer(kind).coupled
+        use = cell_members(coupled, form.packed)["use"]
+        return form, list(chosen_coupled(filter_members(coupled, form.packed), use))
+    form = form_of(observer(kind).on_target(FORMS[kind], KEPT.get(kind, "ud")), kind == "fixed")
+    return form, list(chosen(form))
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
     @functools.cache
     def make(kind):
-        form = "ekf" if kind == "ekf" else "ud"
-        folder = tmp_path_factory.mktemp("bundle") / "c"
-        return export(observer(kind), folder, real=FORMS[kind], form=form, name=f"Tc_{kind}")
+        options = {"real": FORMS[kind], "form": KEPT.get(kind, "ud"), "name": f"Tc_{kind}"}
+        inputs = "heat" if kind == "fixed" else "measured"
+        return export(observer(kind), tmp_path_factory.mktemp("bundle") / "c", inputs=inputs, **options)
 
     return make
 
@@ -128,14 +148,14 @@ def test_a_checker_finds_nothing(kind, bundles):
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
-    form, bundle = exported_form(kind), bundles(kind)
+    (form, _), bundle = exported(kind), bundles(kind)
     items = measured(form.state, form.output)
     width = 4 if bundle.real == "float" else 8
     counted = [sum(width * (i.count or 1) for i in items if i.symbol.startswith(of)) for of in ("cell.", f"{RESULT}.")]
     assert counted == [bundle.manifest["sizes"][f"{of}_bytes"] for of in ("state", "output")]
     units = {item.symbol.split(".")[1]: item.unit for item in items}
     assert units["core_K"] == "degC" and units["core_variance_K2"] == "K2" and units["heat_W"] == "W"
-    assert units["innovation_K"] == "K" and units["x"] == units["soc"] == "-"
+    assert units["innovation_K"] == "K" and units["x"] == "-"
     text = (bundle.folder / f"{bundle.name}.a2l").read_text()
     assert bundle.manifest["model"] in text and "COEFFS_LINEAR 1 -273.15" in text
     assert ("FLOAT64_IEEE" in text) == (bundle.real == "double") != ("FLOAT32_IEEE" in text)
@@ -144,21 +164,23 @@ def test_every_number_of_state_and_output_is_there_with_its_unit(kind, bundles):
 def test_constants_that_follow_from_others_cannot_be_calibrated():
     known = MODEL | HEAT | JOINT | VOLTAGE
     assert set(CALIBRATED) <= set(known)
-    names = {item.symbol.rsplit(".", 1)[1] for kind in FORMS for item in calibrated("c", chosen(exported_form(kind)))}
+    names = {item.symbol.rsplit(".", 1)[1] for kind in FORMS for item in calibrated("c", exported(kind)[1])}
     assert not names & {"decay", "decay2", "wall", "sink", "core", "sense", "table_last", "sensors", "uniform", "on"}
     assert {"open_circuit_V", "conductance_W_K", "sense_variance", "resistance_Ohm", "log_h_fresh", "stuck_s"} <= names
 
 
 @needs_tool
-@pytest.mark.parametrize(("kind", "target"), [("ekf", "cortex-m4f"), ("watched", "cortex-m4f"), ("joint", "host")])
+@pytest.mark.parametrize(
+    ("kind", "target"), [*((kind, "cortex-m4f") for kind in ("ekf", "fixed", "watched", "coupled")), ("joint", "host")]
+)
 def test_addresses_are_those_of_the_program(kind, target, bundles, programs, tmp_path):
     bundle, elf = bundles(kind), programs(kind, target)
     file = bundle.folder / f"{bundle.name}.a2l"
     before = file.read_bytes()
     out = fill_addresses(file, elf)
     assert out == elf.with_suffix(".a2l") and file.read_bytes() == before
-    found, known, form = addresses(out), symbols(elf), exported_form(kind)
-    items = [*measured(form.state, form.output), *calibrated(bundle.name, chosen(form))]
+    found, known, (form, chosen_ones) = addresses(out), symbols(elf), exported(kind)
+    items = [*measured(form.state, form.output), *calibrated(bundle.name, chosen_ones)]
     assert found.keys() == {item.symbol for item in items}
     width = 4 if bundle.real == "float" else 8
     for of, numbers in (("cell", form.state), (RESULT, form.output)):
@@ -167,10 +189,9 @@ def test_addresses_are_those_of_the_program(kind, target, bundles, programs, tmp
             assert found[f"{of}.{number.name}"] == known[of] + offset
             offset += width * number.size
     # a constant: the bytes at its address are its value
-    constants = {item.symbol.rsplit(".", 1)[1]: found[item.symbol] for item in items if "_model." in item.symbol}
-    for name in ("conductance_W_K", "open_circuit_V", "sense_variance"):
-        wanted = np.asarray(getattr(form.cell, name), f"<f{width}").ravel()
-        assert read(elf, constants[name], wanted.nbytes) == wanted.tobytes()
+    for path, member in chosen_ones:
+        wanted = np.asarray(member.value, f"<f{width}").ravel()
+        assert read(elf, found[f"{bundle.name}_model.{path}{member.name}"], wanted.nbytes) == wanted.tobytes()
     checked = subprocess.run([TOOL, "--strict", "--check", out], capture_output=True, text=True, check=False)
     assert checked.returncode == 0
 

@@ -49,8 +49,10 @@ def observer(kind):
 def bundles(tmp_path_factory):
     @functools.cache
     def make(kind):
-        form = "ud" if kind in ("joint", "watched") else "ekf"
-        return export(observer(kind), tmp_path_factory.mktemp("bundle") / kind, form=form, name=f"Tc_{kind}")
+        folder, name = tmp_path_factory.mktemp("bundle") / kind, f"Tc_{kind}"
+        if kind == "given":
+            return export(observer(kind), folder, form="fixed-gain", inputs="heat", name=name)
+        return export(observer(kind), folder, form="ud" if kind in ("joint", "watched") else "ekf", name=name)
 
     return make
 
@@ -121,7 +123,7 @@ def test_a_compiler_that_knows_no_nan_is_refused(flag, bundles, tmp_path):
         compile_bundle(bundles("small").folder, [f"{bundles('small').name}.c"], tmp_path / "o", "-c", flag)
 
 
-@pytest.mark.parametrize("kind", ["small", "watched"])
+@pytest.mark.parametrize("kind", ["small", "given", "watched"])
 def test_the_example_of_the_readme_compiles(kind, bundles, tmp_path):
     text = (bundles(kind).folder / "README.md").read_text()
     (example,) = re.findall(r"```c\n(.*?)```", text, re.DOTALL)
@@ -205,8 +207,7 @@ static void {n}_once({n}_state_t *state, int k, float amps)
     for (int i = 0; i < {N}_SENSORS; i++) {{
         surface_K[i] = (k % 7 == i) ? {N}_ABSENT : 299.0f + 0.01f * (float)k;
     }}
-    input.current_A = amps;
-    input.voltage_V = 3.2f;
+    {drive}
     for (int i = 0; i < {N}_WALLS; i++) {{
         input.coolant_K[i] = 296.0f;
     }}
@@ -219,9 +220,13 @@ static void {n}_once({n}_state_t *state, int k, float amps)
 """
 
 
+DRIVEN = "input.current_A = amps; input.voltage_V = 3.2f;"
+GIVEN = "input.heat_W = 0.1f * amps;"
+
+
 @pytest.fixture(scope="module")
 def fleet(bundles):
-    return [bundles(kind) for kind in ("small", "largest", "joint", "watched")]
+    return [bundles(kind) for kind in ("small", "largest", "given", "joint", "watched")]
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +250,8 @@ def test_cells_of_any_size_and_form_run_interleaved_in_one_program(fleet, object
     ]
     text = FLEET.format(
         includes="\n".join(f'#include "{bundle.folder}/{bundle.name}.h"' for bundle in fleet),
-        cells="".join(CELL.format(n=n, N=n.upper()) for n in names), alone="\n    ".join(alone),
+        cells="".join(CELL.format(n=n, N=n.upper(), drive=GIVEN if n == "Tc_given" else DRIVEN) for n in names),
+        alone="\n    ".join(alone),
         tests=" + ".join(f"{n}_selftest()" for n in names), together=once,
     )  # fmt: skip
     (tmp_path / "fleet.c").write_text(text)
@@ -291,7 +297,7 @@ def test_bundles_are_parts_of_a_project(bundles, tmp_path):
 
 
 @pytest.mark.skipif(ARM is None, reason="no arm-none-eabi-gcc")
-@pytest.mark.parametrize("kind", ["largest", "joint", "watched"])
+@pytest.mark.parametrize("kind", ["largest", "given", "joint", "watched"])
 def test_the_compiler_of_a_target_warns_of_nothing_either(kind, bundles, tmp_path):
     bundle = bundles(kind)
     for source in sources(bundle.name):

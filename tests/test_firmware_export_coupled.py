@@ -143,7 +143,7 @@ def test_the_manifest_says_what_went_in(bundles):
     said = json.loads((bundles("slab", "float").folder / MANIFEST).read_text())
     made = observer("slab")
     assert said["cell"] == {"name": CELLS[1], "digest": made.coupled.cell.digest}
-    assert said["reduced"]["digest"] == made.coupled.digest and said["form"] == "coupled"
+    assert said["reduced"]["digest"] == made.coupled.digest and said["form"] == "ud"
     assert said["inputs"] == ["current_A", "voltage_V", "coolant_back_K", "coolant_front_K"]
     n = made.filter.n + 2
     assert said["sizes"]["state_bytes"] == 4 * (n * (n + 3) // 2 + 2) and not said["unrolled"]

@@ -1,6 +1,5 @@
 import ctypes
 import functools
-import importlib.util
 import json
 import re
 import shutil
@@ -12,25 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import test_firmware_export_bundle as b
+from reduced_cells import reduced_cell
+
 from bmsthermal import CoupledModel, InputError, Observer, load_cell
 from bmsthermal.observer import compiled
 from firmware_export import export
 from firmware_export.fmu import add_fmus, export_fmu, said
 from firmware_export.folder import EVIDENCE, check_own
 from firmware_export.form import form_of, read_out
+from firmware_export.form_coupled import CoupledForm
 from firmware_export.host import compile_bundle, find_compiler
 
-
-def helpers():
-    """The observers, drives and the Python run of the bundle's tests."""
-    place = Path(__file__).with_name("test_firmware_export_bundle.py")
-    spec = importlib.util.spec_from_file_location("bundle_tests", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-b = helpers()
 fmpy = pytest.importorskip("fmpy", reason="fmpy is not installed")
 from fmpy import fmi2, fmi3  # noqa: E402
 from fmpy.validation import validate_fmu  # noqa: E402
@@ -167,6 +161,24 @@ def test_another_precision_another_step(fmus, tmp_path):
     for row in np.hstack([u, z]):
         found = instance.step(row)
     assert np.array(found).tobytes() == expected("sensors", u, z, real="double")[199].tobytes()
+
+
+@needs_compiler
+def test_the_filter_on_a_reduced_cell_is_an_fmu_too(tmp_path):
+    pytest.importorskip("bmsthermal._cell_filter", reason="the compiled kernel is missing")
+    watched = Observer(reduced_cell())
+    path = export_fmu(watched, tmp_path / "c.fmu", 3)
+    assert validate_fmu(str(path)) == []
+    instance = Instance(fmpy.extract(str(path), tmp_path / "c")).start()
+    assert instance.log == []
+    rng = np.random.default_rng(4)
+    u = np.column_stack([rng.normal(0.0, 5.0, 60), rng.normal(3.7, 0.02, 60), np.full(60, 296.0)])
+    z = rng.normal(300.0, 0.1, (60, 1))
+    u[20:25, :2], z[rng.random(60) < 0.2] = np.nan, np.nan
+    for row in np.hstack([u, z]):
+        found = instance.step(row)
+    past, out = CoupledForm(watched, "float").run(u, z, START_K, START_SOC)
+    assert np.array(found).tobytes() == np.concatenate([out[-1], past[-1]]).astype(float).tobytes()
 
 
 @needs_compiler

@@ -48,6 +48,7 @@ WRITTEN = {
     "tail": ("add r0, r0, #1; b.w line", None, 0, 1, 0),
     "table": ("tbb [pc, r0]; .byte 1, 2; add r0, r0, #1; bx lr", None, 0, 0, 1),
     "register": ("bx r3", None, 0, 0, 1),
+    "runs_on": ("add r0, r0, #1", None, 0, 0, 1),
 }  # fmt: skip
 
 
@@ -241,6 +242,7 @@ def test_no_step_is_longer_than_the_bound(core, tool, measured):
 def test_blocks_count_what_single_instructions_do(images):
     image, manifest = images("ekf", "cortex-m4f", "gcc")
     bench = _Bench(machine.Machine(image), "cell", manifest)
+    assert len(set(bench.states)) == 4 and not any(bench.states[0])
     for heat, reading in ((3.0, 299.0), (math.nan, 1e30)):
         given = USUAL | {"heat": heat, "surface": reading}
         for state in bench.states:
@@ -305,6 +307,10 @@ def test_what_is_printed_and_kept(measured):
     kept = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert kept["paths"][1]["longest"] == found.step.longest and len(kept["assumptions"]) == len(cycles.ASSUMPTIONS)
     assert found.assumptions == cycles.ASSUMPTIONS
+    longest = found.step.longest
+    for most, said in ((longest - 1, "not reached"), (longest, "reached"), (longest + 1, "EXCEEDED")):
+        corners = dataclasses.replace(found.corners, least=7, most=most)
+        assert dataclasses.replace(found, corners=corners).seen == f"7 to {most}, {said}"
 
 
 def test_growth(tmp_path):

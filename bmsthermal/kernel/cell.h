@@ -100,7 +100,8 @@ ROM_INLINE void ROM_(spread)(const ROM_(cell_t) *m, real_t salt[CELL_S], const r
 /* Rest at a filling and a temperature. */
 ROM_INLINE void ROM_(rest)(const ROM_(cell_t) *m, ROM_(cell_state_t) *state, num_t filling, num_t temperature_K)
 {
-    memset(state, 0, sizeof *state);
+    const ROM_(cell_state_t) none = {0};
+    *state = none;
     state->lithium = filling;
     state->thermal[0] = (temperature_K - m->zero_K) / m->read[1][0];
 }

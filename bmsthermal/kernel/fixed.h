@@ -24,13 +24,26 @@ typedef struct {
     num_t gradient_variance;         /* relative, of a temperature difference inside the cell */
     num_t core_variance_K2;          /* of the core, and of the first wall: of the filter and of every temperature */
     num_t wall_variance_K2;
+#if !OBS_GIVEN
     ROM_(heat_t) heat;
+#endif
 } ROM_(fixed_t);
 
 /* Value of the modes at a wall. */
 ROM_INLINE real_t ROM_(fixed_at)(const ROM_(fixed_t) *m, int w, const real_t x[ROM_N])
 {
     return (ROM_LEVEL && (w == 0)) ? ROM_(sum)(x) : ROM_(dot)(m->wall[w], x);
+}
+
+/* What a sensor shows: a mix of the states and of the surroundings. */
+ROM_INLINE real_t ROM_(fixed_surface)(const ROM_(fixed_t) *m, int k, const real_t x[ROM_N],
+                                      const real_t coolant[ROM_W_MAX])
+{
+    real_t mix = (OBS_FACING && (k == 0)) ? m->sense[0][0] * ROM_(sum)(x) : ROM_(dot)(m->sense[k], x);
+    for (int w = 0; w < ROM_W; w++) {
+        mix = mix + m->mixed[k][w] * coolant[w];
+    }
+    return mix;
 }
 
 /* One whole step: inputs held over it, measurements at its end. The conductances of the input are not read. */
@@ -40,7 +53,7 @@ ROM_INLINE void ROM_(fixed_observe)(const ROM_(fixed_t) *restrict m, real_t x[RO
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0)), mean_K = m->reference_K + m->mean * x[0];
     real_t taken, slope, now[ROM_N], coolant[ROM_W_MAX];
-    (void)ROM_(heat)(&m->heat, *soc, mean_K, u, &taken, &out->heat_W, &slope);
+    (void)ROM_(heat)(OBS_HEAT(m), *soc, mean_K, u, &taken, &out->heat_W, &slope);
     *soc = ROM_(charge)(*soc - taken);
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
@@ -68,11 +81,8 @@ ROM_INLINE void ROM_(fixed_observe)(const ROM_(fixed_t) *restrict m, real_t x[RO
     OBS_FOR
     for (int k = 0; k < OBS_M; k++) {
         const rom_test_t there = ROM_PRESENT(surface_K[k] - m->reference_K);
-        real_t mix = (OBS_FACING && (k == 0)) ? m->sense[0][0] * ROM_(sum)(now) : ROM_(dot)(m->sense[k], now);
-        for (int w = 0; w < ROM_W; w++) {
-            mix = mix + m->mixed[k][w] * coolant[w];
-        }
-        const real_t innovation = ROM_SELECT(there, surface_K[k] - m->reference_K - mix, zero);
+        const real_t off = surface_K[k] - m->reference_K - ROM_(fixed_surface)(m, k, now, coolant);
+        const real_t innovation = ROM_SELECT(there, off, zero);
         out->innovation_K[k] = innovation;
         out->variance_K2[k] = ROM_SELECT(there, ROM_EACH(m->variance_K2[k]), zero);
         ROM_FOR
@@ -84,4 +94,14 @@ ROM_INLINE void ROM_(fixed_observe)(const ROM_(fixed_t) *restrict m, real_t x[RO
     for (int i = 0; i < ROM_N; i++) {
         x[i] = now[i];
     }
+}
+
+/* A temperature inside (a row over the states) and its variance: what the filter ends at, and what the model itself is
+   unsure of. */
+ROM_INLINE void ROM_(fixed_read)(const ROM_(fixed_t) *m, const real_t x[ROM_N], const num_t row[ROM_N],
+                                 num_t ends_at_K2, real_t *value_K, real_t *variance_K2)
+{
+    const real_t above = ROM_(dot)(row, x), gradient = above - ROM_(fixed_at)(m, 0, x);
+    *value_K = m->reference_K + above;
+    *variance_K2 = ends_at_K2 + m->gradient_variance * (gradient * gradient);
 }

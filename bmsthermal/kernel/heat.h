@@ -8,6 +8,11 @@
 #if !defined(OBS_GIVEN)
 #define OBS_GIVEN 0
 #endif
+#if OBS_GIVEN
+#define OBS_HEAT(m) ((const ROM_(heat_t) *)0) /* not read */
+#else
+#define OBS_HEAT(m) (&(m)->heat)
+#endif
 
 typedef struct {
     num_t soc_per_A;                 /* state of charge that one ampere takes in a step */
@@ -53,13 +58,18 @@ ROM_INLINE real_t ROM_(charge)(real_t counted)
 ROM_INLINE rom_test_t ROM_(heat)(const ROM_(heat_t) *restrict h, real_t soc, real_t mean_K,
                                  const ROM_(input_t) *restrict u, real_t *taken, real_t *heat_W, real_t *slope_W_K)
 {
-    const real_t zero = ROM_EACH(ROM_NUM(0.0)), last = ROM_EACH(h->table_last - ROM_NUM(1.0));
+    const real_t zero = ROM_EACH(ROM_NUM(0.0));
     const rom_test_t given = ROM_PRESENT(u->heat_W);
-    *taken = *slope_W_K = zero;
+#if OBS_GIVEN
+    (void)h;
+    (void)soc;
+    (void)mean_K;
+    *taken = zero;
+    *slope_W_K = zero;
     *heat_W = ROM_SELECT(given, u->heat_W, zero);
-    if (OBS_GIVEN) {
-        return given;
-    }
+    return given;
+#else
+    const real_t last = ROM_EACH(h->table_last - ROM_NUM(1.0));
     const rom_test_t flows = ROM_PRESENT(u->current_A);
     const real_t current = ROM_SELECT(flows, u->current_A, zero);
 
@@ -79,4 +89,5 @@ ROM_INLINE rom_test_t ROM_(heat)(const ROM_(heat_t) *restrict h, real_t soc, rea
     *heat_W = ROM_SELECT(given, u->heat_W, ROM_SELECT(known, said, zero));
     *slope_W_K = ROM_SELECT(given, zero, ROM_SELECT(known, slope, zero));
     return ROM_EITHER(given, known);
+#endif
 }

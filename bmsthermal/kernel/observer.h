@@ -28,7 +28,9 @@ typedef struct {
     num_t sense[OBS_M_MAX][ROM_N];    /* what a sensor reads: of the states */
     num_t mixed[OBS_M_MAX][ROM_W_MAX]; /* and of the surroundings */
     num_t sense_variance[OBS_M_MAX];  /* K2 */
+#if !OBS_GIVEN
     ROM_(heat_t) heat;
+#endif
 } ROM_(model_t);
 
 /* P is packed by rows of its lower triangle. */
@@ -297,7 +299,7 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, real_t x[ROM_N], 
 {
     const real_t mean_K = m->reference_K + m->mean * x[0];
     real_t taken, g[ROM_W_MAX], now[ROM_N];
-    const rom_test_t known = ROM_(heat)(&m->heat, *soc, mean_K, u, &taken, heat_W, slope_W_K);
+    const rom_test_t known = ROM_(heat)(OBS_HEAT(m), *soc, mean_K, u, &taken, heat_W, slope_W_K);
     *variance_W2 = m->heat_variance + ROM_SELECT(known, ROM_EACH(ROM_NUM(0.0)), ROM_EACH(m->lost_heat_variance));
     *soc = ROM_(charge)(*soc - taken);
     ROM_FOR

@@ -22,6 +22,7 @@ from bmsthermal.reduced.filter import CoupledNoise, Filter
 from bmsthermal.reduced.filter_packing import PackedFilter, pack_filter
 from bmsthermal.reduced.model import ReducedCell
 from bmsthermal.run import Run
+from bmsthermal.schema import SENSORS
 from bmsthermal.sensors import sensor_walls
 from rom.ud import covariance, factored
 
@@ -161,7 +162,7 @@ class CoupledObserver(Observer):
         return CoupledObserver(self.coupled, **given)
 
     def on_target(
-        self, real: Literal["double", "float"], form: Literal["ekf", "ud"] | None = None
+        self, real: Literal["double", "float"], form: Literal["ekf", "ud", "fixed-gain"] | None = None
     ) -> CoupledObserver:  # fmt: skip
         """Return the same observer in another precision."""
         return self.changed(real=real, form=form)
@@ -337,6 +338,39 @@ class CoupledObserver(Observer):
         if row.shape != (states * (states + 3) // 2 + 3,) or row.dtype != self.dtype or not np.isfinite(row).all():
             found = "the belief is not finite, or of another observer or precision"
             raise InputError(found, where=repr(self), hint="make one with start()")
+
+
+def coupled_observer(
+    source: Any, measured: Sequence[str] | None = None, *, order: int | None = None, step_s: float | None = None,
+    estimate: Any = None, heat: str = "dfn", faults: Any = False, **given: Any,
+) -> CoupledObserver:  # fmt: skip
+    """Make the observer on a reduced coupled model or a file of one; its cell's ``Observer`` section names sensors.
+
+    Parameters
+    ----------
+    source
+        A `ReducedCell`, or the path of one.
+    measured
+        Surface sensors; by default the section's, else ``surface``.
+    order, step_s, estimate, heat, faults
+        As for `bmsthermal.Observer.of`; it has an order, a step and states of its own, and watches no sensors.
+    **given
+        As for a `CoupledObserver`.
+
+    Raises
+    ------
+    InputError
+        If it is not one, or something is asked for that it does not have.
+    """
+    asked = {"an order": order, "a step": step_s, "states to estimate": estimate or None, "faults": faults or None}
+    if wrong := [name for name, value in asked.items() if value is not None]:
+        raise InputError(
+            f"{wrong[0]} for the observer on a reduced coupled model", expected="nothing: it has its own",
+            hint="charge and resistance are its states, order and step those of the model",
+        )  # fmt: skip
+    reduced = source if isinstance(source, ReducedCell) else ReducedCell.load(source)
+    sensors = reduced.cell.settings.get(SENSORS, ["surface"]) if measured is None else measured
+    return CoupledObserver(reduced, list(sensors), **given)
 
 
 def covariances(ud: Any, n: int, places: Sequence[int]) -> Array:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
+from bmsthermal.reduced.observing import CoupledObserver
 from firmware_export.bundle import Bundle, export
 from firmware_export.fmu.numbers import START_K, START_SOC, Variable, variables
 from firmware_export.folder import add_files, sha256
-from firmware_export.form import form_of
+from firmware_export.form import Form, form_of
+from firmware_export.form_coupled import CoupledForm
 from firmware_export.host import compile_bundle, find_compiler
 from firmware_export.render import Real, environment
 
@@ -68,7 +70,7 @@ def export_fmu(
     check_version(version)
     with tempfile.TemporaryDirectory() as place:
         bundle = export(observer, Path(place) / "bundle", real=real, form=form, name=name)
-        write_whole(path, _archive(bundle, observer.on_target(real, form), version))
+        write_whole(path, _archive(bundle, observer, version))
     return Path(path)
 
 
@@ -96,8 +98,7 @@ def add_fmus(bundle: Bundle, observer: Observer, versions: Iterable[int]) -> lis
         return []
     for version in versions:
         check_version(version)
-    own = observer.on_target(bundle.real, bundle.manifest["form"])
-    made = {f"{bundle.name}_fmi{version}.fmu": _archive(bundle, own, version) for version in versions}
+    made = {f"{bundle.name}_fmi{version}.fmu": _archive(bundle, observer, version) for version in versions}
     add_files(bundle.folder, made)
     return [bundle.folder / file for file in made]
 
@@ -130,7 +131,7 @@ def _archive(bundle: Bundle, observer: Observer, version: int) -> bytes:
     """Bytes of the FMU."""
     from firmware_export.fmu.description import build_description, model_description
 
-    form = form_of(observer)
+    form = _form(bundle, observer)
     listed = variables(form.output, form.state, bundle.manifest)
     token = _token(_sources(bundle, listed, "", version), listed, version)
     sources = _sources(bundle, listed, token, version)
@@ -148,6 +149,13 @@ def _archive(bundle: Bundle, observer: Observer, version: int) -> bytes:
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, data)
     return whole.getvalue()
+
+
+def _form(bundle: Bundle, observer: Observer) -> Form | CoupledForm:
+    """Which numbers the bundle's state and output are."""
+    if isinstance(observer, CoupledObserver):
+        return CoupledForm(observer, bundle.real)
+    return form_of(observer.on_target(bundle.real, bundle.manifest["form"]))
 
 
 def _token(sources: Mapping[str, bytes], listed: Sequence[Variable], version: int) -> str:

@@ -108,7 +108,7 @@ class _Bench:
         self.kinds = inputs + ["surface"] * len(sizes["sensors"])
         self._inputs, self._machine, self._dtype = len(inputs), machine, DTYPES[manifest["real"]]
         self._program, self._counts = Program(machine.image.path), dict[tuple[int, int], int]()
-        room = [machine.block + at for at in range(0, 0x5000, 0x1000)]
+        room = [machine.block + at for at in range(0, 0x50000, 0x10000)]
         self._state, self._input, self._surface, output, driven = room
         self._step = (f"{name}_step", machine.address(f"{name}_model"), self._state, self._input, self._surface, output)
         self._seen = 0

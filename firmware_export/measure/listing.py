@@ -155,6 +155,8 @@ class Program:
         for first, last, kind in self._stretches(start, start + size):
             if kind != "d":
                 found += self._decode(first, last, kind, start, start + size)
+        if not found:
+            raise InputError(f"{name!r} has no code of a known size", where=str(self.path))
         return Listing(name, start, size, tuple(found))
 
     def count(self, address: int, size: int) -> int:

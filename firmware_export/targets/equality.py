@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from firmware_export.targets.cycle import START_K, START_SOC, cycle
 from firmware_export.targets.toolchains import Image, Toolchain, build
 
 if TYPE_CHECKING:
+    from bmsthermal.packing import Packed
     from firmware_export.bundle import Bundle
 
 Row = NDArray[np.floating]
@@ -136,9 +137,9 @@ def compare(
 
 def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
     observer = observer.on_target(bundle.real, bundle.manifest["form"])
-    form, dtype = form_of(observer), DTYPES[bundle.real]
-    u, z = (each.astype(dtype) for each in cycle(observer, form.cell, steps, seed))
-    taken = _taken(bundle, observer)
+    form = form_of(observer, bundle.given)
+    u, z = _cycle(observer, form.cell, bundle.real, steps, seed)
+    taken = form.taken(len(observer.reduced.walls))
     u[:, ~taken] = np.nan
     return (
         _names(form), np.hstack([u[:, taken], z]),
@@ -149,11 +150,18 @@ def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
 def _coupled(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
     """The same of a filter on a reduced cell, which takes current, voltage and coolants."""
     assert isinstance(observer, CoupledObserver)
-    form, dtype = CoupledForm(observer, bundle.real), DTYPES[bundle.real]
+    form = CoupledForm(observer, bundle.real)
     thermal = Observer(observer.reduced, observer.measured)  # of the same cell, for what sensors read along the cycle
-    u, z = (each.astype(dtype) for each in cycle(thermal, thermal.packed, steps, seed))
+    u, z = _cycle(thermal, thermal.packed, bundle.real, steps, seed)
     u = u[:, [0, 1, *range(3, 3 + len(observer.reduced.walls))]]
-    return _names(form), np.hstack([u, z]), lambda found: np.hstack(form.run(u, z, START_K, START_SOC)).astype(dtype)
+    return _names(form), np.hstack([u, z]), lambda found: np.hstack(form.run(u, z, START_K, START_SOC)).astype(u.dtype)
+
+
+def _cycle(observer: Observer, packed: Packed, real: Real, steps: int, seed: int) -> tuple[Row, Row]:
+    """The run in the precision of the target."""
+    dtype: Any = DTYPES[real]
+    u, z = cycle(observer, packed, steps, seed)
+    return u.astype(dtype), z.astype(dtype)
 
 
 def _names(form: Form | CoupledForm) -> list[str]:
@@ -162,10 +170,7 @@ def _names(form: Form | CoupledForm) -> list[str]:
 
 def python_run(observer: Observer, form: Form, u: Row, z: Row, start: Row) -> tuple[Row, Row]:
     """States and outputs of the Python build after every step, ``(steps, numbers)`` each."""
-    from bmsthermal._observer import Kernel
-
-    n, w = len(form.cell.decay), len(form.cell.wall)
-    kernel = Kernel(form.packed.row(u.dtype), n, w, z.shape[1], joint=form.name == "ud")
+    kernel = form.engine(u.dtype, z.shape[1])
     kernel.write(start[None, :])
     past = np.empty((len(u), 1, kernel.state_size), u.dtype)
     out = np.zeros((len(u), 1, kernel.output_size), u.dtype)
@@ -175,14 +180,6 @@ def python_run(observer: Observer, form: Form, u: Row, z: Row, start: Row) -> tu
 
 def _places(name: str, count: int | None) -> list[str]:
     return [name] if count is None else [f"{name}[{i}]" for i in range(count)]
-
-
-def _taken(bundle: Bundle, observer: Observer) -> NDArray[np.bool_]:
-    """Which of the kernel's inputs ``input_t`` has; the others are absent."""
-    walls = observer.reduced.walls
-    every = ["current_A", "voltage_V", "heat_W", *(f"coolant_{w}_K" for w in walls),
-             *(f"conductance_{w}_W_K" for w in walls)]  # fmt: skip
-    return np.isin(every, bundle.manifest.get("inputs", every))
 
 
 def _run(image: Image, emulator: str, block: bytes, part: int) -> tuple[bytes, str]:
@@ -199,7 +196,7 @@ def _expected(found: Row, observer: Observer, form: Form, real: Real, u: Row, z:
     past, out = python_run(observer, form, u, z, start_row(observer, form, START_K, START_SOC, real))
     sensors, room, layout = z.shape[1], (out.shape[1] - 1) // 2, getattr(observer, "layout", None)
     expected = found.copy()
-    expected[:, : form.numbers] = past
+    expected[:, : form.numbers] = form.kept(past)
     stepped = np.hstack([out[:, :1], out[:, 1 : 1 + sensors], out[:, 1 + room : 1 + room + sensors]])
     expected[:, -stepped.shape[1] :] = stepped
     for k in {*range(0, len(u), STRIDE), len(u) - 1}:

@@ -1,9 +1,11 @@
 """What an exported step costs on cores, beside the bars that it is built to.
 
-    python tests/benchmarks/firmware_table.py [--forms ekf,ud] [--scaling growth.png]
+    python tests/benchmarks/firmware_table.py [--forms ekf,ud] [--reduced cell.npz] [--scaling growth.png]
 
-Five states, one wall, one sensor, single precision. The first table is the one with bars: Cortex-M4F, GCC,
--O2 -ffp-contract=off. Then other levels, compilers and cores; the exit code says whether every bar holds.
+Five states, one wall, one sensor, single precision. The first tables are those with bars: Cortex-M4F, GCC,
+-O2 -ffp-contract=off; then the same, without a bar, for the observer that estimates cooling and heat beside, for
+the one that measures the voltage too, and for one on a reduced coupled model where its file is given. Then other
+levels, compilers and cores; the exit code says whether every bar holds.
 Instructions are those of the longest way through a step, counted in the linked image and confirmed over corner
 inputs on an emulated core; cycles are an estimate, whose assumptions are printed.
 """
@@ -17,9 +19,9 @@ from pathlib import Path
 
 from bmsthermal import CoupledModel, Observer, load_cell
 from bmsthermal.console import console, listed, print_table
-from bmsthermal.errors import InputError
 from firmware_export import Bundle, export
 from firmware_export.measure import COLUMNS, Measurement, measure
+from firmware_export.measure.cycles import ASSUMPTIONS
 from firmware_export.measure.scaling import COLUMNS as GROWTH
 from firmware_export.measure.scaling import FORMS, draw, scaling
 from firmware_export.targets.cores import CORES
@@ -46,6 +48,17 @@ def found(bundle: Bundle, core: str, level: str, tool: str, place: Path) -> Meas
     return None
 
 
+def observers(forms: list[str], reduced: Path | None) -> dict[str, tuple[Observer, str | None]]:
+    """What is exported: an observer and its form, by the name of its row."""
+    model = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=5)
+    cases: dict[str, tuple[Observer, str | None]] = {form: (Observer(model), form) for form in forms}
+    cases["joint"] = Observer(model, estimate=("h", "heat")), "ud"
+    cases["joint, voltage"] = Observer(model, estimate=("h", "heat", "soc", "resistance")), "ud"
+    if reduced is not None:
+        cases["coupled"] = Observer.of(reduced), None
+    return cases
+
+
 def beside_bars(form: str, measured: Measurement) -> bool:
     """Print one form beside its bars, and say whether all hold."""
     step, added = measured.step, measured.added
@@ -56,7 +69,8 @@ def beside_bars(form: str, measured: Measurement) -> bool:
         kept = bar is None or (value is not None and value <= bar)
         holds &= kept
         shown = step.reason if value is None and step.reason else str(value)
-        rows.append((what, shown, "-" if bar is None else f"<= {bar}", "holds" if kept else "MISSED"))
+        verdict = ("", "") if bar is None else (f"<= {bar}", "holds" if kept else "MISSED")
+        rows.append((what, shown, *verdict))
     title = f"{form}, {measured.core}, {measured.compiler} {measured.level} -ffp-contract=off"
     print_table(title, ("", "measured", "bar", ""), rows)
     console.print(f"over corner inputs: {measured.seen} instructions; undefined: {measured.row()[-1]}\n")
@@ -67,35 +81,30 @@ def main() -> int:
     """Print the tables; the exit code says whether every bar holds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--forms", default=",".join(FORMS), help="which to export")
+    parser.add_argument("--reduced", type=Path, help="a reduced coupled model (.npz) to measure too")
     parser.add_argument("--scaling", type=Path, help="also measure growth with states and sensors, and draw it here")
     given = parser.parse_args()
-    observer = Observer(CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=5))
+    forms = listed(given.forms, "--forms")
     holds, rows = True, []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        for form in listed(given.forms, "--forms"):
-            try:
-                bundle = export(observer, place / form, real="float", form=form, name="cell")
-            except InputError as error:
-                console.print(f"{form}: {error}")
-                holds = False
-                continue
-            first = found(bundle, "cortex-m4f", "-O2", "gcc", place / f"{form}_images")
+        cases = observers(forms, given.reduced)
+        for name, (observer, form) in cases.items():
+            bundle = export(observer, place / name, real="float", form=form, name="cell")
+            first = found(bundle, "cortex-m4f", "-O2", "gcc", place / f"{name}_images")
             if first is None:
                 console.print("no arm-none-eabi-gcc here: no table with bars")
                 return 1
-            holds &= beside_bars(form, first)
+            holds &= beside_bars(name, first)
             for core, level, tool in OTHERS:
-                measured = found(bundle, core, level, tool, place / f"{form}_images")
+                measured = found(bundle, core, level, tool, place / f"{name}_images")
                 if measured is not None:
-                    rows.append((form, *measured.row()))
-        print_table("other levels, compilers and cores", ("form", *COLUMNS), rows)
-        console.print("\n".join(f"- {each}" for each in first.assumptions))
+                    rows.append((name, *measured.row()))
+        print_table("other levels, compilers and cores", ("observer", *COLUMNS), rows)
+        console.print("cycles: " + "; ".join(ASSUMPTIONS))
         if given.scaling is not None:
             core = CORES["cortex-m4f"]
-            grown = scaling(
-                observer, core, toolchains(core)[-1], place / "growth", forms=listed(given.forms, "--forms")
-            )
+            grown = scaling(cases[forms[0]][0], core, toolchains(core)[-1], place / "growth", forms=forms)
             print_table("growth, cortex-m4f -O2", GROWTH, [each.row() for each in grown])
             draw(grown, given.scaling)
     return int(not holds)

@@ -1,5 +1,6 @@
 /* memory.c - what compilers call by themselves, for those that come without a C library. */
-#include "string.h"
+void *memcpy(void *to, const void *from, __SIZE_TYPE__ size);
+void *memset(void *to, int byte, __SIZE_TYPE__ size);
 
 void *memcpy(void *to, const void *from, __SIZE_TYPE__ size)
 {
