@@ -65,7 +65,8 @@ ROM_INLINE void ROM_(fixed_observe)(const ROM_(fixed_t) *restrict m, real_t x[RO
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) { /* surroundings that are not known are what the wall is at */
         const real_t at = ROM_(fixed_at)(m, w, now), given = u->coolant_K[w] - m->coolant_reference_K;
-        coolant[w] = ROM_SELECT(ROM_PRESENT(given), given, at);
+        const rom_test_t known = ROM_PRESENT(given);
+        coolant[w] = ROM_SELECT(known, given, at);
     }
     ROM_FOR
     for (int w = 0; w < ROM_W; w++) {

@@ -85,7 +85,7 @@ ROM_INLINE rom_test_t ROM_(heat)(const ROM_(heat_t) *restrict h, real_t soc, rea
     *taken = h->soc_per_A * current;
     const real_t counted = soc - *taken;
     const rom_test_t inside = ROM_BOTH(counted >= ROM_NUM(0.0), counted <= ROM_NUM(1.0));
-    const rom_test_t known = ROM_BOTH(ROM_PRESENT(said), ROM_BOTH(flows, inside));
+    const rom_test_t known = ROM_BOTH(ROM_BOTH(said > -ROM_HUGE, said < ROM_HUGE), ROM_BOTH(flows, inside));
     *heat_W = ROM_SELECT(given, u->heat_W, ROM_SELECT(known, said, zero));
     *slope_W_K = ROM_SELECT(given, zero, ROM_SELECT(known, slope, zero));
     return ROM_EITHER(given, known);
