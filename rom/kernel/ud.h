@@ -23,7 +23,7 @@ ROM_INLINE void UD_(predict)(int n, int g, real_t *ud, const real_t *F, const re
 {
     const real_t zero = ROM_EACH(ROM_NUM(0.0));
     real_t W[UD_ROOM][UD_ROOM + UD_COLUMNS], weight[UD_ROOM + UD_COLUMNS], lost[UD_ROOM];
-    real_t v[UD_ROOM + UD_COLUMNS] = {0}; /* some compilers do not see that all that is read was written */
+    real_t v[UD_ROOM + UD_COLUMNS];
 
     for (int k = 0; k < n + g; k++) {
         const real_t given = (k < n) ? ud[UD_AT(k, k)] : q[k - n];
