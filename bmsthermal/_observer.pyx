@@ -112,15 +112,16 @@ cdef class Kernel:
         if cells < 1:
             raise ValueError(f"cells must be at least 1, got {cells}")
         self.states, self.walls, self.sensors, self.cells = states, walls, sensors, cells
+        cdef long abreast = cells if gains == "own" else 1
         if self.single:
-            self.narrow = joint_f32(states, walls) if joint else widest_f32(states, walls, cells if gains == "own" else 1)
+            self.narrow = joint_f32(states, walls) if joint else widest_f32(states, walls, abreast)
             if gains != "own":
                 self.narrow = self.narrow.fixed if gains == "fixed" else self.narrow.shared
             size, self.lanes = self.narrow.model, self.narrow.lanes
             self.input_size, self.output_size = self.narrow.input, self.narrow.output
             sensors_at, table_last_at = self.narrow.sensors_at, self.narrow.table_last_at
         else:
-            self.wide = joint_f64(states, walls) if joint else widest_f64(states, walls, cells if gains == "own" else 1)
+            self.wide = joint_f64(states, walls) if joint else widest_f64(states, walls, abreast)
             if gains != "own":
                 self.wide = self.wide.fixed if gains == "fixed" else self.wide.shared
             size, self.lanes = self.wide.model, self.wide.lanes
