@@ -151,7 +151,7 @@ def full_and_reduced() -> dict[str, tuple[int, Callable[[], None]]]:
 def rows() -> dict[str, tuple[int, Callable[[], None]]]:
     """Label to (steps of one cell, what to time)."""
     model = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(6)
-    double, single = Observer(model), Observer(model, real="float")
+    double, single = Observer(model), Observer(model, real="float", form="ekf")
     A, B = model.step.matrices(model.conductance_W_K)
     H = double.packed.sense
     Q = double.packed.heat_variance * np.outer(B[:, 0], B[:, 0]) + 1e-8 * np.eye(len(A))
