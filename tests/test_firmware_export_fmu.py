@@ -37,7 +37,7 @@ START_K, START_SOC = 301.7, 0.63
 
 
 def form(kind):
-    return b.FORM[kind in b.UNROLLED]
+    return b.form_and_inputs(kind)["form"]
 
 
 @pytest.fixture(scope="module")

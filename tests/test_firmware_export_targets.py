@@ -21,7 +21,7 @@ from firmware_export.targets.machine import Machine
 from firmware_export.targets.toolchains import Toolchain, build, core_named, toolchains
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_firmware_export_bundle import FORM, KINDS, UNROLLED, observer
+from test_firmware_export_bundle import KINDS, UNROLLED, form_and_inputs, observer
 
 pytestmark = pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
 FULL = bool(os.environ.get("BMSTHERMAL_FULL"))
@@ -37,6 +37,9 @@ FEW = (
     ("factored", "riscv32", "zig", "qemu", 2000), ("joint", "cortex-r5f-be", "zig", "unicorn", 500),
     ("joint_slab", "cortex-m33", "zig", "unicorn", 500), ("voltage", "cortex-m7", "gcc", "qemu", 2000),
     ("voltage_slab", "cortex-m55", "zig", "qemu", 500), ("watched", "cortex-m4f", "gcc", "qemu", 2000),
+    ("given", "cortex-r5f-be", "zig", "unicorn", 10_000), ("given_slab", "riscv32", "gcc", "unicorn", 2000),
+    ("fixed", "cortex-m4f", "gcc", "unicorn", 10_000), ("fixed_sensors", "cortex-m33", "zig", "unicorn", 2000),
+    ("fixed_given", "cortex-m0plus", "zig", "unicorn", 2000),
 )  # fmt: skip
 
 
@@ -73,7 +76,7 @@ def bundles(tmp_path_factory):
     def make(kind):
         if kind not in made:
             folder = tmp_path_factory.mktemp("bundle") / "c"
-            made[kind] = export(observer(kind), folder, form=FORM[kind in UNROLLED], name=f"{kind}_c")
+            made[kind] = export(observer(kind), folder, **form_and_inputs(kind), name=f"{kind}_c")
         return made[kind]
 
     return make
@@ -198,3 +201,39 @@ def test_without_tools_there_is_a_sentence(bundles, tmp_path, monkeypatch):
         with pytest.raises(InputError, match="no unicorn"):
             Machine(image)
     qemu.version.cache_clear()
+
+
+@pytest.mark.parametrize(("core", "toolchain"), [("cortex-m4f", "zig"), ("cortex-r5f-be", "gcc")])
+def test_cells_share_a_covariance_on_a_core(core, toolchain, bundles, tmp_path):
+    """The first cell with its covariance, and the others' temperatures and charges, after every step."""
+    from bmsthermal._observer import Kernel
+
+    core, bundle, watched, cells, steps = CORES[core], bundles("cylinder"), observer("cylinder"), 4, 200
+    name, n, packed = bundle.name, watched.reduced.order, watched.packed
+    found = toolchain_for(core, toolchain)
+    kept = tmp_path / "kept.c"  # a section that the linker keeps, calling what it would drop
+    kept.write_text(
+        f'#include "{name}_cells.h"\n\nvoid kept(void);\n\n__attribute__((section(".vectors"), used)) void kept(void)'
+        f"\n{{\n    {name}_cells_step(0, 0, 0, 0, 0, 0, 0);\n}}\n"
+    )
+    extra = [bundle.folder / f"{name}_cells.c", kept]
+    machine = Machine(build(bundle.folder, name, core, found, tmp_path / "build", extra=extra))
+    drives = [cycle(watched.on_target("float", "ekf"), packed, steps, seed) for seed in range(cells)]
+    u, z = (np.stack([each[i] for each in drives], axis=1).astype(np.float32) for i in range(2))
+    start = start_row(watched.on_target("float", "ekf"), form_of(watched), START_K, START_SOC, "float")
+    kernel = Kernel(packed.row(np.float32), n, 1, 1, cells, gains="shared")
+    kernel.write(np.tile(start, (cells, 1)))
+    past = np.empty((steps, cells, kernel.state_size), np.float32)
+    kernel.run(u, z, None, past)
+
+    first, others, inputs, readings, outputs = (machine.block + 4096 * i for i in range(5))
+    machine.write(first, start)
+    machine.write(others, np.tile(np.append(start[:n], start[-1]), cells - 1))
+    for k in range(steps):
+        machine.write(inputs, u[k].ravel())
+        machine.write(readings, z[k].ravel())
+        machine.run(
+            f"{name}_cells_step", machine.address(f"{name}_model"), first, others, cells - 1, inputs, readings, outputs
+        )
+        assert machine.read(first, len(start)).tobytes() == past[k, 0].tobytes()
+        assert machine.read(others, (cells - 1) * (n + 1)).tobytes() == past[k, 1:][:, [*range(n), -1]].tobytes()
