@@ -142,9 +142,10 @@ def c_run(bundle, place, u, z, surface_K, soc):
     lib, number, dtype = ctypes.CDLL(str(library)), getattr(ctypes, f"c_{real}"), DTYPES[real]
     model = ctypes.byref(ctypes.c_char.in_dll(lib, f"{name}_model"))
     init, step, get = (getattr(lib, f"{name}_{verb}") for verb in ("init", "step", "get"))
-    walls = (u.shape[1] - 3) // 2
-    members = np.array(["current", "voltage", "heat", *["coolant"] * walls, *["conductance"] * walls])
-    u = u[:, np.isin(members, [word.split("_")[0] for word in bundle.manifest["inputs"]])]
+    if u.shape[1] != len(bundle.manifest["inputs"]):  # all of Python's: what this bundle takes of them
+        walls = (u.shape[1] - 3) // 2
+        members = np.array(["current", "voltage", "heat", *["coolant"] * walls, *["conductance"] * walls])
+        u = u[:, np.isin(members, [word.split("_")[0] for word in bundle.manifest["inputs"]])]
     u, z = np.ascontiguousarray(u, dtype), np.ascontiguousarray(z, dtype)
     state = np.empty(bundle.manifest["sizes"]["state_bytes"] // dtype().itemsize, dtype)
     out = np.empty(bundle.manifest["sizes"]["output_bytes"] // dtype().itemsize, dtype)

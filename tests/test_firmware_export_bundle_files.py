@@ -172,10 +172,11 @@ def test_same_bytes_from_processes_of_other_hash_seed_locale_and_folder(tmp_path
 
 def test_names_that_only_case_tells_apart_from_the_kernel(tmp_path):
     for kind in ("small", "watched"):
-        for file in form_of(observer(kind)).kernel:
+        form = form_of(observer(kind))
+        for file in form.kernel:
             name = file.removesuffix(".h").capitalize()
             with pytest.raises(InputError, match=f"name '{name}'"):
-                export(observer(kind), tmp_path / "c", name=name)
+                export(observer(kind), tmp_path / "c", form=form.name, name=name)
     for name in ("Test", "package", "rom", "FLT"):
         with pytest.raises(InputError, match="one of the bundle's own"):
             export(observer("small"), tmp_path / "c", name=name)
