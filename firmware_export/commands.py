@@ -59,7 +59,7 @@ def export(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            "--target", help="Core to build for, run on (emulated) and measure, say cortex-m4f, or all; may be repeated."
+            "--target", help="Core to build for, run on (emulated) and measure, as cortex-m4f, or all; may be repeated."
         ),
     ] = None,
     toolchain: Annotated[str | None, typer.Option(help="zig or gcc; by default each that is here.")] = None,
