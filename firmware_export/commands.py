@@ -22,7 +22,10 @@ def export(
     real: Annotated[Literal["float", "double"], typer.Option(help="Number type on the target.")] = "float",
     form: Annotated[
         Literal["ekf", "ud", "fixed-gain"] | None,
-        typer.Option(help="Covariance packed, factored, or none; by default ud for float, ekf for double."),
+        typer.Option(
+            help="Covariance packed, factored, or none; by default ud for float, ekf for double. "
+            "With --inputs heat name ekf or fixed-gain."
+        ),
     ] = None,
     inputs: Annotated[
         Literal["measured", "heat"],
@@ -55,7 +58,9 @@ def export(
     check: Annotated[bool, typer.Option(help="Compile and run it here.")] = True,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Core to build for, run on (emulated) and measure, or all; may be repeated."),
+        typer.Option(
+            "--target", help="Core to build for, run on (emulated) and measure, as cortex-m4f, or all; may be repeated."
+        ),
     ] = None,
     toolchain: Annotated[str | None, typer.Option(help="zig or gcc; by default each that is here.")] = None,
     clock_MHz: Annotated[float, typer.Option("--clock-MHz", help="Clock of the cores, for their load.")] = 168.0,

@@ -169,7 +169,8 @@ def form_of(observer: Observer, given: bool = False) -> Form:
     if given:
         raise InputError(
             "heat that is given, to an observer that keeps factors",
-            expected="form='ekf' or 'fixed-gain'", hint="its heat_W may be given at any step: see the bundle's README",
+            expected="form='ekf' or 'fixed-gain' (--form)",
+            hint="its heat_W may be given at any step: see the bundle's README",
         )  # fmt: skip
     layout = observer.layout
     at, N = layout.places, layout.states

@@ -54,7 +54,9 @@ ROM_INLINE void ROM_(fixed_observe)(const ROM_(fixed_t) *restrict m, real_t x[RO
     const real_t zero = ROM_EACH(ROM_NUM(0.0)), mean_K = m->reference_K + m->mean * x[0];
     real_t taken, slope, now[ROM_N], coolant[ROM_W_MAX];
     (void)ROM_(heat)(OBS_HEAT(m), *soc, mean_K, u, &taken, &out->heat_W, &slope);
-    *soc = ROM_(charge)(*soc - taken);
+    if (!OBS_GIVEN) {
+        *soc = ROM_(charge)(*soc - taken);
+    }
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
         now[i] = m->decay[i] * x[i];

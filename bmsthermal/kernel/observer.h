@@ -301,7 +301,9 @@ ROM_INLINE void ROM_(predict)(const ROM_(model_t) *restrict m, real_t x[ROM_N], 
     real_t taken, g[ROM_W_MAX], now[ROM_N];
     const rom_test_t known = ROM_(heat)(OBS_HEAT(m), *soc, mean_K, u, &taken, heat_W, slope_W_K);
     *variance_W2 = m->heat_variance + ROM_SELECT(known, ROM_EACH(ROM_NUM(0.0)), ROM_EACH(m->lost_heat_variance));
-    *soc = ROM_(charge)(*soc - taken);
+    if (!OBS_GIVEN) {
+        *soc = ROM_(charge)(*soc - taken);
+    }
     ROM_FOR
     for (int i = 0; i < ROM_N; i++) {
         now[i] = x[i];
