@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bmsthermal.errors import InputError
+from bmsthermal.fixed import FixedObserver
 from bmsthermal.reduced.observing import CoupledObserver
 from firmware_export.folder import MANIFEST, sha256, write_folder
 from firmware_export.host import HostReport, check_host
@@ -89,7 +90,7 @@ def export(
         that estimates more than temperatures, which has no other, and ``ekf`` for ``double``.
     inputs
         ``measured``: current, voltage, coolant, and at will heat and cooling; ``heat``: the caller knows the heat, and
-        there is no charge, no table and no other cooling than the model's. Not with ``ud``.
+        there is no charge, no table and no other cooling than the model's. Not with ``ud``; by default ``ekf``.
     name
         What files and functions begin with; by default the cell's name.
 
@@ -111,6 +112,8 @@ def export(
         files, manifest = coupled_texts(observer.on_target(real, form), real, name)
     else:
         _check_size(observer)
+        if inputs == "heat" and not isinstance(observer, FixedObserver):
+            form = form or "ekf"
         observer = observer.on_target(real, form)
         files, manifest = texts(observer, real, name, inputs == "heat")
     manifest["files"] = {file: sha256(data) for file, data in files.items()}

@@ -23,8 +23,7 @@ def export(
     form: Annotated[
         Literal["ekf", "ud", "fixed-gain"] | None,
         typer.Option(
-            help="Covariance packed, factored, or none; by default ud for float, ekf for double. "
-            "With --inputs heat name ekf or fixed-gain."
+            help="Covariance packed, factored, or none; by default ud for float, and ekf for double and --inputs heat."
         ),
     ] = None,
     inputs: Annotated[
