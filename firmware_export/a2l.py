@@ -221,7 +221,9 @@ def fill_addresses(
         draft, filled = Path(place) / "draft.a2l", Path(place) / "filled.a2l"
         draft.write_bytes(text.encode())
         options = ["--elffile", str(elf), "--update", "FULL", "--update-mode", "STRICT", "--output", str(filled)]
-        done = subprocess.run([tool, *options, str(draft)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [tool, *options, str(draft)], capture_output=True, text=True, errors="replace", check=False
+        )
         if done.returncode or not filled.exists():
             said = (done.stdout + done.stderr).strip().splitlines() or [f"exit code {done.returncode}"]
             raise InputError(

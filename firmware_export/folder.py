@@ -100,6 +100,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     past = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
         check_own(folder)
+        if folder.exists() and folder.samefile(os.curdir):  # it is replaced, and a shell would stand in what is gone
+            raise InputError("is the current folder", where=str(folder), hint="name it from outside, or a new one")
         draft.mkdir(parents=True)
         for name, data in (_evidence(folder, files) | dict(files)).items():
             (draft / name).write_bytes(data)

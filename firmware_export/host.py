@@ -168,7 +168,7 @@ def check_host(folder: Path, name: str) -> HostReport | None:
 def _sizes(objects: Sequence[Path]) -> tuple[int, int, int] | tuple[()]:
     if shutil.which("size") is None:
         return ()
-    done = subprocess.run(["size", *map(str, objects)], capture_output=True, text=True, check=False)
+    done = subprocess.run(["size", *map(str, objects)], capture_output=True, text=True, errors="replace", check=False)
     try:
         rows = [[int(word) for word in line.split()[:3]] for line in done.stdout.splitlines()[1:]]
         text, data, bss = (sum(column) for column in zip(*rows, strict=True))

@@ -405,3 +405,10 @@ def test_other_refusals(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r'pip install "bmsthermal\[fmi\]"'):
         export_fmu(watched, tmp_path / "c.fmu")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_heat_is_given_to_an_fmu_too(tmp_path):
+    reduced = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=4)
+    observer = Observer(reduced, ["surface"]).on_target("float", "ekf")
+    bundle = export(observer, tmp_path / "given", form="ekf", inputs="heat")
+    assert [path.name[-9:] for path in add_fmus(bundle, observer, [2, 3])] == ["_fmi2.fmu", "_fmi3.fmu"]

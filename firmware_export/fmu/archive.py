@@ -155,7 +155,7 @@ def _form(bundle: Bundle, observer: Observer) -> Form | CoupledForm:
     """Which numbers the bundle's state and output are."""
     if isinstance(observer, CoupledObserver):
         return CoupledForm(observer, bundle.real)
-    return form_of(observer.on_target(bundle.real, bundle.manifest["form"]))
+    return form_of(observer.on_target(bundle.real, bundle.manifest["form"]), bundle.given)
 
 
 def _token(sources: Mapping[str, bytes], listed: Sequence[Variable], version: int) -> str:

@@ -110,7 +110,7 @@ def scaling(
     full, found = CoupledModel(observer.reduced.cell, heat="measured"), []
     for form in forms:
         for states, sensors in sizes:
-            name = f"{form}_{states}_{sensors}"
+            name = f"{form.replace('-', '_')}_{states}_{sensors}"
             progress(f"{form}, {states} states, {sensors} sensors")
             named = ["surface", *(f"surface_{k}" for k in range(2, sensors + 1))]
             made = Made(full.reduce(order=states, step_s=observer.reduced.step_s), named)

@@ -105,7 +105,7 @@ def added(image: Image, name: str) -> Size:
     script = image.path.parent / "link.ld"
     options = ("-static", "-T", str(script), "-Wl,--gc-sections", "-Wl,-e,0", *library(core, tools, real))
     command = [*tools.command, *flags, *options, *wanted, *map(str, parts), "-o", str(alone)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise InputError(f"does not link alone ({done.stderr.strip().splitlines()[-1:]})", where=str(image.path))
     return size_of(alone)

@@ -26,7 +26,10 @@ def version(core: Core) -> str | None:
     program = shutil.which(_program(core)) if core.qemu else None
     if program is None:
         return None
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, errors="replace", check=False)
+    except OSError:
+        return None
     found = re.search(r"version (\S+)", done.stdout)
     return f"QEMU {found[1]}" if found else None
 

@@ -76,7 +76,7 @@ class Image:
 @functools.cache
 def _version(command: tuple[str, ...], *ask: str) -> str | None:
     try:
-        done = subprocess.run([*command, *ask], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *ask], capture_output=True, text=True, errors="replace", check=False)
     except OSError:
         return None
     lines = done.stdout.splitlines()
