@@ -20,6 +20,8 @@ STRICT = (
     "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror",
     "-ffp-contract=off",
 )  # fmt: skip
+#: Longest that a compiler, or what it made, may run.
+PATIENCE_S = 600
 #: What to say where there is none.
 NO_COMPILER = "no C compiler found (CC, cc, gcc or clang): the bundle was not compiled here"
 UNCHECKED = "the folder is complete but unchecked, name another C compiler with CC"
@@ -120,7 +122,11 @@ def compile_bundle(
 
 def _run(command: Sequence[str | Path], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, input=text, capture_output=True, text=True, errors="replace", check=False)
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, errors="replace", check=False, timeout=PATIENCE_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _unchecked(folder, str(command[0]), f"no end after {PATIENCE_S} s") from error
     except OSError as error:
         raise _unchecked(folder, str(command[0]), str(error.strerror)) from error
 

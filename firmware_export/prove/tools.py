@@ -11,6 +11,9 @@ from pathlib import Path
 
 from bmsthermal.errors import InputError
 
+#: Longest that a tool may run: a million inputs of the fuzzer take two minutes.
+PATIENCE_S = 1800
+
 
 def find(*names: str) -> str | None:
     """Path of the first program that is there; None without any."""
@@ -30,12 +33,14 @@ def run(command: Sequence[str | Path], where: Path, **environment: str) -> subpr
     Raises
     ------
     InputError
-        If it does not start.
+        If it does not start, or does not end.
     """
     try:
         return subprocess.run(
             [str(word) for word in command], cwd=where, env={**os.environ, "PWD": str(where.resolve()), **environment},
-            capture_output=True, text=True, errors="replace", check=False,
+            capture_output=True, text=True, errors="replace", check=False, timeout=PATIENCE_S,
         )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"{str(command[0])!r} came to no end in {PATIENCE_S} s") from error
     except OSError as error:
         raise InputError(f"{str(command[0])!r} did not start ({error.strerror})") from error
