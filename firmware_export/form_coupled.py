@@ -130,7 +130,7 @@ class CoupledForm:
         first, last = self.observer.filter.first, self.observer.filter.n
         thermal, x = self.observer.coupled.thermal, state[:, first:last].T
         wall, core, mean = (
-            np.asarray(row, number) for row in (thermal.step.wall[:, 0], thermal.outputs[0], thermal.outputs[1])
+            row.astype(number) for row in (thermal.step.wall[:, 0], thermal.outputs[0], thermal.outputs[1])
         )
         zero_K, window = number(self.observer.filter.reference_K), number(packed.window)
         both = np.zeros((n, n, len(state)), number)
