@@ -126,7 +126,7 @@ class CoupledForm:
 
     def read_out(self, state: Row, out: Row) -> Row:
         """Outputs ``(k, o)`` of states and what the kernel said, as ``<name>_get`` has them, in their precision."""
-        number, n, m, packed = self.dtype, self.states, len(self.observer.measured), self.packed
+        number, n, m, packed = state.dtype.type, self.states, len(self.observer.measured), self.packed
         first, last = self.observer.filter.first, self.observer.filter.n
         thermal, x = self.observer.coupled.thermal, state[:, first:last].T
         wall, core, mean = (
