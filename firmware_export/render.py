@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -189,3 +189,12 @@ def environment(real: Real) -> Environment:
     env.filters["aligned"] = aligned
     env.filters["comment"] = comment
     return env
+
+
+def filled(templates: Mapping[str, str], context: Mapping[str, Any], real: Real, name: str) -> dict[str, bytes]:
+    """Each file of a bundle, named by what `templates` call it with the bundle's name, from its template."""
+    env = environment(real)
+    return {
+        file.format(name=name): env.get_template(f"{template}.jinja").render(context).encode()
+        for file, template in templates.items()
+    }

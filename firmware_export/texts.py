@@ -20,7 +20,7 @@ from firmware_export.constants import (
 from firmware_export.folder import sha256
 from firmware_export.form import form_of
 from firmware_export.host import STRICT
-from firmware_export.render import DTYPES, Real, environment, prefix
+from firmware_export.render import DTYPES, Real, filled, prefix
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
@@ -126,9 +126,4 @@ def texts(observer: Observer, real: Real, name: str, given: bool = False) -> tup
         "strict": STRICT,
         **described(measured(form.state, form.output), calibrated(name, chosen(form)), real),
     }  # fmt: skip
-    templates = environment(real)
-    filled = {
-        file.format(name=name): templates.get_template(f"{template}.jinja").render(context).encode()
-        for file, template in (TEMPLATES | (CELLS if many else {})).items()
-    }
-    return filled | kernel_texts, manifest
+    return filled(TEMPLATES | (CELLS if many else {}), context, real, name) | kernel_texts, manifest

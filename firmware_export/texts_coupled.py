@@ -14,7 +14,7 @@ from firmware_export.folder import sha256
 from firmware_export.form import Row
 from firmware_export.form_coupled import KERNEL, CoupledForm
 from firmware_export.host import STRICT
-from firmware_export.render import Real, environment, prefix
+from firmware_export.render import Real, filled, prefix
 from firmware_export.texts import _version, kernel_text
 from firmware_export.vectors_coupled import coupled_vectors
 
@@ -87,12 +87,7 @@ def coupled_texts(observer: CoupledObserver, real: Real, name: str) -> tuple[dic
         "strict": STRICT,
         **described(measured(form.state, form.output), calibrated(name, chosen_coupled(filter, cell["use"])), real),
     }  # fmt: skip
-    templates = environment(real)
-    filled = {
-        file.format(name=name): templates.get_template(f"{template}.jinja").render(context).encode()
-        for file, template in TEMPLATES.items()
-    }
-    return filled | kernel, manifest
+    return filled(TEMPLATES, context, real, name) | kernel, manifest
 
 
 def word_sum(constants: Row) -> int:
