@@ -1,0 +1,74 @@
+"""What came of a run: the record, each requirement's result, how the time was kept, and what it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hil.record import Record
+
+if TYPE_CHECKING:
+    from hil.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Result:
+    """A requirement, and what was found.
+
+    Parameters
+    ----------
+    requirement
+        Its identifier.
+    text
+        What it asks, in words.
+    passed
+        None where it could not be judged.
+    found
+        Figure with unit, or why there is none.
+    bound
+        What was asked, with unit.
+    """
+
+    requirement: str
+    text: str
+    passed: bool | None
+    found: str
+    bound: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run and its verdict.
+
+    Parameters
+    ----------
+    scenario, device
+        What was run, and on what.
+    record
+        Signals.
+    results
+        Of each requirement.
+    timing
+        How the time was kept, see `hil.timing`: plain numbers, texts and lists.
+    equality
+        Model, software and processor on this run's inputs, a sentence each, by name.
+    digests
+        Of scenario, cell, model, kernel and record, by name.
+    ended
+        Why the run ended before its time; empty if it did not.
+    """
+
+    scenario: Scenario
+    device: str
+    record: Record = field(repr=False)
+    results: tuple[Result, ...]
+    timing: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    equality: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ended: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the run went to its end and no requirement failed or went unjudged."""
+        return not self.ended and all(result.passed for result in self.results)
