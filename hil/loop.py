@@ -72,9 +72,11 @@ class Bench:
         Names of the sensors of a cell.
     faults
         Names of the faults, in the injector's order.
-    initial_soc, start_K
-        Where the cells start.
-    start_error_K
+    initial_soc
+        Where the cells start; their temperature is the profile's.
+    capacity_Ah
+        By which the device's own counter of charge, which outlives a key-off, goes on.
+    start_error_K, start_soc_error
         What the device is told wrong at its first start, on purpose.
     seen
         Called with names and row after each step; it must return at once.
@@ -94,7 +96,7 @@ class Bench:
     def __init__(
         self, plant: Plant, chain: SensorChain, injector: Injector, profile: Profile, device: Device, pacer: Pacer, *,
         step_s: float, steps: int, sensors: tuple[str, ...], faults: tuple[str, ...], initial_soc: float,
-        start_K: float, capacity_Ah: float, start_error_K: float = 0.0,
+        capacity_Ah: float, start_error_K: float = 0.0, start_soc_error: float = 0.0,
         seen: Callable[[tuple[str, ...], Array], None] | None = None,
     ) -> None:  # fmt: skip
         self.plant, self.chain, self.injector, self.profile = plant, chain, injector, profile
@@ -108,10 +110,11 @@ class Bench:
         self._place = {name: i for i, name in enumerate(self.names)}
         self._written: dict[str, Drive] = {}
         self._share_per_A = step_s / 3600 / capacity_Ah
-        self._soc, self._start_error_K = initial_soc, start_error_K
-        self._powered, self._alive, self._silent = False, True, 0
+        self._soc, self._start_error_K = min(max(initial_soc + start_soc_error, 0.0), 1.0), start_error_K
+        self._begun, self._alive, self._silent, self._slept = False, True, 0, 0
+        profile.reset()
         injector.reset()
-        self._truth = plant.reset(initial_soc, start_K)
+        self._truth = plant.reset(initial_soc, profile.start_K)
         self._readings = chain.reset(self._truth)
         self._answer = self._nothing(0.0, Status.OFF)
 
@@ -226,7 +229,7 @@ class Bench:
             self._readings = self._overridden(self.chain.read(self._truth, self.injector), end_s)
         with pacer.task("device"):
             for fault, level in self.injector.on("time"):
-                pacer.burn(fault.overrun_s * level)
+                pacer.burn((fault["overrun_s"] or 0.0) * level)
             if serve:
                 self._answer = self._asked(begin_s)
         with pacer.task("record"):
@@ -248,16 +251,12 @@ class Bench:
         """Ask the device, if it has power and is there."""
         readings, time_s = self._readings, self._readings.time_s
         if not self.profile.powered(begin_s):
-            self._powered = False
+            self._slept += 1
             return self._nothing(time_s, Status.OFF)
         if not self._alive:
             return self._nothing(time_s, Status.DEAD)
         try:
-            if not self._powered:
-                self._powered = True
-                first = replace(readings, surfaces_K=readings.surfaces_K + self._start_error_K)
-                self._start_error_K = 0.0
-                self.device.reset(first, self._soc)
+            self._wake(begin_s)
             answer = self.device.step(readings)
         except DeviceError as error:
             return self._lost(time_s, str(error))
@@ -275,6 +274,24 @@ class Bench:
         if self._silent >= PATIENCE and not self.pacer.real:
             return self._lost(time_s, f"no answer in {PATIENCE} steps: taken for dead")
         return replace(self._answer, status=answer.status)
+
+    def _wake(self, begin_s: float) -> None:
+        """Start the device at first, and after a time without power as the profile says."""
+        off = self.profile.key_on(begin_s) if self._slept else None
+        slept, self._slept = self._slept, 0
+        if not self._begun or (off is not None and off.memory == "lost"):
+            first = self._readings
+            self.device.reset(replace(first, surfaces_K=first.surfaces_K + self._start_error_K), self._soc)
+            self._begun, self._start_error_K = True, 0.0
+        elif off is not None and off.memory == "told":
+            nothing = np.full_like(self._readings.surfaces_K, np.nan)
+            for k in range(slept, 0, -1):
+                self.device.step(
+                    Readings(
+                        self._readings.time_s - k * self.step_s, 0.0, np.full(self.cells, np.nan),
+                        self._readings.ambient_K, nothing,
+                    )
+                )  # fmt: skip
 
     def _lost(self, time_s: float, why: str = "") -> Answer:
         self._alive = False
