@@ -60,6 +60,8 @@ class Outcome:
         Of scenario, cell, model, kernel and record, by name.
     ended
         Why the run ended before its time; empty if it did not.
+    frames
+        Of CAN, in bench time, where there were any.
     """
 
     scenario: Scenario
@@ -70,6 +72,7 @@ class Outcome:
     equality: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
     ended: str = ""
+    frames: tuple[Any, ...] = field(default=(), repr=False)
 
     @property
     def passed(self) -> bool:
