@@ -91,6 +91,8 @@ class Scenario(BaseModel):
     """What it is, in a line."""
     cell: str = "a123_26650"
     """Shipped cell, or a file, seen from the folder of the scenario's."""
+    cell_values: dict[str, Any] = {}
+    """Values of that cell that are others here, and another ``Observer`` section: see `bmsthermal.Cell.with_values`."""
     step_s: Positive = 1.0
     """Of bench and observer."""
     duration_s: Positive | None = None
@@ -143,11 +145,12 @@ class Scenario(BaseModel):
                     raise MisfitError(("requirements", i, "sensors", j), f"no sensor {sensor!r}, {expected}")
         return self
 
-    @property
+    @cached_property
     def loaded(self) -> Cell:
         """Its cell."""
         file = self.folder / self.cell
-        return _cell(str(file) if file.is_file() else self.cell)
+        cell = _cell(str(file) if file.is_file() else self.cell)
+        return cell.with_values(self.cell_values) if self.cell_values else cell
 
     def make_profile(self) -> Profile:
         """Profile of a run, at its beginning."""
