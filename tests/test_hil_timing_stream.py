@@ -28,7 +28,8 @@ def test_rows_arrive_whole_and_in_order(tmp_path):
     rows = np.random.default_rng(1).standard_normal((500, 3))
     rows[7, 1] = np.nan
     with Stream(3, partial(CsvSink, tmp_path / "live.csv", NAMES)) as stream:
-        assert sum(stream.put(row) for row in rows) == len(rows)
+        assert stream.put(rows[:100])
+        assert sum(stream.put(row) for row in rows[100:]) == 400
     stream.close()  # twice is once
     assert stream.report() == {"put": 500, "written": 500, "lost": 0}
     header, *lines = (tmp_path / "live.csv").read_text().splitlines()
@@ -38,11 +39,22 @@ def test_rows_arrive_whole_and_in_order(tmp_path):
     assert np.array_equal(found, rows, equal_nan=True)
 
 
+def test_the_ring_goes_round(tmp_path):
+    rows = np.arange(300.0).reshape(100, 3)
+    with Stream(3, partial(CsvSink, tmp_path / "live.csv", NAMES), depth=16) as stream:
+        for some in np.split(rows, range(10, 100, 10)):
+            assert stream.put(some)
+            eventually(lambda: stream.written == stream.report()["put"])
+    assert np.array_equal(np.loadtxt(tmp_path / "live.csv", delimiter=",", skiprows=1), rows)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on Windows")
 def test_what_does_not_fit_is_counted_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "stuck")  # nobody reads it: the logger hangs in its sink
     stream = Stream(3, partial(CsvSink, tmp_path / "stuck", NAMES), depth=DEEPEST)
-    assert [stream.put((k, 0.0, 0.0)) for k in range(DEEPEST + 10)] == [True] * DEEPEST + [False] * 10
+    assert stream.put(np.zeros((DEEPEST - 2, 3)))
+    assert [stream.put((k, 0.0, 0.0)) for k in range(7)] == [True] * 2 + [False] * 5
+    assert not stream.put(np.zeros((5, 3)))
     stream.close(timeout_s=0.05)
     assert stream.report() == {"put": DEEPEST, "written": 0, "lost": 10}
     assert not stream.alive
@@ -107,3 +119,25 @@ def running(pid):
 def test_no_stream(width, depth):
     with pytest.raises(InputError, match="at least one of each"):
         Stream(width, partial(CsvSink, "never", ("x",)), depth=depth)
+
+
+def test_frames_streamed_are_the_frames_written_at_once(tmp_path):
+    can = pytest.importorskip("can", reason="python-can is not installed")
+    from hil.logs import write_frames
+    from hil.timing.frame_stream import FrameStream
+
+    drawn = np.random.default_rng(2)
+    frames = [
+        can.Message(
+            timestamp=0.001 * k, arbitration_id=int(drawn.integers(0x7FF)), is_extended_id=bool(k % 3 == 0),
+            is_fd=bool(k % 2), is_rx=bool(k % 5), data=drawn.bytes(12 if k % 2 else k % 9),
+        )
+        for k in range(300)
+    ]  # fmt: skip
+    with FrameStream(tmp_path / "streamed.blf") as stream:
+        for frame in frames:
+            stream(frame)
+    stream.close()
+    assert stream.report() == {"put": 300, "written": 300, "lost": 0}
+    write_frames(frames, tmp_path / "whole.blf")
+    assert (tmp_path / "streamed.blf").read_bytes() == (tmp_path / "whole.blf").read_bytes()

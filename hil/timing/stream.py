@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import struct
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,8 @@ from bmsthermal.errors import InputError
 
 #: Rows that may wait at most: the smallest pipe of a system takes as many rings of the bell.
 DEEPEST = 4096
+#: How the bell says how many rows have come.
+_COUNT = struct.Struct("<H")
 
 
 class Sink(Protocol):
@@ -119,20 +122,23 @@ class Stream:
         """Rows that the sink has taken."""
         return int(self._written.value)
 
-    def put(self, row: ArrayLike) -> bool:
-        """Hand a row over; False if there was no room for it, or nobody takes any more. Never waits."""
-        depth = len(self._ring)
-        if self._put - self._written.value < depth:
-            self._ring[self._put % depth] = row
+    def put(self, rows: ArrayLike) -> bool:
+        """Hand over a row ``(width,)`` or some ``(k, width)``; False if some were lost. Never waits."""
+        ring, given = self._ring, np.reshape(rows, (-1, self._ring.shape[1]))
+        depth = len(ring)
+        count = min(len(given), depth - (self._put - self._written.value))
+        at = self._put % depth
+        before = min(count, depth - at)
+        ring[at : at + before] = given[:before]
+        ring[: count - before] = given[before:count]
+        if count:
             try:
-                self._bell.send_bytes(b"+")  # at most `depth` are ever under way: a pipe holds them
+                self._bell.send_bytes(_COUNT.pack(count))  # at most `depth` are ever under way: a pipe holds them
             except OSError:
-                pass
-            else:
-                self._put += 1
-                return True
-        self.lost += 1
-        return False
+                count = 0
+        self._put += count
+        self.lost += len(given) - count
+        return count == len(given)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Let the logger write what it has, and end it; may be called twice.
@@ -154,15 +160,15 @@ class Stream:
 
 
 def _serve(memory: Any, depth: int, written: Any, bell: Connection, open_sink: Callable[[], Sink]) -> None:
-    """Take a row for every ring of the bell, until it is hung up: by `Stream.close`, or by the end of that process."""
+    """Take the rows that the bell rings for, until it is hung up: by `Stream.close`, or by the end of that process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the loop, which then ends this
     ring = np.frombuffer(memory).reshape(depth, -1)
     sink = open_sink()
     try:
         while True:
-            bell.recv_bytes()
-            sink.write(ring[written.value % depth])
-            written.value += 1
+            for _ in range(*_COUNT.unpack(bell.recv_bytes())):
+                sink.write(ring[written.value % depth])
+                written.value += 1
     except EOFError:
         pass
     finally:
