@@ -12,6 +12,7 @@ from hil.timing.stream import CsvSink, Sink, Stream
 from hil.timing.task import Task, Tick
 
 __all__ = [
-    "EDGES_S", "POLICIES", "Clock", "CsvSink", "FakeClock", "FrameStream", "Histogram", "Overrun", "Pacer", "Policy", "RealClock",
-    "ScaledClock", "Sink", "Stream", "Task", "Tick", "VirtualClock", "granted", "open_clock", "promote", "realtime",
+    "EDGES_S", "POLICIES", "Clock", "CsvSink", "FakeClock", "FrameStream", "Histogram", "Overrun", "Pacer", "Policy",
+    "RealClock", "ScaledClock", "Sink", "Stream", "Task", "Tick", "VirtualClock", "granted", "open_clock", "promote",
+    "realtime",
 ]  # fmt: skip

@@ -138,7 +138,7 @@ class Stream:
                 count = 0
         self._put += count
         self.lost += len(given) - count
-        return count == len(given)
+        return bool(count == len(given))
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Let the logger write what it has, and end it; may be called twice.
