@@ -75,9 +75,9 @@ class Strips:
             at = np.arange(len(rows))
             hot, error = true.argmax(1), said - true
             worst = np.where(np.isnan(error), -1.0, np.abs(error)).argmax(1)
-            made |= {"hot": true[at, hot], "median": np.asarray(np.median(true, 1), float), "cold": true.min(1)}
+            made |= {"hot": true[at, hot], "median": np.median(true, 1), "cold": true.min(1)}
             made |= {"core": said[at, hot], "std": std[at, hot]}
-            made |= {"error": error[at, worst], "error_std": std[at, worst], "worst": worst + 1.0}
+            made |= {"error": error[at, worst], "error_std": std[at, worst], "worst": np.asarray(worst + 1, float)}
             seen = np.concatenate([each(rows, f"seen_{sensor}_degC") for sensor in self.sensors], 1)
             surfaces = np.concatenate([each(rows, f"true_{sensor}_degC") for sensor in self.sensors], 1)
             made |= {"true_high": surfaces.max(1), "true_low": surfaces.min(1)}
