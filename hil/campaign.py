@@ -107,7 +107,7 @@ class Campaign(BaseModel):
 
     def _scenario(self, base: Scenario, case: Case) -> Scenario:
         asked: list[Any] = [
-            FalseAlarms(id="ALARM", kind="false_alarms", per_hour=0.0, recovery_s=self.recovery_s),
+            FalseAlarms(id="ALARM", kind="false_alarms", per_hour=0.0, recovery_s=self.recovery_s, optional=True),
         ]
         if case.within_s is not None:
             flags = {} if case.flags is None else {"flags": case.flags}
