@@ -92,7 +92,7 @@ def sweep(
         if cluster is not None:
             raise InputError("workers with cluster", expected="one or the other", hint="a cluster has its own workers")
     jobs = _jobs(model, cases)
-    place = _cache(cache)
+    place = cache_folder(cache)
     wanted = {_key(job): (job, case) for job, case in zip(jobs, cases, strict=True)}
     found: dict[str, Trace] = {}
 
@@ -174,7 +174,7 @@ def _key(job: Job) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def _cache(given: Path | None) -> Path:
+def cache_folder(given: Path | None) -> Path:
     """Folder of the kept runs, which can be written."""
     place = given or os.environ.get("BMSTHERMAL_CACHE")
     if not place:
