@@ -22,7 +22,7 @@ from bmsthermal.simulation import Simulation
 from bmsthermal.vehicle import Vehicle, load_schedule
 from firmware_export.bundle import Bundle, export
 from firmware_export.host import HostReport
-from hil.plant import Plant
+from hil.plant.driven import DrivenModel
 from hil.sensors import SensorSet
 from rom.certify import Certificate
 
@@ -105,7 +105,7 @@ def demonstrate(folder: Path, cell_name: str, step: Callable[[str], None]) -> De
     step("drive US06 through the full model")
     time_s, current_A = drive_current()
     ambient_K = AMBIENT_degC + ZERO_DEGC_K
-    truth, seen = Plant(full, SensorSet()).drive(time_s, current_A, ambient_K=ambient_K, initial_soc=INITIAL_SOC)
+    truth, seen = DrivenModel(full, SensorSet()).drive(time_s, current_A, ambient_K=ambient_K, initial_soc=INITIAL_SOC)
     step("estimate the core from the surface sensor")
     observer = Observer(reduced)
     estimates = observer.run(seen, initial_soc=INITIAL_SOC, start_K=ambient_K + WRONG_START_K)

@@ -28,6 +28,8 @@ class Result:
         Figure with unit, or why there is none.
     bound
         What was asked, with unit.
+    optional
+        Whether a run may pass where it could not be judged.
     """
 
     requirement: str
@@ -35,6 +37,7 @@ class Result:
     passed: bool | None
     found: str
     bound: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Outcome:
         Of scenario, cell, model, kernel and record, by name.
     ended
         Why the run ended before its time; empty if it did not.
+    frames
+        Of CAN, in bench time, where there were any.
     """
 
     scenario: Scenario
@@ -67,8 +72,11 @@ class Outcome:
     equality: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
     ended: str = ""
+    frames: tuple[Any, ...] = field(default=(), repr=False)
 
     @property
     def passed(self) -> bool:
-        """Whether the run went to its end and no requirement failed or went unjudged."""
-        return not self.ended and all(result.passed for result in self.results)
+        """Whether the run went to its end and no requirement failed, or went unjudged that had to be."""
+        return not self.ended and all(
+            result.passed or (result.passed is None and result.optional) for result in self.results
+        )

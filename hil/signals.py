@@ -127,6 +127,7 @@ class Status(IntEnum):
     LATE = 1  #: no answer in time: the last one stands
     GARBAGE = 2  #: what came was no answer
     DEAD = 3  #: it is gone, and no step is asked of it any more
+    OFF = 4  #: it has no power, and nothing is asked
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from bmsthermal import CoupledModel, ReducedModel, load_cell, read_measured
 from bmsthermal.cli import main
 from hil.demo import drive_current
-from hil.plant import Plant
+from hil.plant.driven import DrivenModel
 from hil.sensors import SensorSet
 
 
@@ -20,7 +20,7 @@ def drive(tmp_path_factory):
     """A recorded drive with a core column, ten minutes of it."""
     path = tmp_path_factory.mktemp("drive") / "drive.csv"
     time_s, current_A = drive_current(1)
-    plant = Plant(CoupledModel(load_cell("a123_26650"), heat="measured"), SensorSet())
+    plant = DrivenModel(CoupledModel(load_cell("a123_26650"), heat="measured"), SensorSet())
     plant.drive(time_s, current_A, ambient_K=283.15, initial_soc=0.9)[1].to_csv(path)
     return path
 

@@ -42,12 +42,12 @@ def test_the_cell_of_the_readme_is_one(tmp_path):
 def test_readme_blocks(tmp_path, monkeypatch):
     """The blocks run in order in one namespace, in a folder with a recorded drive called drive.csv."""
     from hil.demo import drive_current
-    from hil.plant import Plant
+    from hil.plant.driven import DrivenModel
     from hil.sensors import SensorSet
 
     monkeypatch.chdir(tmp_path)
     time_s, current_A = drive_current(1)
-    plant = Plant(CoupledModel(load_cell("a123_26650"), heat="measured"), SensorSet())
+    plant = DrivenModel(CoupledModel(load_cell("a123_26650"), heat="measured"), SensorSet())
     plant.drive(time_s, current_A, ambient_K=283.15, initial_soc=0.9)[1].to_csv("drive.csv")
     namespace: dict = {}
     assert blocks()

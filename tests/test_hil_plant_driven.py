@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from bmsthermal import CoupledModel, load_cell
-from hil.plant import Plant
+from hil.plant.driven import DrivenModel
 from hil.sensors import Sensor, SensorSet
 
 
 @pytest.fixture(scope="module")
 def plant():
     ideal = SensorSet(*[Sensor()] * 4)
-    return Plant(CoupledModel(load_cell("a123_26650"), heat="measured"), ideal)
+    return DrivenModel(CoupledModel(load_cell("a123_26650"), heat="measured"), ideal)
 
 
 def test_ideal_sensors_read_the_truth(plant):
@@ -40,7 +40,7 @@ def test_a_cell_left_alone_goes_to_ambient(plant):
 
 
 def test_a_current_sensor_that_lies_changes_what_is_seen_and_not_the_truth(plant):
-    lying = Plant(plant.model, SensorSet(Sensor(offset=1.0), Sensor(), Sensor(), Sensor()))
+    lying = DrivenModel(plant.model, SensorSet(Sensor(offset=1.0), Sensor(), Sensor(), Sensor()))
     time_s, current_A = np.arange(61.0), np.full(61, 5.0)
     honest_truth, _ = plant.drive(time_s, current_A, ambient_K=298.15, initial_soc=0.5)
     truth, seen = lying.drive(time_s, current_A, ambient_K=298.15, initial_soc=0.5)

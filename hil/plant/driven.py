@@ -1,4 +1,4 @@
-"""The plant: a cell that knows its own core, driven by a current, seen through sensors."""
+"""A whole drive at once: the full model of one cell as the truth, seen through sensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hil.sensors import SensorSet
 
 
 @dataclass(frozen=True)
-class Plant:
+class DrivenModel:
     """The full model of a cell as the truth, and the sensors that look at it.
 
     Parameters

@@ -1,0 +1,137 @@
+"""A bench from a scenario: its parts put together, run, judged and digested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from bmsthermal.curves import Array
+from bmsthermal.errors import InputError
+from hil.devices import make_device
+from hil.devices.device import Device
+from hil.faults import Injector
+from hil.loop import Bench
+from hil.outcome import Outcome
+from hil.plant import build_plant
+from hil.requirements import judge
+from hil.scenario import Scenario, load_scenario
+from hil.sensors import SensorChain
+from hil.timing import Overrun, Pacer, open_clock, realtime
+
+#: Called with names and row after each step.
+Seen = Callable[[tuple[str, ...], Array], None]
+#: Steps at the start of a run that time is not counted in: the first of each part is slow.
+GRACE_STEPS = 10
+
+
+def open_bench(
+    scenario: Scenario | str, *, device: str | Device = "sil", bus: str | None = None, clock: str = "virtual",
+    policy: str = "slip", seen: Seen | None = None,
+) -> Bench:  # fmt: skip
+    """Put a bench together.
+
+    Parameters
+    ----------
+    scenario
+        A scenario, the name of a shipped one, or its file.
+    device
+        ``model``, ``sil``, ``emulated:CORE``, ``fmu``, ``can`` or ``serial:PORT``, see `hil.devices.make_device`; or
+        a device of your own.
+    bus
+        Frames between bench and device: the interface, see `hil.bus`; by default what the scenario says.
+    clock
+        ``virtual``, ``scaled:FACTOR`` or ``real``, see `hil.timing`.
+    policy
+        What becomes of a step that begins late: ``slip``, ``drop``, ``catch-up:N`` or ``abort:N``.
+    seen
+        Called with names and row after each step.
+
+    Returns
+    -------
+    Bench
+        To be closed, best by ``with``.
+
+    Raises
+    ------
+    InputError
+        If one of them is none, or something that it needs is not installed.
+    """
+    scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    cell, spec, sensors = scenario.loaded, scenario.plant, scenario.observer.sensors
+    pacer = Pacer(open_clock(clock), scenario.step_s, policy, GRACE_STEPS)
+    plant = build_plant(cell, spec, step_s=scenario.step_s, sensors=sensors, seed=scenario.seed)
+    injector = Injector(scenario.faults, spec.cells, sensors, scenario.step_s, scenario.seed)
+    chain = SensorChain(scenario.sensors, spec.cells, sensors, scenario.step_s, scenario.seed)
+    profile = scenario.make_profile()
+    tested = make_device(device, scenario, injector, bus=bus, real=pacer.real) if isinstance(device, str) else device
+    return Bench(
+        plant, chain, injector, profile, tested, pacer, step_s=scenario.step_s, steps=scenario.steps, sensors=sensors,
+        faults=tuple(fault.name for fault in scenario.faults), initial_soc=scenario.initial_soc,
+        capacity_Ah=cell.capacity_Ah, start_error_K=scenario.observer.start_error_K,
+        start_soc_error=scenario.observer.start_soc_error, seen=seen,
+    )  # fmt: skip
+
+
+def run_scenario(
+    scenario: Scenario | str, *, device: str | Device = "sil", bus: str | None = None, clock: str = "virtual",
+    policy: str = "slip", duration_s: float | None = None, seed: int | None = None, seen: Seen | None = None,
+    compare: tuple[str, ...] = (),
+) -> Outcome:  # fmt: skip
+    """Run a scenario to its end, or to what ends it, and judge it.
+
+    Parameters
+    ----------
+    scenario, device, bus, clock, policy, seen
+        As for `open_bench`.
+    duration_s
+        End earlier.
+    seed
+        Instead of the scenario's.
+    compare
+        Cores on which the device's observer is run again on what this run's device saw, see `hil.equality`; ``host``
+        is this machine.
+
+    Returns
+    -------
+    Outcome
+        Whatever the device did.
+
+    Raises
+    ------
+    InputError
+        As for `open_bench`; once the run has begun, nothing does.
+    """
+    scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if duration_s is not None:
+        if not scenario.step_s <= duration_s <= scenario.steps * scenario.step_s:
+            longest = scenario.steps * scenario.step_s
+            raise InputError(f"{duration_s:g} s", where=scenario.name, expected=f"{scenario.step_s:g} to {longest:g} s")
+        changes["duration_s"] = duration_s
+    scenario = scenario.model_copy(update=changes) if changes else scenario
+    with open_bench(scenario, device=device, bus=bus, clock=clock, policy=policy, seen=seen) as bench:
+        ended = ""
+        with realtime() if bench.pacer.real else nullcontext():
+            try:
+                bench.run()
+            except Overrun as overrun:
+                ended = str(overrun)
+            except KeyboardInterrupt:
+                ended = "interrupted"
+        record, timing = bench.record, bench.pacer.report()
+        name, frames = bench.device.name, tuple(getattr(bench.device, "frames", ()))
+        digests = _digests(scenario, bench) | {"record": record.digest}
+    same: Mapping[str, str] = {}
+    if compare and len(record.time_s):
+        from hil.equality import equality
+
+        same = equality(scenario.make_observer(), record, scenario.initial_soc, cores=compare)
+    results = judge(scenario, record, timing)
+    return Outcome(scenario, name, record, results, timing, same, digests, ended, frames)
+
+
+def _digests(scenario: Scenario, bench: Bench) -> dict[str, str]:
+    """Of everything that a run is made from."""
+    found = {"scenario": scenario.digest, "cell": scenario.loaded.digest, "plant": bench.plant.digest}
+    return found | dict(getattr(bench.device, "digests", {}))

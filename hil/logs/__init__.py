@@ -1,0 +1,45 @@
+"""Logs of a run, and recorded runs as a stimulus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bmsthermal.errors import InputError
+from hil.logs.frames import FrameLog, write_frames
+from hil.logs.tables import write_csv, write_npz
+from hil.record import Record
+
+__all__ = ["FrameLog", "write", "write_frames"]
+
+#: Endings of what a record can be written as.
+RECORDS = (".csv", ".npz", ".mf4")
+
+
+def write(record: Record, path: str | Path) -> None:
+    """Write a record; the same record is the same bytes.
+
+    Parameters
+    ----------
+    record
+        The record.
+    path
+        File to write: ``.csv`` (columns with unit, blank where there is nothing), ``.npz`` (plain arrays, with what the
+        device said) or ``.mf4`` (ASAM MDF 4, with units, meanings, and what the device said).
+
+    Raises
+    ------
+    InputError
+        If the ending is another, asammdf is missing for ``.mf4``, or the place cannot be written.
+    """
+    path = Path(path)
+    match path.suffix.lower():
+        case ".csv":
+            write_csv(record, path)
+        case ".npz":
+            write_npz(record, path)
+        case ".mf4":
+            from hil.logs.mf4 import write_mf4
+
+            write_mf4(record, path)
+        case ending:
+            raise InputError(f"ends in {ending!r}", where=str(path), expected=" or ".join(RECORDS))

@@ -1,0 +1,166 @@
+"""Frames as logs: BLF while they come, BLF, ASC, candump and MF4 of them all; the same frames are the same bytes.
+
+All times are the bench's, in s from the start of the run; no log holds a date.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from bmsthermal.errors import InputError
+from bmsthermal.files import write_whole
+
+if TYPE_CHECKING:
+    import can
+
+#: Bytes of frames before compression that wait for being written: what a killed process loses, some 300 frames.
+WAITING_BYTES = 16 * 1024
+#: A time that looks like a date: one that python-can writes into the head of a BLF file.
+_DATE_S = 631152000.0
+#: Head of an ASC file, with the time that the clock of a bench starts from in place of the day's.
+_ASC_HEAD = """\
+date Thu Jan 01 00:00:00.000 1970
+base hex  timestamps absolute
+internal events logged
+Begin Triggerblock Thu Jan 01 00:00:00.000 1970
+ 0.000000 Start of measurement
+"""
+
+
+class FrameLog:
+    """Frames of a run, written as they come to a BLF file that can be read whatever ends the run.
+
+    Parameters
+    ----------
+    path
+        File to write, ``.blf``; it is there from the first frame on, and complete once closed.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written, or python-can is not installed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            # unbuffered: a container that is full is on its way to the disk, whatever becomes of this process
+            self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror})", where=str(path)) from error
+        self._writer = _blf_writer(self._file)
+
+    def write(self, frames: Iterable[can.Message]) -> None:
+        """Take frames, in the order of their times."""
+        take = self._writer.on_message_received
+        for frame in frames:
+            take(frame)
+
+    def close(self) -> None:
+        """Write what waits, and the head with its sizes; may be called twice."""
+        if not self._file.closed:
+            self._writer.stop()
+
+    def __enter__(self) -> FrameLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+def _blf_writer(file: Any) -> Any:
+    """python-can's writer, with times from the bench's zero: by itself it counts from the first frame."""
+    BLFWriter = can_io("blf").BLFWriter
+    writer = BLFWriter(file, max_container_size=WAITING_BYTES)
+    writer.start_timestamp = 0.0
+    return writer
+
+
+def can_io(name: str) -> Any:
+    """Module of python-can that reads and writes a kind of log.
+
+    Raises
+    ------
+    InputError
+        If python-can is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(f"can.io.{name}")
+    except ImportError as error:
+        raise InputError("frames need python-can, which is missing", hint='pip install "bmsthermal[can]"') from error
+
+
+def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:
+    """Write frames as ``.blf``, ``.asc``, candump's ``.log`` or ``.mf4`` (a bus log of ASAM MDF 4).
+
+    Parameters
+    ----------
+    frames
+        In the order of their times, which are the bench's.
+    path
+        File to write; its ending says what.
+
+    Raises
+    ------
+    InputError
+        If the ending is another, a time looks like a date, a package is missing, or the place cannot be written.
+    """
+    path, frames = Path(path), list(frames)
+    writers: dict[str, Callable[[list[can.Message]], bytes | str]] = {
+        ".blf": _blf, ".asc": _asc, ".log": _log, ".mf4": _mf4,
+    }  # fmt: skip
+    if path.suffix.lower() not in writers:
+        raise InputError(f"ends in {path.suffix!r}", where=str(path), expected=" or ".join(writers))
+    late = next((frame.timestamp for frame in frames if not 0 <= frame.timestamp < _DATE_S), None)
+    if late is not None:
+        raise InputError(f"a frame at {late!r} s", where=str(path), expected="seconds of the bench, not a date")
+    write_whole(path, writers[path.suffix.lower()](frames))
+
+
+class _Kept(io.BytesIO):
+    """What is written stays, though python-can closes it."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+
+def _blf(frames: list[can.Message]) -> bytes:
+    file = _Kept()
+    writer = _blf_writer(file)
+    for frame in frames:
+        writer.on_message_received(frame)
+    writer.stop()
+    return file.getvalue()
+
+
+def _asc(frames: list[can.Message]) -> str:
+    file = io.StringIO()
+    writer = can_io("asc").ASCWriter(file)
+    file.seek(0)
+    file.truncate()
+    file.write(_ASC_HEAD)  # in place of python-can's, which has the day and the time zone in it
+    writer.header_written = True
+    for frame in frames:
+        writer.on_message_received(frame)
+    file.write("End TriggerBlock\n")
+    return file.getvalue()
+
+
+def _log(frames: list[can.Message]) -> str:
+    file = io.StringIO()
+    writer = can_io("canutils").CanutilsLogWriter(file, channel="can0")
+    for frame in frames:
+        writer.on_message_received(frame)
+    return file.getvalue()
+
+
+def _mf4(frames: list[can.Message]) -> bytes:
+    from hil.logs.mf4 import bus_log
+
+    return bus_log(frames)
