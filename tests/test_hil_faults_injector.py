@@ -261,7 +261,8 @@ def chained(kind, degC, **given):
 @pytest.mark.parametrize(("kind", "degC", "given", "off_K", "sure_K"), [
     # figures of two digits, and half a step of a 16-bit converter (0.007 K at -40 degC)
     ("series_resistance", 25, {"series_Ohm": 100}, -0.26, 0.006),
-    ("series_resistance", 60, {"series_Ohm": 100}, -1.06, 0.01), ("series_resistance", 80, {"series_Ohm": 100}, -2.1, 0.05),
+    ("series_resistance", 60, {"series_Ohm": 100}, -1.06, 0.01),
+    ("series_resistance", 80, {"series_Ohm": 100}, -2.1, 0.05),
     ("leakage", -40, {"leakage_Ohm": 1e6}, 3.6, 0.05),
     ("leakage", 25, {"leakage_Ohm": 1e6}, 0.26, 0.006), ("leakage", 80, {"leakage_Ohm": 1e6}, 0.06, 0.006),
 ])  # fmt: skip
