@@ -77,5 +77,6 @@ def row_of_answer(answer: Answer, own: Sequence[float]) -> Array:
 def answer_of_row(row: Array, time_s: float, cells: int, sensors: int, status: Status, said: str) -> Answer:
     """Answer of a row of `answer_names`; flags that did not come are not set."""
     core, std, heat = row[: 3 * cells].reshape(3, cells)
-    codes = np.nan_to_num(row[3 * cells : (3 + sensors) * cells]).reshape(sensors, cells).T
-    return Answer(time_s, core.copy(), std.copy(), codes.astype(int), np.nan_to_num(heat) > 0, status, said)
+    codes = row[3 * cells : (3 + sensors) * cells].reshape(sensors, cells).T
+    fault = np.where(np.isnan(codes), 0, codes).astype(int)
+    return Answer(time_s, core.copy(), std.copy(), fault, heat > 0, status, said)
