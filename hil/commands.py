@@ -63,7 +63,7 @@ def list_(
     if faults:
         print_table("faults", ("kind", "stage", "parameters", "what it is"), listing())
         return
-    rows = [(name, f"{each.length_s / 60:.0f} min", each.title) for name, each in sorted(shipped().items())]
+    rows = [(name, f"{each.steps * each.step_s / 60:.0f} min", each.title) for name, each in sorted(shipped().items())]
     print_table("scenarios", ("name", "length", "what happens"), rows)
 
 
