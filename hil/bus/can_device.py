@@ -34,7 +34,7 @@ def open_bus(bus: BusSpec) -> can.BusABC:
     except ImportError as error:
         raise InputError("python-can is not installed", hint=HINT) from error
 
-    BACKENDS.setdefault("udp_loopback", ("hil.bus.udp_loopback", "UdpLoopbackBus"))  # where it runs without being installed
+    BACKENDS.setdefault("udp_loopback", ("hil.bus.loopback", "UdpLoopbackBus"))  # where it runs without being installed
     where = f"bus {bus.interface}" + (f", channel {bus.channel}" if bus.channel is not None else "")
     if bus.interface not in BACKENDS:
         raise InputError("no interface of python-can", where=where, expected=", ".join(sorted(BACKENDS)))
