@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bmsthermal.errors import InputError
 from hil.bus.dbc import HINT
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import can
 
     from hil.bus.frame_faults import Injected
+
+#: Waits are cut into such pieces of a second, to see whether the device's process still runs.
+LOOK_S = 0.05
 
 
 def open_bus(bus: BusSpec) -> can.BusABC:
@@ -38,9 +41,9 @@ def open_bus(bus: BusSpec) -> can.BusABC:
     where = f"bus {bus.interface}" + (f", channel {bus.channel}" if bus.channel is not None else "")
     if bus.interface not in BACKENDS:
         raise InputError("no interface of python-can", where=where, expected=", ".join(sorted(BACKENDS)))
-    channel = {} if bus.channel is None else {"channel": bus.channel}
+    given: dict[str, Any] = dict(bus.config) | ({} if bus.channel is None else {"channel": bus.channel})
     try:
-        return can.Bus(interface=bus.interface, **channel, **dict(bus.config))
+        return can.Bus(interface=bus.interface, **given)
     except (can.CanError, OSError, TypeError, ValueError, ImportError, NotImplementedError) as error:
         raise InputError(f"cannot be opened ({error})", where=where) from error
 
@@ -193,10 +196,12 @@ class CanDevice:
             if wait_s and passed >= wait_s:
                 return ""
             try:
-                message = self._bus.recv(wait_s - passed if wait_s else 0.0)
+                message = self._bus.recv(min(wait_s - passed, LOOK_S) if wait_s else 0.0)
             except (can.CanError, OSError, ValueError) as error:
                 return f"cannot receive ({error})"
             if message is None:
+                if wait_s and self._alive():
+                    continue
                 return ""
             # where the bench waits its time stands still: only the order is kept, and the log is the same every time
             message.timestamp = now_s + half + (1e-6 * taken if wait_s else min(passed, half))
@@ -211,7 +216,7 @@ class CanDevice:
         """Wait for a device to say that it is there; return whether one did."""
         status, until = len(self.link.answers.frames) - 1, time.monotonic() + wait_s
         while self._bus is not None and (left := until - time.monotonic()) > 0 and self._alive():
-            message = self._bus.recv(min(left, 0.1))
+            message = self._bus.recv(min(left, LOOK_S))
             if message is not None and self.bench.heard.take(message, 0.0) == status:
                 return True
         return False

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from hil.bus.dbc import bench_database, read_dbc, templates
 from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.names import (
-    OWN, RUNNING, WAITING, answer_names, answer_of_row, reading_names, readings_of_row, row_of_answer, row_of_readings,
-)  # fmt: skip
+    OWN,
+    RUNNING,
+    WAITING,
+    answer_names,
+    answer_of_row,
+    reading_names,
+    readings_of_row,
+    row_of_answer,
+    row_of_readings,
+)
 from hil.bus.receiver import Receiver, with_ambient
 from hil.bus.sender import Sender
 from hil.bus.spec import BusSpec
