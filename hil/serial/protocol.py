@@ -1,8 +1,8 @@
 """What goes over the line between bench and board: one table, from which Python packs and C is rendered.
 
 A frame is ``start byte | kind | counter | length, 2 bytes | payload | CRC-32, 4 bytes``, all little-endian; the CRC
-(that of Ethernet and zlib) is over all between start byte and CRC. The length of a payload follows from its kind: a byte
-that only looks like a start is seldom taken for one. An answer carries the counter of what it answers.
+(that of Ethernet and zlib) is over all between start byte and CRC. The length of a payload follows from its kind: what
+only looks like a start is seldom taken for one. An answer carries the counter of what it answers.
 """
 
 from __future__ import annotations
