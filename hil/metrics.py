@@ -77,6 +77,26 @@ def flagged(record: Record, flags: Sequence[str] = FLAGS, sensors: Sequence[str]
     return np.concatenate([*said, heat if "heat" in flags else np.zeros_like(heat)], axis=1)
 
 
+def under(record: Record, fault: str) -> Rows:
+    """Rows ``(k,)`` under a fault: from the first thing that it changes until its time is over.
+
+    In between it need not change anything: a frozen reading may be right for a step, a lost frame is one of some.
+    """
+    active, injected = record[f"{fault}.active"] > 0, record[f"{fault}.injected"] > 0
+    rows, there = np.zeros(len(active), bool), False
+    for i in range(len(active)):
+        there = bool(injected[i] or (there and active[i]))
+        rows[i] = there
+    return rows
+
+
+def windows(record: Record, fault: str) -> list[tuple[float, float]]:
+    """Begin and end in s of each stretch `under` a fault; the end is that of the run if it is still there then."""
+    on = np.concatenate([[False], under(record, fault), [False]])
+    edges, ends = np.flatnonzero(on[1:] != on[:-1]), np.append(record.time_s, record.time_s[-1])
+    return [(float(ends[a]), float(ends[b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
 def detected_after_s(record: Record, window: tuple[float, float], flags: Rows) -> float:
     """Time in s from the start of a fault to the first flag in it; NaN if none, or if it was there before.
 
@@ -85,7 +105,7 @@ def detected_after_s(record: Record, window: tuple[float, float], flags: Rows) -
     record
         Of the run.
     window
-        Start and end of the fault, as `Record.injected` has them.
+        Begin and end of the fault, see `windows`.
     flags
         What counts, ``(k, n)``: each on its own has to rise within the window.
     """

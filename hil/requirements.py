@@ -59,7 +59,7 @@ class Judged:
         record = self.record
         one = during not in ("all", "healthy", "faulted")
         names = [during] if one else record.faults
-        columns = [record[f"{name}.injected"] > 0 for name in names]
+        columns = [metrics.under(record, name) for name in names]
         faulted = np.any(columns, axis=0) if columns else np.zeros(len(record.rows), bool)
         rows = self.powered & self._settled(~self.powered, settle_s)
         if during == "healthy":
@@ -183,7 +183,7 @@ class Detect(Asked):
     """Whose flags count; by default those of all."""
 
     def _found(self, run: Judged) -> tuple[bool | None, str]:
-        windows = run.record.injected(self.fault)
+        windows = metrics.windows(run.record, self.fault)
         if not windows:
             return None, "was never injected"
         flags = metrics.flagged(run.record, self.flags, self.sensors)
@@ -240,8 +240,8 @@ class Recovery(Asked):
 
     def _found(self, run: Judged) -> tuple[bool | None, str]:
         record = run.record
-        starts = sorted(start for name in record.faults for start, _ in record.injected(name))
-        ends = [end for _, end in record.injected(self.fault) if end < record.time_s[-1]]
+        starts = sorted(start for name in record.faults for start, _ in metrics.windows(record, name))
+        ends = [end for _, end in metrics.windows(record, self.fault) if end < record.time_s[-1]]
         if not ends:
             return None, "the fault does not end"
         times = [
@@ -336,7 +336,7 @@ class Undetected(Asked):
 
     def _found(self, run: Judged) -> tuple[bool | None, str]:
         flags = metrics.flagged(run.record)
-        times = [metrics.detected_after_s(run.record, window, flags) for window in run.record.injected(self.fault)]
+        times = [metrics.detected_after_s(run.record, window, flags) for window in metrics.windows(run.record, self.fault)]
         said = f"something flagged after {np.nanmin(times):g} s" if np.isfinite(times).any() else "not flagged"
         return None, f"{said}: {self.reason}"
 

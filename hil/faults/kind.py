@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from bmsthermal.errors import InputError
 
@@ -143,11 +144,12 @@ class Kind:
                 raise InputError(f"{name} is missing", where=where, expected=parameter.bounds, hint=parameter.text)
         return found
 
-    def _unknown(self, name: str, where: str) -> None:
-        for parameter in self.parameters:
-            if parameter.unit and name != parameter.name and name.startswith(parameter.stem):
-                unit = name.removeprefix(parameter.stem).strip("_")
-                said = f"{name} is in {unit}" if unit else f"{name} has no unit"
-                raise InputError(said, where=where, expected=parameter.name)
+    def _unknown(self, name: str, where: str) -> NoReturn:
+        """Say whether the unit is wrong, or the name."""
+        alike = [each for each in self.parameters if each.unit and f"{name}_".startswith(f"{each.stem}_")]
+        if alike:
+            unit = name.removeprefix(alike[0].stem).strip("_")
+            said = f"{name} is in {unit}" if unit else f"{name} has no unit"
+            raise InputError(said, where=where, expected=" or ".join(each.name for each in alike))
         have = ", ".join(parameter.name for parameter in self.parameters)
         raise InputError(f"has no parameter {name!r}", where=where, expected=have or "none")
