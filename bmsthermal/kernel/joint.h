@@ -311,7 +311,8 @@ ROM_INLINE void ROM_(joint_trust)(const ROM_(joint_t) *restrict j, const real_t 
                 row[i] = (!JNT_LAG && (i < ROM_N)) ? m->sense[k][(i < ROM_N) ? i : 0] : ROM_NUM(0.0);
             }
             if (JNT_LAG) {
-                row[JNT_READ + k] = row[JNT_OFF + k] = ROM_NUM(1.0);
+                row[JNT_READ + k] = ROM_NUM(1.0);
+                row[JNT_OFF + k] = ROM_NUM(1.0);
             }
             variance_K2[k] = UD_(spread)(JNT_N, ud, row);
         }

@@ -173,6 +173,10 @@ class Machine:
         self._uc.hook_add(unicorn.UC_HOOK_BLOCK, lambda uc, address, size, *_: seen(address, size))
         self._uc.ctl_flush_tb()
 
+    def stop(self) -> None:
+        """Leave the function that runs, from what `watch_blocks` calls."""
+        self._uc.emu_stop()
+
     @contextmanager
     def _watched(self) -> Iterator[list[int]]:
         seen, sp, top = [0, 0], self._names["sp"], 0
