@@ -158,7 +158,7 @@ class Detect(Flagged):
         return missed == 0, latest + many
 
     def _words(self) -> str:
-        return f"{self.fault} is flagged."
+        return f"The fault {self.fault} is flagged."
 
     def _bound(self) -> str:
         return f"within {self.within_s:g} s"
@@ -221,7 +221,7 @@ class Recovery(Asked):
         return bool(worst <= self.within_s), f"after {worst:g} s" if np.isfinite(worst) else "not to the end"
 
     def _words(self) -> str:
-        return f"The core is known again to {self.within_K:g} K after {self.fault}."
+        return f"The core is known again to {self.within_K:g} K after the fault {self.fault}."
 
     def _bound(self) -> str:
         return f"within {self.within_s:g} s"
@@ -312,7 +312,7 @@ class Undetected(Asked):
         return None, f"{said}: {self.reason}"
 
     def _words(self) -> str:
-        return f"{self.fault} is not told."
+        return f"The fault {self.fault} is not told."
 
     def _bound(self) -> str:
         return "none"

@@ -129,7 +129,7 @@ def test_recovery_is_when_the_error_stays_small():
     record = made(core_degC=error)
     assert metrics.recovery_s(record, 4.0, 1.0) == 3.0
     assert metrics.recovery_s(record, 8.0, 1.0) == 0.0
-    assert metrics.recovery_s(record, 4.0, 1.0, until_s=5.0) == 1.0
+    assert metrics.recovery_s(record, 4.0, 1.0, until_s=6.0) == 1.0
     assert math.isnan(metrics.recovery_s(record, 4.0, 0.05))
     silent = made(core_degC=np.where(np.arange(10) == 9, np.nan, 0.0))
     assert math.isnan(metrics.recovery_s(silent, 4.0, 1.0))
