@@ -23,7 +23,7 @@ ALL = np.ones(10, bool)
 
 
 def test_flags_are_the_codes_of_the_watch_and_heat():
-    assert metrics.FLAGS == (*NAMES[1:], "heat")
+    assert (*NAMES[1:], "heat") == metrics.FLAGS
 
 
 def test_errors_of_the_worst_cell():

@@ -164,8 +164,9 @@ def test_what_cannot_be_driven_is_said_with_the_number_of_its_part(part, said):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"ambient_degC": 300.0}, {"ambient_degC": []}, {"ambient_degC": [[1, 20]]}, {"ambient_degC": [[0, 20], [0, 30]]},
-        {"cooling": -1.0}, {"start_degC": float("nan")}, {"ambient_degC": True}, {"ambient_degC": "25"}, {"ambent": 1},
+        {"ambient_degC": 300.0}, {"ambient_degC": []}, {"ambient_degC": [[1, 20]]},
+        {"ambient_degC": [[0, 20], [0, 30]]}, {"cooling": -1.0}, {"start_degC": float("nan")}, {"ambient_degC": True},
+        {"ambient_degC": "25"}, {"ambent": 1},
     ],
 )  # fmt: skip
 def test_surroundings_that_cannot_be_are_refused(wrong):

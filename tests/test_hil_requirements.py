@@ -25,10 +25,10 @@ TIME = np.arange(1, K + 1)
 SENSORS = ("surface", "surface_left")
 
 
-def verdict(record, timing=None, *, profile=None, cells=1, **requirement):
+def verdict(record, timing=None, *, profile=None, **requirement):
     """Result of one requirement."""
     scenario = Scenario(
-        name="hand", title="By hand", initial_soc=0.5, plant={"cells": cells}, requirements=[{"id": "R", **requirement}],
+        name="hand", title="By hand", initial_soc=0.5, requirements=[{"id": "R", **requirement}],
         profile=profile or [{"kind": "steps", "steps": f"rest {K}s"}], observer={"sensors": SENSORS},
         faults=[{"name": name, "kind": "bias", "offset_K": 1, "target": "surface"} for name in record.faults],
     )  # fmt: skip
@@ -46,7 +46,9 @@ def test_core_error_by_what_happens():
     record = run(core_degC=np.where(TIME < 10, 5.0, np.where((TIME > 40) & (TIME <= 60), 2.0, 0.5)))
     ask = {"kind": "core_error_K", "max_K": 1.0}
     assert verdict(record, **ask)[0].passed is False
-    assert verdict(record, **ask, during="healthy")[0].found == "1.75 K rms, 5.00 K max at 1 s"
+    assert (
+        verdict(record, **ask, during="healthy")[0].found == "1.74 K rms, 5.00 K max at 1 s"
+    )  # (9 x 25 + 71 x 0.25) / 80
     result, passed = verdict(record, **ask, during="healthy", settle_s=10.0)
     assert (result.passed, passed, result.found) == (True, True, "0.50 K rms, 0.50 K max at 10 s")
     assert verdict(record, **ask, during="f")[0].found.startswith("2.00 K rms")
@@ -170,8 +172,9 @@ def test_a_wider_bound_never_fails_what_a_narrower_one_passed(one, other, settle
 @pytest.mark.parametrize("kind", ["core_error_K", "coverage", "detect", "false_alarms", "recovery", "alive", "latency"])
 def test_every_requirement_says_what_it_asks_in_words_and_figures(kind):
     given_ = {
-        "core_error_K": {"max_K": 1, "rms_K": 0.5}, "coverage": {"at_least": 0.9}, "detect": {"fault": "f", "within_s": 9},
-        "false_alarms": {}, "recovery": {"fault": "f", "within_K": 1, "within_s": 9}, "alive": {},
+        "core_error_K": {"max_K": 1, "rms_K": 0.5}, "coverage": {"at_least": 0.9},
+        "detect": {"fault": "f", "within_s": 9}, "false_alarms": {}, "alive": {},
+        "recovery": {"fault": "f", "within_K": 1, "within_s": 9},
         "latency": {"age_steps": 1, "step_ms": 2},
     }[kind]  # fmt: skip
     result, _ = verdict(run(), {}, kind=kind, **given_)

@@ -95,7 +95,7 @@ def test_a_good_file_is_read(tmp_path):
 
 def test_an_observer_is_made_as_it_is_asked_for(tmp_path):
     path = tmp_path / "mine.toml"
-    more = 'order = 5\nestimate = ["h"]\nnoise = { sensor_K = 0.07, log_h = 0.3 }\nrules = { offset_K = 0.25 }\n\n[[faults]]'
+    more = 'order = 5\nestimate = ["h"]\nnoise = { sensor_K = 0.07, log_h = 0.3 }\n\n[[faults]]'
     path.write_text(GOOD.replace("\n[[faults]]", more, 1))
     scenario = load_scenario(path)
     observer = scenario.make_observer()
@@ -121,21 +121,20 @@ def test_values_of_the_cell_are_others_in_a_scenario():
         ("initial_soc = 0.5", 'initial_soc = "0.5"', "line 3, initial_soc: found '0.5', expected a valid number"),
         ("initial_soc", "initial_sco", "line 3, initial_sco: unknown key 'initial_sco'; is 'initial_soc' meant?"),
         ('"us06"', '"us6"', "line 11, profile[1].schedule: no schedule 'us6', expected one of hwfet, udds, us06"),
-        ('schedule = "us06"', 'schedule = "us06"\nrepat = 2', "line 12, profile[1].repat: unknown key 'repat'; is 'repeat'"),
-        ('kind = "drive"', 'kind = "dirve"', "line 10, profile[1].kind: found kind 'dirve', expected one of 'drive', 'csv'"),
+        ('schedule = "us06"', 'schedule = "us06"\nrepat = 2', "line 12, profile[1].repat: unknown key 'repat'"),
+        ('kind = "drive"', 'kind = "dirve"', "line 10, profile[1].kind: found kind 'dirve'"),
         ('kind = "drive"\n', "", "line 9, profile[1]: no 'kind'"),
-        ("25.0]", "298.15]", "line 14, surroundings.ambient_degC[0][1]: found 298.15, expected less than or equal to 150; "
-                             "subtract 273.15 if it is in kelvin"),
+        ("25.0]", "298.15]", "line 14, surroundings.ambient_degC[0][1]: found 298.15, "
+         "expected less than or equal to 150; subtract 273.15 if it is in kelvin"),
         ("[0.0, 25.0], ", "", "line 14, surroundings.ambient_degC: found times [60.0], expected times that begin at 0"),
-        ('"surface_left"]', '"surface"]', "line 17, observer.sensors: found ['surface', 'surface'], expected 'surface' or"),
+        ('"surface_left"]', '"surface"]', "line 17, observer.sensors: found ['surface', 'surface']"),
         ("offset_K = 2.0", "ofset_K = 2.0", "line 22, faults[0].ofset_K: "),
         ("max_K = 1.0", "max_K = inf", "line 28, requirements[0].max_K: found inf, expected a finite number"),
         ("max_K = 1.0", "max_K = -1", "line 28, requirements[0].max_K: found -1, expected greater than 0"),
-        ('fault = "bias"', 'fault = "drift"', "line 33, requirements[1].fault: no fault 'drift', one of those of the file: "
-                                              "'bias'"),
+        ('fault = "bias"', 'fault = "drift"', "line 33, requirements[1].fault: no fault 'drift'"),
         ('"R2"', '"R1"', "line 31, requirements[1].id: 'R1' is taken: each id once"),
         ("max_K = 1.0", 'max_K = 1.0\nduring = "bais"', "line 29, requirements[0].during: 'bais', 'all', 'healthy'"),
-        ("within_s = 60.0", 'within_s = 60.0\nsensors = ["cap"]', "line 35, requirements[1].sensors[0]: no sensor 'cap'"),
+        ("within_s = 60.0", 'within_s = 60.0\nsensors = ["cap"]', "line 35, requirements[1].sensors[0]: no sensor"),
         ('"discharge 1C for 10s"', '"discharge 1C until 3V"', "line 5, profile[0]: steps that end only at a limit"),
         ('title = "Good"', 'title = "Good"\ncell = "a123"', "line 3, cell: unknown cell 'a123'"),
         ("initial_soc = 0.5", "initial_soc = 0.5 0.6", "line 3: "),
@@ -156,10 +155,11 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
 
 def test_files_that_are_none(tmp_path):
     assert told(tmp_path, "") == "mine.toml: the file is empty, expected keys and tables in TOML"
-    assert "'us06'" in str(pytest.raises(InputError, load_scenario, "us6").value)
-    assert "No such file" in str(pytest.raises(InputError, load_scenario, tmp_path / "none.toml").value)
     (tmp_path / "latin.toml").write_bytes(b"title = '\xe9'")
-    assert "UTF-8" in str(pytest.raises(InputError, load_scenario, tmp_path / "latin.toml").value)
+    files = (("us6", "'us06' meant"), (tmp_path / "none.toml", "No such file"), (tmp_path / "latin.toml", "UTF-8"))
+    for name, said in files:
+        with pytest.raises(InputError, match=said):
+            load_scenario(name)
     assert "folder" in told(tmp_path, GOOD.replace("initial_soc", 'folder = "x"\ninitial_soc'))
 
 
@@ -212,7 +212,7 @@ def test_every_place_of_any_document_has_a_line(top, tables):
 
 
 def test_lines_of_what_toml_allows():
-    text = 'a.b = """\n1\n"""\n[x.y]\n"q.r" = [1,\n {s = 2}]\n[[x.z]]\nt = 2026-01-01 00:00:00\nu = 1.5e3\n[x.z.v]\nw = \'#\'\n'
+    text = 'a.b = """\n1\n"""\n[x.y]\n"q.r" = [1,\n {s = 2}]\n[[x.z]]\nt = 12:00:00\nu = 1.5e3\n[x.z.v]\nw = "#"\n'
     lines = lines_of(text)
     assert (lines["a", "b"], lines["x", "y", "q.r"], lines["x", "y", "q.r", 1, "s"]) == (1, 5, 6)
     assert (lines["x", "z", 0], lines["x", "z", 0, "u"], lines["x", "z", 0, "v", "w"]) == (7, 9, 11)
