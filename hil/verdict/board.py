@@ -45,7 +45,7 @@ class Board:
         try:
             message = json.loads(datagram)
             run, kind = _text(message["run"]), message["kind"]
-            act = {"begin": self._begin, "rows": self._rows, "end": self._over}[kind]
+            act = {"begin": self._begin, "rows": self._rows, "again": self._again, "end": self._over}[kind]
             with self.news:
                 if not act(run, message):
                     return False
@@ -138,6 +138,14 @@ class Board:
             mine.extend(new)
         if self._count >= 2 * ROWS:
             self._thin()
+        return True
+
+    def _again(self, run: str, message: dict[str, Any]) -> bool:
+        """The whole run comes once more."""
+        if run != self._run or self._end is not None:
+            return False
+        self._columns = [[] for _ in self._keys]
+        self._epoch += 1
         return True
 
     def _thin(self) -> None:

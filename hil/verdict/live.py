@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PORT = 8734
 #: Between two batches, s; between two descriptions, for those who came late; points of a batch; bytes of a datagram.
 BATCH_S, AGAIN_S, POINTS, MOST_B = 0.05, 1.0, 40, 8000
+#: Points of the whole run, told again at its end: for those who came late, and in place of what was lost.
+WHOLE = 800
 
 _count = itertools.count()
 
@@ -68,13 +70,22 @@ class Live:
         if self._socket is None:
             return
         with contextlib.suppress(Exception):  # nothing here is worth a run
-            if outcome is not None and (self._rows or self._strips is None):
-                self._tell(outcome.record.names, time.monotonic())
-            elif self._rows and self._strips is not None:
-                self._send_rows()
+            self._send_rows()
+            if outcome is not None and len(outcome.record.rows):
+                self._tell_whole(outcome)
             self._send("end", **ending(outcome))
         self._socket.close()
         self._socket = None
+
+    def _tell_whole(self, outcome: Outcome) -> None:
+        """Tell the whole run, in so many pieces as a listener takes in its stride."""
+        self._rows, self._describe, rows = [], 0.0, outcome.record.rows
+        self._tell(outcome.record.names, time.monotonic())
+        self._send("again")
+        for piece in np.array_split(rows, min(WHOLE // POINTS, len(rows))):
+            self._rows = list(piece)
+            self._send_rows()
+            time.sleep(1e-3)
 
     def _tell(self, names: Sequence[str], now: float) -> None:
         if self._socket is None:
@@ -103,7 +114,7 @@ class Live:
         points = POINTS
         while points >= 2:
             few = thinned(signals, points)
-            if self._send("rows", columns=whole_numbers(few, self._digits, steps=False)):
+            if self._send("rows", columns=whole_numbers(few, self._digits)):
                 return
             points //= 2
 

@@ -14,7 +14,7 @@ from bmsthermal.files import check_outputs, write_whole
 from bmsthermal.pages import STYLE, table_html
 from hil.outcome import Outcome
 from hil.verdict import told
-from hil.verdict.strips import Strips, thinned, whole_numbers
+from hil.verdict.strips import Strips, steps, thinned, whole_numbers
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -85,7 +85,7 @@ def charted(outcome: Outcome, points: int) -> dict[str, Any]:
     columns = thinned(strips.signals(outcome.record.rows), points)
     return {
         "charts": strips.charts(), "keys": list(digits), "digits": list(digits.values()), "steps": True,
-        "columns": whole_numbers(columns, digits, steps=True),
+        "columns": steps(whole_numbers(columns, digits)),
     }  # fmt: skip
 
 

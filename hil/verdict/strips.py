@@ -75,9 +75,9 @@ class Strips:
             at = np.arange(len(rows))
             hot, error = true.argmax(1), said - true
             worst = np.where(np.isnan(error), -1.0, np.abs(error)).argmax(1)
-            made |= {"hot": true[at, hot], "median": np.asarray(np.median(true, 1), float), "cold": true.min(1)}
+            made |= {"hot": true[at, hot], "median": np.median(true, 1), "cold": true.min(1)}
             made |= {"core": said[at, hot], "std": std[at, hot]}
-            made |= {"error": error[at, worst], "error_std": std[at, worst], "worst": worst + 1.0}
+            made |= {"error": error[at, worst], "error_std": std[at, worst], "worst": np.asarray(worst + 1, float)}
             seen = np.concatenate([each(rows, f"seen_{sensor}_degC") for sensor in self.sensors], 1)
             surfaces = np.concatenate([each(rows, f"true_{sensor}_degC") for sensor in self.sensors], 1)
             made |= {"true_high": surfaces.max(1), "true_low": surfaces.min(1)}
@@ -218,15 +218,32 @@ def _rises(column: Array, edges: NDArray[np.int_], low: Array, high: Array) -> N
     return np.asarray(first_low <= first_high)
 
 
-def whole_numbers(columns: dict[str, Array], digits: dict[str, int], *, steps: bool) -> list[list[int | None]]:
-    """Columns in units of their last digit, None for NaN; `steps`: each but the first less the one before it."""
+def whole_numbers(columns: dict[str, Array], digits: dict[str, int]) -> list[list[int | None]]:
+    """Columns in units of their last digit, None for NaN.
+
+    Parameters
+    ----------
+    columns
+        Each ``(k,)``.
+    digits
+        After the point, by key: those that are wanted, in this order.
+    """
+    units = 10.0 ** np.array(list(digits.values()))
+    numbers = np.array([columns[key] for key in digits]) * units[:, None]
+    known = np.isfinite(numbers)
+    made: list[list[int | None]] = np.rint(np.clip(np.where(known, numbers, 0), -1e12, 1e12)).astype(int).tolist()
+    for row, column in zip(*np.nonzero(~known), strict=True):
+        made[row][column] = None
+    return made
+
+
+def steps(numbers: list[list[int | None]]) -> list[list[int | None]]:
+    """Each number less the one before it that is known: shorter to write."""
     made = []
-    for key, places in digits.items():
-        scaled = np.rint(np.clip(columns[key] * 10.0**places, -1e12, 1e12))
-        known = np.isfinite(scaled)
-        numbers = np.where(known, scaled, 0).astype(np.int64)
-        if steps:  # a step from the last number that is known
-            kept = numbers[known]
-            numbers[known] = np.diff(kept, prepend=0)
-        made.append([int(n) if is_known else None for n, is_known in zip(numbers.tolist(), known, strict=True)])
+    for column in numbers:
+        last, row = 0, list(column)
+        for i, number in enumerate(column):
+            if number is not None:
+                row[i], last = number - last, number
+        made.append(row)
     return made

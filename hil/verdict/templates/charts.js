@@ -161,7 +161,7 @@
     return u => {
       const [first, last] = u.series[0].idxs ?? [0, 0], time = run.columns.time;
       // from here on the start is forgotten: before, bands and errors are as wide as it was uncertain
-      const settled = time[0] + Math.min(0.05 * (time[time.length - 1] - time[0]), 120);
+      let settled = time[0] + Math.min(0.05 * (time[time.length - 1] - time[0]), 120);
       let low = Infinity, high = -Infinity;
       const take = (key, least, most, offset = null, sign = 0) => {
         const values = key ? run.columns[key] : null;
@@ -181,7 +181,10 @@
         if (line.key === "core" && i > 0) return;
         take(line.key, -Infinity, Infinity);
       });
-      if (low > high) lines.forEach(line => take(line.key, -Infinity, Infinity));
+      if (low > high) {
+        settled = -Infinity;
+        lines.forEach(line => take(line.key, -Infinity, Infinity));
+      }
       if (low > high) return [0, 1];
       const reach = Math.max(0.4 * (high - low), band && !band[0] ? 0.5 : 0), least = low - reach, most = high + reach;
       lines.forEach(line => take(line.key, least, most));
@@ -289,7 +292,7 @@
       const {options, data} = spec.lanes ? laneStrip(spec, run, width(), sync) : strip(spec, run, width(), sync, i === 0);
       const plot = new uPlot(options, data(), figure);
       plots.add(plot);
-      return {plot, data};
+      return {plot, data, whole: null};
     });
     const observer = new ResizeObserver(() => {
       if (root.classList.contains("printing")) return;
@@ -299,11 +302,12 @@
     return {
       update() {
         events(run);
-        for (const {plot, data} of made) {
-          const time = plot.data[0], {min, max} = plot.scales.x;
-          const zoomed = time.length > 1 && (min > time[0] || max < time[time.length - 1]);
+        for (const each of made) {
+          const {plot, data, whole} = each, {min, max} = plot.scales.x;
+          const zoomed = whole !== null && (min > whole.min || max < whole.max);
           plot.setData(data(), !zoomed);
           if (zoomed) plot.redraw();
+          else requestAnimationFrame(() => { each.whole = {...plot.scales.x}; });
         }
       },
       remove() {
