@@ -19,7 +19,7 @@ from hil.faults import Fault
 from hil.mistakes import MisfitError, read_toml, where_in
 from hil.plant import PlantSpec
 from hil.profile import CONFIG, Number, Part, Positive, Profile, Share, SurroundingsSpec
-from hil.requirements import Requirement
+from hil.requirements import SETS, Requirement
 from hil.sensors import SensorsSpec
 
 if TYPE_CHECKING:
@@ -115,13 +115,17 @@ class Scenario(BaseModel):
     """Frames between the two; without it, plain signals."""
     faults: tuple[Fault, ...] = ()
     """What goes wrong."""
-    requirements: Annotated[tuple[Requirement, ...], Field(min_length=1)]
+    requirements: tuple[Requirement, ...] = ()
     """What is asked."""
+    sets: tuple[Literal["foxbms"], ...] = ()
+    """What is asked beside that, see `hil.requirements.SETS`."""
     folder: Annotated[Path, Field(exclude=True)] = Path()
     """Where its files are seen from; set by the loader."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.asked:
+            raise MisfitError(("requirements",), "nothing is asked, expected at least one requirement")
         for key, given in (("id", self.requirements), ("name", self.faults)):
             where = "requirements" if key == "id" else "faults"
             seen = [getattr(each, key) for each in given]
@@ -149,6 +153,11 @@ class Scenario(BaseModel):
                     expected = f"one of {', '.join(self.observer.sensors)}"
                     raise MisfitError(("requirements", i, "sensors", j), f"no sensor {sensor!r}, {expected}")
         return self
+
+    @property
+    def asked(self) -> tuple[Requirement, ...]:
+        """All that is asked, sets too."""
+        return (*self.requirements, *(requirement for name in self.sets for requirement in SETS[name]))
 
     @cached_property
     def loaded(self) -> Cell:

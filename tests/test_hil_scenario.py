@@ -216,3 +216,11 @@ def test_lines_of_what_toml_allows():
     lines = lines_of(text)
     assert (lines["a", "b"], lines["x", "y", "q.r"], lines["x", "y", "q.r", 1, "s"]) == (1, 5, 6)
     assert (lines["x", "z", 0], lines["x", "z", 0, "u"], lines["x", "z", 0, "v", "w"]) == (7, 9, 11)
+
+
+def test_a_set_of_requirements_is_asked_beside_the_scenarios_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace("initial_soc", 'sets = ["foxbms"]\ninitial_soc'))
+    scenario = load_scenario(path)
+    assert [each.id for each in scenario.asked] == ["R1", "R2", "FOXBMS-REDUNDANCY", "FOXBMS-SENSOR", "FOXBMS-TIMEOUT"]
+    assert "nothing is asked" in told(tmp_path, GOOD[: GOOD.index("[[requirements]]")])
