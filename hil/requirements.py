@@ -324,9 +324,9 @@ Requirement = Annotated[
 ]
 
 
-#: Sets of requirements by name, for the key ``sets`` of a scenario. ``foxbms``: what foxBMS 2 (v1.11, BSD-3-Clause) takes
-#: for plausible. It believes two sensors of a cell as long as they are within 5 K of each other: no estimate may be
-#: worse than what a second sensor would be believed to say. What it asks of an answer in time is that there is one.
+#: Sets of requirements by name, for the key ``sets`` of a scenario. ``foxbms``: what foxBMS 2 (v1.11, BSD-3-Clause)
+#: takes for plausible. It believes two sensors of a cell as long as they are within 5 K of each other: no estimate may
+#: be worse than what a second sensor would be believed to say. What it asks of an answer in time is that there is one.
 SETS: dict[str, tuple[Requirement, ...]] = {
     "foxbms": (
         CoreError(

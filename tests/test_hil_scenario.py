@@ -104,6 +104,15 @@ def test_an_observer_is_made_as_it_is_asked_for(tmp_path):
     assert (observer.noise.sensor_K, observer.noise.log_h, observer.noise.lag_s) == (0.07, 0.3, 8.0)
 
 
+def test_a_copy_with_other_keys_is_another_scenario():
+    scenario = load_scenario("us06")
+    before = scenario.steps, scenario.digest
+    copy = scenario.model_copy(update={"duration_s": 60.0})
+    assert copy.steps == 60
+    assert copy.digest != scenario.digest
+    assert (scenario.steps, scenario.digest) == before
+
+
 def test_values_of_the_cell_are_others_in_a_scenario():
     scenario = load_scenario("sensor_swap")
     assert scenario.loaded.h_W_m2K["bottom"] == 300.0
@@ -128,6 +137,10 @@ def test_values_of_the_cell_are_others_in_a_scenario():
          "expected less than or equal to 150; subtract 273.15 if it is in kelvin"),
         ("[0.0, 25.0], ", "", "line 14, surroundings.ambient_degC: found times [60.0], expected times that begin at 0"),
         ('"surface_left"]', '"surface"]', "line 17, observer.sensors: found ['surface', 'surface']"),
+        ('"surface_left"]', '"surface_left"]\nrules = { ofset_K = 1 }', "line 18, observer.rules.ofset_K: unknown key"),
+        ('"surface_left"]', '"surface_left"]\nnoise = { heat = 1 }\nfaults = false', "line 16, observer: noise 'heat'"),
+        ('"surface_left"]', '"surface_left"]\nform = "fixed-gain"', "line 16, observer: form='fixed-gain' with"),
+        ('target = "surface"', 'target = "surface_top"', "line 19, faults[0]: fault 'bias': no target 'surface_top'"),
         ("offset_K = 2.0", "ofset_K = 2.0", "line 22, faults[0].ofset_K: "),
         ("max_K = 1.0", "max_K = inf", "line 28, requirements[0].max_K: found inf, expected a finite number"),
         ("max_K = 1.0", "max_K = -1", "line 28, requirements[0].max_K: found -1, expected greater than 0"),
