@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bmsthermal.errors import InputError
+
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
     from hil.outcome import Outcome
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 def add(app: typer.Typer) -> None:
     """Register the sub-commands of this package."""
     app.command("demo")(demo)
-    bench = typer.Typer(help="A cell, its sensors and faults, a device under test, and the verdict.", no_args_is_help=True)
+    bench = typer.Typer(
+        help="A cell, its sensors and faults, a device under test, and the verdict.", no_args_is_help=True
+    )
     for command in (list_, run, replay, device, campaign, watch):
         bench.command(command.__name__.rstrip("_"))(command)
     app.add_typer(bench, name="hil")
@@ -45,9 +49,7 @@ def demo(
     console.print(f"wrote {out / 'demo.png'}, {out / 'certificate.png'}{code}")
 
 
-Device = Annotated[
-    str, typer.Option(help="model, sil, sil:FOLDER, emulated:CORE, fmu, fmu:FILE, can or serial:PORT.")
-]
+Device = Annotated[str, typer.Option(help="model, sil, sil:FOLDER, emulated:CORE, fmu, fmu:FILE, can or serial:PORT.")]
 ReportPath = Annotated[Path | None, typer.Option("--report", help="Page with charts and the verdict (.html).")]
 JUnitPath = Annotated[Path | None, typer.Option("--junit", help="Verdict for a test server (.xml).")]
 
@@ -137,23 +139,70 @@ def replay(
 
 
 def device(
-    cell: Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")],
-    bus: Annotated[str, typer.Option(help="udp_loopback, or another python-can interface.")] = "udp_loopback",
+    cell: Annotated[
+        str,
+        typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON), reduced .npz, or a scenario (.toml)."),
+    ],
+    bus: Annotated[
+        str, typer.Option(help="Interface, or INTERFACE:CHANNEL, of python-can; udp_loopback is within this machine.")
+    ] = "udp_loopback",
+    cells: Annotated[int, typer.Option(min=1, max=1000, help="Cells in series.")] = 1,
+    sensors: Annotated[str | None, typer.Option(help="Columns of surface sensors: surface,surface_left.")] = None,
+    faults: Annotated[bool, typer.Option(help="Watch the sensors.")] = True,
+    step_s: Annotated[
+        float | None, typer.Option("--step-s", help="Step in seconds; by default the cell's, else 1.")
+    ] = None,
+    soc: Annotated[float, typer.Option(min=0.0, max=1.0, help="To begin with, where the bench does not say.")] = 0.5,
 ) -> None:
-    """Be the device under test on a CAN bus: the observer of a cell in a process of its own, until Ctrl-C."""
-    raise NotImplementedError
+    """Be the device under test on a CAN bus: an observer in a process of its own, until Ctrl-C."""
+    from bmsthermal.console import console, listed
+    from bmsthermal.observer import Observer
+    from hil.bus import BusSpec, serve
+
+    spec = BusSpec()
+    if cell.endswith(".toml"):
+        from hil.scenario import load_scenario
+
+        scenario = load_scenario(cell)
+        observer, spec, cells = scenario.make_observer(), scenario.bus or spec, scenario.plant.cells
+    else:
+        measured = None if sensors is None else listed(sensors, "--sensors")
+        observer = Observer.of(cell, measured, step_s=step_s, faults=faults)
+    serve(observer, spec.on(bus), cells=cells, soc=soc, report=console.print)
 
 
 def campaign(
-    file: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign (.toml), or faults.toml, which is shipped.")],
+    file: Annotated[
+        str, typer.Argument(metavar="CAMPAIGN", help="Campaign (.toml), or faults.toml, which is shipped.")
+    ],
     device: Device = "sil",
-    seeds: Annotated[int | None, typer.Option(help="Runs of each case; by default the campaign's.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="As 1,2,3; by default the campaign's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.")] = None,
     report: ReportPath = None,
     junit: JUnitPath = None,
 ) -> None:
     """Run every case of a campaign, and say what was found and what was missed: exit code 0, or 1."""
-    raise NotImplementedError
+    from bmsthermal.console import console, print_table, steps
+    from bmsthermal.files import check_outputs
+    from hil.campaign import load_campaign, run_campaign
+    from hil.verdict import write_junit, write_report
+
+    check_outputs((report, (".html",)), (junit, (".xml",)), inputs=[file])
+    loaded = load_campaign(file)
+    with steps(1) as step:
+        step(loaded.name)
+        found = run_campaign(loaded, seeds=_seeds(seeds), device=device, workers=workers, progress=step.within)
+    print_table(
+        f"{loaded.name} on {device}",
+        ("case", "kind", "expected", "found", "flags", "after", "false alarms", "core error"), found.rows(),
+    )  # fmt: skip
+    missed = sum(not outcome.passed for outcome in found.outcomes)
+    console.print(f"{len(found.outcomes)} runs, {missed} of them failed")
+    if report is not None:
+        write_report(found.outcomes, report, loaded.title or loaded.name)
+    if junit is not None:
+        write_junit(found.outcomes, junit)
+    _end(found.passed, report, junit)
 
 
 def watch(
@@ -164,6 +213,17 @@ def watch(
     from hil.verdict import watch as serve
 
     serve(port, open_browser=browser)
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    from bmsthermal.console import listed
+
+    if text is None:
+        return None
+    try:
+        return tuple(int(seed) for seed in listed(text, "--seeds"))
+    except ValueError:
+        raise InputError(f"{text!r}", where="--seeds", expected="whole numbers with commas between, as 1,2,3") from None
 
 
 def _cores(compare: str | None, report: Path | None) -> tuple[str, ...]:
