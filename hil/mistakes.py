@@ -98,7 +98,8 @@ def _told(
         place = getattr(each.get("ctx", {}).get("error"), "place", None) or _place(each["loc"], document)
         place = _named(each["msg"], place, document)
         line, where = _where(lines, place)
-        said.setdefault(place, (line, str(_mistake(each, place, model, document, f"{path}, {where}"))))
+        if place not in said or each["type"] == "value_error":  # that says more than that it is of no other kind
+            said[place] = line, str(_mistake(each, place, model, document, f"{path}, {where}"))
     inner = {place[:i] for place in said for i in range(len(place))}  # what is wrong inside makes the outside wrong
     kept = [one for place, one in said.items() if place not in inner]
     sentences = [sentence for _, sentence in sorted(kept, key=lambda one: one[0])]

@@ -158,7 +158,7 @@ class Detect(Flagged):
         return missed == 0, latest + many
 
     def _words(self) -> str:
-        return f"{self.fault} is flagged."
+        return f"The fault {self.fault} is flagged."
 
     def _bound(self) -> str:
         return f"within {self.within_s:g} s"
@@ -221,7 +221,7 @@ class Recovery(Asked):
         return bool(worst <= self.within_s), f"after {worst:g} s" if np.isfinite(worst) else "not to the end"
 
     def _words(self) -> str:
-        return f"The core is known again to {self.within_K:g} K after {self.fault}."
+        return f"The core is known again to {self.within_K:g} K after the fault {self.fault}."
 
     def _bound(self) -> str:
         return f"within {self.within_s:g} s"
@@ -312,7 +312,7 @@ class Undetected(Asked):
         return None, f"{said}: {self.reason}"
 
     def _words(self) -> str:
-        return f"{self.fault} is not told."
+        return f"The fault {self.fault} is not told."
 
     def _bound(self) -> str:
         return "none"
@@ -322,6 +322,21 @@ Requirement = Annotated[
     CoreError | Coverage | Detect | FalseAlarms | Recovery | Alive | Latency | Overruns | Undetected,
     Field(discriminator="kind"),
 ]
+
+
+#: Sets of requirements by name, for the key ``sets`` of a scenario. ``foxbms``: what foxBMS 2 (v1.11, BSD-3-Clause)
+#: takes for plausible. It believes two sensors of a cell as long as they are within 5 K of each other: no estimate may
+#: be worse than what a second sensor would be believed to say. What it asks of an answer in time is that there is one.
+SETS: dict[str, tuple[Requirement, ...]] = {
+    "foxbms": (
+        CoreError(
+            id="FOXBMS-REDUNDANCY", kind="core_error_K", max_K=5.0,
+            text="The core is as close to the truth as foxBMS 2 asks of two sensors.",
+        ),
+        FalseAlarms(id="FOXBMS-SENSOR", kind="false_alarms", text="No sensor is called wrong that is not."),
+        Alive(id="FOXBMS-TIMEOUT", kind="alive", text="No answer is missed."),
+    )
+}  # fmt: skip
 
 
 def judge(scenario: Scenario, record: Record, timing: Mapping[str, Any]) -> tuple[Result, ...]:
@@ -337,7 +352,7 @@ def judge(scenario: Scenario, record: Record, timing: Mapping[str, Any]) -> tupl
         How the time was kept, as `hil.timing` reports it.
     """
     run = Judged(scenario, record, timing, scenario.make_profile())
-    return tuple(requirement.judge(run) for requirement in scenario.requirements)
+    return tuple(requirement.judge(run) for requirement in scenario.asked)
 
 
 def device_ms(timing: Mapping[str, Any]) -> float | None:
