@@ -87,7 +87,7 @@ class Link:
     def receiver(self, wire: Wire) -> Receiver:
         """Make the receiving end of readings or of answers, with the time-out of each frame."""
         cycles = self.cycles if wire is self.readings else [1] * len(wire.frames)
-        return Receiver(wire, self.step_s * self.bus.timeout_cycles * np.array(cycles, float))
+        return Receiver(wire, [self.step_s * cycle for cycle in cycles], self.bus.timeout_cycles)
 
 
 class BenchEnd:
@@ -138,6 +138,11 @@ class BenchEnd:
         if not self._has_echo:
             return len(self.heard.fresh) == len(self.link.answers.frames)
         return len(self.link.answers.frames) - 1 in self.heard.fresh and (any_cycle or self.echo == self.step % 256)
+
+    def answered(self, now_s: float) -> float:
+        """Time of the readings that were answered, by the cycle that the device names."""
+        behind = (self.step - self.echo) % 256 if self.echo >= 0 else 0
+        return now_s - behind * self.link.step_s
 
     @property
     def echo(self) -> int:
@@ -226,9 +231,11 @@ class DeviceEnd:
 
     def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
         """Step the device with what has been heard; return its answer's frames in a window of time from now on."""
+        told = np.nan  # a cycle that is only held from the step before is no word about this one
+        if self.started is not None and len(self.link.readings.frames) - 1 in self.heard.fresh:
+            told = self.heard.values[-1]
         row = with_ambient(self.heard.read(now_s), self.link.bus.coolant_degC)
         self.seen = seen = readings_of_row(row, time_s, self.link.cells, len(self.link.sensors))
-        told = row[-1]
         self.cycle = (self.cycle + 1 if self.running else 0) if np.isnan(told) else int(told)
         cells, sensors = self.link.cells, len(self.link.sensors)
         if self.running:

@@ -44,7 +44,7 @@ class Injector:
     """
 
     def __init__(self, faults: Sequence[Fault], cells: int, sensors: Sequence[str], step_s: float, seed: int) -> None:
-        self.faults = tuple(faults)
+        self.faults, self.seed = tuple(faults), seed
         self.places = Places(cells, tuple(sensors))
         names = [fault.name for fault in self.faults]
         for name in names:
