@@ -10,7 +10,6 @@ import pytest
 
 from hil.bus import BusSpec, CanDevice
 from hil.bus.link import DeviceEnd, Link
-from hil.bus.loopback import UdpLoopbackBus
 from hil.devices.device import DeviceError
 from hil.signals import Status
 
@@ -19,6 +18,7 @@ from hil_frames import SENSORS, Warmer, drive, free_channel, injector, readings
 
 can = pytest.importorskip("can")
 pytest.importorskip("cantools")
+from hil.bus.loopback import UdpLoopbackBus  # noqa: E402
 
 QUICK = {"interface": "udp_loopback", "answer_s": 0.05, "give_up": 3, "flood": 500}
 

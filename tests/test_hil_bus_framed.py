@@ -186,7 +186,7 @@ def test_a_fault_counts_as_injected_in_the_steps_in_which_it_changed_a_frame():
         device.step(step(k, faults))
         lost = device.link.readings.frames[-1].message.frame_id not in [m.arbitration_id for m in device.frames[sent:]]
         touched.append((bool(faults.states()[2]), lost))
-    assert {pair for pair in touched} == {(True, True), (False, False)}
+    assert set(touched) == {(True, True), (False, False)}
 
 
 def first():

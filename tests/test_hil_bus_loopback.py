@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-can = pytest.importorskip("can")
-from bmsthermal import InputError  # noqa: E402
-from hil.bus import BusSpec, open_bus  # noqa: E402
-from hil.bus.loopback import FD_LENGTHS, HEADER, MOST_DROPPED, UdpLoopbackBus, pack, unpack  # noqa: E402
+from bmsthermal import InputError
+from hil.bus import BusSpec, open_bus
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hil_frames import free_channel
+
+can = pytest.importorskip("can")
+from hil.bus.loopback import FD_LENGTHS, HEADER, MOST_DROPPED, UdpLoopbackBus, pack, unpack  # noqa: E402
 
 
 @pytest.fixture
@@ -39,7 +40,8 @@ def frame(identifier=0x123, data=b"\x01\x02", **given):
 FRAMES = [
     frame(), frame(data=b""), frame(0x7FF, bytes(8)), frame(0x1FFFFFFF, b"abc", is_extended_id=True),
     frame(data=None, is_remote_frame=True, dlc=5), frame(0x20, bytes(8), is_error_frame=True),
-    frame(data=bytes(range(64)), is_fd=True, bitrate_switch=True), frame(data=bytes(12), is_fd=True, error_state_indicator=True),
+    frame(data=bytes(range(64)), is_fd=True, bitrate_switch=True),
+    frame(data=bytes(12), is_fd=True, error_state_indicator=True),
 ]  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def test_only_nodes_of_the_channel_are_listened_to(nodes):
             stranger.sendto(b"noise", ("127.0.0.1", port))
         there.send(frame())
         found = [here.recv(0) for _ in range(4)]  # a read ends among noise too
-        assert [message for message in found if message is not None][0].arbitration_id == 0x123
+        assert next(message for message in found if message is not None).arbitration_id == 0x123
 
 
 @given(st.binary(max_size=90) | st.binary(max_size=80).map(lambda rest: b"CAN1" + rest))

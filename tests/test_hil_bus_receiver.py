@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import can
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,6 +16,9 @@ from hil.bus.sender import Sender
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hil_frames import SENSORS, readings
+
+can = pytest.importorskip("can")
+pytest.importorskip("cantools")
 
 LINK = Link(BusSpec(), 2, SENSORS)
 FOXBMS = Link(BusSpec(profile="foxbms"), 2, SENSORS)

@@ -33,8 +33,8 @@ class Injected(Protocol):
 class FrameFaults:
     """What the injected faults make of the frames of one direction.
 
-    A fault without a target, or with ``bus``, acts on the readings; ``pack``, ``voltage``, ``temperature`` and the names
-    of messages on theirs, and ``answers`` on what the device sends.
+    A fault without a target, or with ``bus``, acts on the readings; ``pack``, ``voltage``, ``temperature`` and the
+    names of messages on their own frames, and ``answers`` on what the device sends.
 
     Parameters
     ----------

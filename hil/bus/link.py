@@ -231,12 +231,12 @@ class DeviceEnd:
 
     def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
         """Step the device with what has been heard; return its answer's frames in a window of time from now on."""
-        told = np.nan  # a cycle that is only held from the step before is no word about this one
-        if self.started is not None and len(self.link.readings.frames) - 1 in self.heard.fresh:
-            told = self.heard.values[-1]
+        counted = self.heard.fresh_at(-1)
         row = with_ambient(self.heard.read(now_s), self.link.bus.coolant_degC)
         self.seen = seen = readings_of_row(row, time_s, self.link.cells, len(self.link.sensors))
-        self.cycle = (self.cycle + 1 if self.running else 0) if np.isnan(told) else int(told)
+        # a lost counter is counted on: the one before it may still hold for the readings, but not for the cycle
+        following = (self.cycle + 1) % 256 if self.running else 0
+        self.cycle = int(row[-1]) if counted and not np.isnan(row[-1]) else following
         cells, sensors = self.link.cells, len(self.link.sensors)
         if self.running:
             answer = self.device.step(seen)

@@ -82,6 +82,10 @@ class Receiver:
         """Frames that were refused."""
         return sum(self.counts[reason] for reason in ("checksum", "repeated", "order", "length", "garbage"))
 
+    def fresh_at(self, index: int) -> bool:
+        """Whether a number of the row has come since the last `read`."""
+        return int(self._frame_of[index]) in self.fresh
+
     def take(self, message: can.Message, now_s: float) -> int | None:
         """Take a frame; return its number in the wire if it is good. Whatever comes, it never raises.
 
