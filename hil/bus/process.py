@@ -297,7 +297,10 @@ def _child() -> None:
     tested, bus, given = pickle.loads(sys.stdin.buffer.read(size))
 
     def orphaned() -> bool:
-        return bool(select.select([0], [], [], 0.0)[0])  # nothing more is written: there is something when it is closed
+        try:
+            return bool(select.select([0], [], [], 0.0)[0])  # nothing more comes: it is readable when it is closed
+        except OSError:  # Windows waits for sockets only
+            return False
 
     serve(tested, bus, stop=orphaned, **given)
 
