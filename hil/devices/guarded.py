@@ -49,7 +49,7 @@ class Guarded(Stepped):
     Raises
     ------
     InputError
-        Where the system has no pairs of sockets that a process inherits.
+        If it cannot be made there, or the system has no pairs of sockets that a process inherits.
     """
 
     def __init__(
@@ -62,6 +62,10 @@ class Guarded(Stepped):
         self._room = np.empty(4 + cells * (1 + len(self.sensors)))
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        try:
+            self._start()
+        except DeviceError as error:
+            raise InputError(str(error)) from error
 
     def begin(self, start_K: Array, soc: float) -> None:
         """Start the process where there is none, and begin each cell."""
@@ -115,12 +119,12 @@ class Guarded(Stepped):
         assert self._socket is not None
         until, found = time.monotonic() + within_s, bytearray()
         try:
-            while len(found) < 1 + size:
+            while len(found) < 1 + size or found[:1] == b"e":  # a sentence goes on to the end
                 self._socket.settimeout(max(until - time.monotonic(), 1e-3))
-                more = self._socket.recv(1 + size - len(found) if found[:1] != b"e" else _LONGEST_WORD)
+                more = self._socket.recv(max(1 + size - len(found), _LONGEST_WORD))
+                if not more and found[:1] == b"e":
+                    break
                 if not more:
-                    if found[:1] == b"e":
-                        break
                     self._gone()
                 found += more
         except TimeoutError:
