@@ -17,11 +17,11 @@ GAIN = 0.5
 
 
 class Cycler:
-    """Steps of a protocol, each until its limit, then rest.
+    r"""Steps of a protocol, each until its limit, then rest.
 
     Cells are in series and have one current: a charge ends with the highest voltage among them, a discharge with the
-    lowest. A held voltage is approached by :math:`I \\leftarrow I + \\gamma (V - V_\\mathrm{set}) / R`, and never asks for
-    more current than flowed before it (from rest 1C), as chargers do.
+    lowest. A held voltage is approached by :math:`I \leftarrow I + \gamma (V - V_\mathrm{set}) / R`, and never asks
+    for more current than flowed before it (from rest 1C), as chargers do.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from hil.signals import Status
 
 Rows = NDArray[np.bool_]
 #: What may be flagged: a fault of a sensor, or heat of a cell that nobody accounts for.
-FLAGS = (*NAMES[1:], "heat")
+FLAGS: Final = ("absent", "open", "short", "bias", "stuck", "drift", "swap", "heat")
 
 
 def core_error_K(record: Record) -> Array:
@@ -57,7 +58,10 @@ def nees(record: Record, rows: Rows) -> float:
     return float(np.mean((core_error_K(record)[rows] / record.each("core_std_K")[rows]) ** 2))
 
 
-def flagged(record: Record, flags: Sequence[str] = FLAGS, sensors: Sequence[str] | None = None) -> Rows:
+def flagged(
+    record: Record, flags: Sequence[str] = FLAGS, sensors: Sequence[str] | None = None,
+    cells: Sequence[int] | None = None,
+) -> Rows:  # fmt: skip
     """Where a device says one of some `FLAGS`, ``(k, sensors x cells, then cells)``.
 
     Parameters
@@ -66,15 +70,34 @@ def flagged(record: Record, flags: Sequence[str] = FLAGS, sensors: Sequence[str]
         Of the run.
     flags
         Which of `FLAGS` count.
-    sensors
-        Of which sensors, all by default; ``heat`` is of a cell.
+    sensors, cells
+        Whose flags count, those of all by default; ``heat`` is of a cell and of no sensor.
     """
+    sensors, chosen = record.sensors if sensors is None else sensors, slice(None) if cells is None else list(cells)
     codes = [NAMES.index(flag) for flag in flags if flag != "heat"]
-    said = [
-        np.isin(record.each(f"fault_{sensor}"), codes) for sensor in (record.sensors if sensors is None else sensors)
-    ]
-    heat = record.each("heat_fault") > 0
+    said = [np.isin(record.each(f"fault_{sensor}")[:, chosen], codes) for sensor in sensors]
+    heat = record.each("heat_fault")[:, chosen] > 0
     return np.concatenate([*said, heat if "heat" in flags else np.zeros_like(heat)], axis=1)
+
+
+def under(record: Record, fault: str) -> Rows:
+    """Rows ``(k,)`` under a fault: from the first thing that it changes until its time is over.
+
+    In between it need not change anything: a frozen reading may be right for a step, a lost frame is one of some.
+    """
+    active, injected = record[f"{fault}.active"] > 0, record[f"{fault}.injected"] > 0
+    rows, there = np.zeros(len(active), bool), False
+    for i in range(len(active)):
+        there = bool(injected[i] or (there and active[i]))
+        rows[i] = there
+    return rows
+
+
+def windows(record: Record, fault: str) -> list[tuple[float, float]]:
+    """Begin and end in s of each stretch `under` a fault; the end is that of the run if it is still there then."""
+    on = np.concatenate([[False], under(record, fault), [False]])
+    edges, ends = np.flatnonzero(on[1:] != on[:-1]), np.append(record.time_s, record.time_s[-1])
+    return [(float(ends[a]), float(ends[b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def detected_after_s(record: Record, window: tuple[float, float], flags: Rows) -> float:
@@ -85,7 +108,7 @@ def detected_after_s(record: Record, window: tuple[float, float], flags: Rows) -
     record
         Of the run.
     window
-        Start and end of the fault, as `Record.injected` has them.
+        Begin and end of the fault, see `windows`.
     flags
         What counts, ``(k, n)``: each on its own has to rise within the window.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,7 +41,7 @@ def _known(name: str) -> str:
 
 def _rising(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
     times = [time for time, _ in points]
-    if not times or times[0] != 0 or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+    if not times or times[0] != 0 or any(b <= a for a, b in pairwise(times)):
         raise InputError(f"found times {times!r:.60}", expected="times that begin at 0 and rise")
     return points
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import tomllib
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, Strict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, Strict, model_validator
 
 from bmsthermal.cell import Cell, load_cell
 from bmsthermal.errors import InputError
 from hil.bus import BusSpec
 from hil.faults import Fault
-from hil.lines import Place, lines_of
+from hil.mistakes import MisfitError, read_toml, where_in
 from hil.plant import PlantSpec
 from hil.profile import CONFIG, Number, Part, Positive, Profile, Share, SurroundingsSpec
 from hil.requirements import Requirement
@@ -26,11 +24,6 @@ from hil.sensors import SensorsSpec
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
-
-#: Most mistakes of a file that are said at once.
-MOST_SAID = 10
-#: Beyond it a temperature is taken for kelvin.
-HOT_DEGC = 150.0
 
 
 def _sensor(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -88,14 +81,6 @@ class ObserverSpec(BaseModel):
 _MADE: dict[tuple[str, str, float], Observer] = {}
 
 
-class _MisfitError(ValueError):
-    """A mistake in how two places of a scenario fit, and where the wrong one is."""
-
-    def __init__(self, place: Place, sentence: str) -> None:
-        super().__init__(sentence)
-        self.place = place
-
-
 class Scenario(BaseModel):
     """A scenario. Made by `load_scenario`, or in Python; its JSON schema is ``Scenario.model_json_schema()``."""
 
@@ -106,6 +91,8 @@ class Scenario(BaseModel):
     """What it is, in a line."""
     cell: str = "a123_26650"
     """Shipped cell, or a file, seen from the folder of the scenario's."""
+    cell_values: dict[str, Any] = {}
+    """Values of that cell that are others here, and another ``Observer`` section: see `bmsthermal.Cell.with_values`."""
     step_s: Positive = 1.0
     """Of bench and observer."""
     duration_s: Positive | None = None
@@ -140,29 +127,35 @@ class Scenario(BaseModel):
             seen = [getattr(each, key) for each in given]
             for i, one in enumerate(seen):
                 if one in seen[:i]:
-                    raise _MisfitError((where, i, key), f"{one!r} is taken: each {key} once")
+                    raise MisfitError((where, i, key), f"{one!r} is taken: each {key} once")
         names = [fault.name for fault in self.faults]
         for i, requirement in enumerate(self.requirements):
             fault, during = getattr(requirement, "fault", None), getattr(requirement, "during", "all")
             known = ", ".join(map(repr, names)) or "none"
             if fault is not None and fault not in names:
-                raise _MisfitError(
+                raise MisfitError(
                     ("requirements", i, "fault"), f"no fault {fault!r}, one of those of the file: {known}"
                 )
             if during not in ("all", "healthy", "faulted", *names):
                 expected = f"'all', 'healthy', 'faulted' or a fault of the file: {known}"
-                raise _MisfitError(("requirements", i, "during"), f"{during!r}, {expected}")
+                raise MisfitError(("requirements", i, "during"), f"{during!r}, {expected}")
+            for j, cell in enumerate(getattr(requirement, "cells", None) or ()):
+                if cell >= self.plant.cells:
+                    raise MisfitError(
+                        ("requirements", i, "cells", j), f"no cell {cell}, expected below {self.plant.cells}"
+                    )
             for j, sensor in enumerate(getattr(requirement, "sensors", None) or ()):
                 if sensor not in self.observer.sensors:
                     expected = f"one of {', '.join(self.observer.sensors)}"
-                    raise _MisfitError(("requirements", i, "sensors", j), f"no sensor {sensor!r}, {expected}")
+                    raise MisfitError(("requirements", i, "sensors", j), f"no sensor {sensor!r}, {expected}")
         return self
 
-    @property
+    @cached_property
     def loaded(self) -> Cell:
         """Its cell."""
         file = self.folder / self.cell
-        return _cell(str(file) if file.is_file() else self.cell)
+        cell = _cell(str(file) if file.is_file() else self.cell)
+        return cell.with_values(self.cell_values) if self.cell_values else cell
 
     def make_profile(self) -> Profile:
         """Profile of a run, at its beginning."""
@@ -177,6 +170,11 @@ class Scenario(BaseModel):
         """Steps of a run."""
         duration = self.duration_s or self.make_profile().duration_s
         return max(round(duration / self.step_s), 1)
+
+    @property
+    def length_s(self) -> float:
+        """Length of a run."""
+        return self.steps * self.step_s
 
     @cached_property
     def digest(self) -> str:
@@ -231,134 +229,14 @@ def _shipped_names() -> list[str]:
 
 def _parse(path: Path) -> Scenario:
     """Read a file; cells and other files that it names are not looked at."""
-    text = _text(path)
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        line = getattr(error, "lineno", None) or _line_in(message, text)
-        raise InputError(message.split(" (at")[0], where=f"{path}, line {line}", expected="TOML") from None
-    if not document:
-        raise InputError("the file is empty", where=str(path), expected="a scenario in TOML", hint="see hil/scenarios")
-    try:
-        return Scenario.model_validate({"name": path.stem} | document | {"folder": path.parent})
-    except ValidationError as error:
-        raise _told(error, document, path, text) from None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise InputError("not a text in UTF-8", where=str(path), hint=f"byte {error.start} is none") from None
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
-
-
-def _line_in(message: str, text: str) -> int:
-    """Line that a message of tomllib names; the last one if it names the end."""
-    words = message.replace(",", " ").split()
-    return int(words[words.index("line") + 1]) if "line" in words else text.rstrip().count("\n") + 1
+    return read_toml(path, Scenario, {"name": path.stem}, {"folder": path.parent})
 
 
 def _check_files(scenario: Scenario, path: Path) -> None:
     """Refuse a cell, an observer or a profile that is not there or makes no sense, at its line."""
-    lines = lines_of(_text(path))
     for key, look in (("cell", lambda: scenario.loaded), ("profile", scenario.make_profile)):
         try:
             look()
         except InputError as error:
             part = getattr(error, "part", None)
-            _, where = _where(lines, (key,) if part is None else (key, part))
-            raise InputError(str(error), where=f"{path}, {where}") from None
-
-
-def _told(error: ValidationError, document: Mapping[str, Any], path: Path, text: str) -> InputError:
-    """Say all mistakes of a file, in its order; a mistake counts once, however many kinds of a thing it rules out."""
-    lines = lines_of(text)
-    said: dict[Place, tuple[int, str]] = {}
-    for each in error.errors():
-        place = getattr(each.get("ctx", {}).get("error"), "place", None) or _place(each["loc"], document)
-        place = _named(each["msg"], place, document)
-        line, where = _where(lines, place)
-        said.setdefault(place, (line, str(_mistake(each, place, document, f"{path}, {where}"))))
-    inner = {place[:i] for place in said for i in range(len(place))}  # what is wrong inside makes the outside wrong
-    kept = [one for place, one in said.items() if place not in inner]
-    sentences = [sentence for _, sentence in sorted(kept, key=lambda one: one[0])]
-    more = [f"and {len(sentences) - MOST_SAID} more"] if len(sentences) > MOST_SAID else []
-    return InputError("\n".join([*sentences[:MOST_SAID], *more]))
-
-
-def _place(loc: Place, document: Any) -> Place:
-    """Keys of the file that a place of pydantic stands for: between them it names kinds."""
-    place: list[str | int] = []
-    value = document
-    for i, part in enumerate(loc):
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            if i + 1 < len(loc) or not isinstance(value, Mapping):
-                continue
-            place.append(part)  # the key that lacks
-            break
-        place.append(part)
-    return tuple(place)
-
-
-def _named(sentence: str, place: Place, document: Any) -> Place:
-    """Place of the key of a table that a sentence about the table names."""
-    for part in place:
-        document = document.get(part) if isinstance(document, Mapping) else document[part]
-    keys = list(document) if isinstance(document, Mapping) else []
-    return next(((*place, key) for key in keys if repr(key) in sentence), place)
-
-
-def _mistake(error: Any, place: Place, document: Mapping[str, Any], where: str) -> InputError:
-    kind, found, key = error["type"], f"found {error['input']!r:.60}", str(place[-1]) if place else ""
-    if kind == "missing":
-        return InputError(f"no {key!r}", where=where)
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(key, _keys(place[:-1], document), 1, cutoff=0.5)
-        return InputError(f"unknown key {key!r}", where=where, hint=f"is {near[0]!r} meant?" if near else "")
-    if kind == "value_error":
-        return InputError(str(error["ctx"]["error"]), where=where)
-    expected, hint = error["msg"].removeprefix("Input should be "), ""
-    if kind == "union_tag_not_found":
-        found, expected = "no 'kind'", "one, which says what it is"
-    elif kind == "union_tag_invalid":
-        found, expected = f"found kind {error['ctx']['tag']!r}", f"one of {error['ctx']['expected_tags']}"
-    elif any("_degC" in str(part) for part in place) and isinstance(error["input"], float | int):
-        hint = "subtract 273.15 if it is in kelvin" if error["input"] > HOT_DEGC else ""
-    return InputError(found, where=where, expected=expected, hint=hint)
-
-
-def _keys(place: Place, document: Any) -> list[str]:
-    """Keys that may stand at a place: of the tables of pydantic that are of the kind that the file says."""
-    models: list[type[BaseModel]] = [Scenario]
-    for part in place:
-        document = document[part]
-        if isinstance(part, str):
-            fields = [model.model_fields[part] for model in models if part in model.model_fields]
-            models = [inner for field in fields for inner in _models(field.annotation)]
-    kind = document.get("kind")
-    tagged = [
-        model for model in models if kind in get_args(getattr(model.model_fields.get("kind"), "annotation", None))
-    ]
-    return sorted({name for model in tagged or models for name in model.model_fields} - {"folder"})
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Tables of pydantic in a type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in _models(inner)]
-
-
-def _where(lines: Mapping[Place, int], place: Place) -> tuple[int, str]:
-    """Line, and line and dotted key in words; the line of its table where a key is not there."""
-    known = place
-    while known and known not in lines:
-        known = known[:-1]
-    line = lines.get(known, 1)
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    return line, f"line {line}, {key}" if key else f"line {line}"
+            raise InputError(str(error), where=where_in(path, (key,) if part is None else (key, part))) from None

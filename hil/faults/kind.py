@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from bmsthermal.errors import InputError
 
@@ -36,6 +37,8 @@ class Parameter:
         Whether it is yes or no.
     needed
         Whether the fault says nothing without it.
+    whole
+        Whether it is a whole number.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     flag: bool = False
     needed: bool = False
+    whole: bool = False
 
     @property
     def stem(self) -> str:
@@ -64,11 +68,16 @@ class Parameter:
             return "true or false"
         low = f"{'above' if self.above else 'at least'} {self.low:g}" if self.low > -math.inf else ""
         high = f"at most {self.high:g}" if self.high < math.inf else ""
-        return "a number" + " ".join(["", *filter(None, [low, high])]) + (f" in {self.unit}" if self.unit else "")
+        return (
+            ("a whole number" if self.whole else "a number")
+            + " ".join(["", *filter(None, [low, high])])
+            + (f" in {self.unit}" if self.unit else "")
+        )
 
     def _holds(self, value: float) -> bool:
         """Whether a number is within bounds; NaN and infinity never are."""
-        return math.isfinite(value) and self.low <= value <= self.high and not (self.above and value == self.low)
+        inside = self.low <= value <= self.high and not (self.above and value == self.low)
+        return math.isfinite(value) and inside and not (self.whole and value % 1)
 
     def check(self, value: object, where: str) -> Value:
         """Return the value, or say what is wrong with it."""
@@ -143,11 +152,12 @@ class Kind:
                 raise InputError(f"{name} is missing", where=where, expected=parameter.bounds, hint=parameter.text)
         return found
 
-    def _unknown(self, name: str, where: str) -> None:
-        for parameter in self.parameters:
-            if parameter.unit and name != parameter.name and name.startswith(parameter.stem):
-                unit = name.removeprefix(parameter.stem).strip("_")
-                said = f"{name} is in {unit}" if unit else f"{name} has no unit"
-                raise InputError(said, where=where, expected=parameter.name)
+    def _unknown(self, name: str, where: str) -> NoReturn:
+        """Say whether the unit is wrong, or the name."""
+        alike = [each for each in self.parameters if each.unit and f"{name}_".startswith(f"{each.stem}_")]
+        if alike:
+            unit = name.removeprefix(alike[0].stem).strip("_")
+            said = f"{name} is in {unit}" if unit else f"{name} has no unit"
+            raise InputError(said, where=where, expected=" or ".join(each.name for each in alike))
         have = ", ".join(parameter.name for parameter in self.parameters)
         raise InputError(f"has no parameter {name!r}", where=where, expected=have or "none")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bmsthermal.errors import InputError
 from hil.faults.condition import parse
 from hil.faults.fault import Fault
 from hil.faults.places import Places
@@ -85,6 +86,10 @@ class Live:
         """Return it at rest."""
         met = parse(fault.when).bind(places.cells, places.sensors) if fault.when is not None else None
         index, unit = places.find(fault)
+        if fault.kind == "delay" and round(fault["delay_s"] / step_s) == 0:
+            raise InputError(
+                f"delay_s is {fault['delay_s']:g}", where=f"fault {fault.name!r}", expected=f"steps of {step_s:g} s"
+            )
         live = cls(fault, index, unit, met, step_s, [seed, fault.seed, *fault.name.encode()])
         live.reset()
         return live

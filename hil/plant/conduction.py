@@ -6,8 +6,9 @@ change along a straight line within a step, from what it is at the begin to what
 .. math:: x_1 = e^{-\lambda h} x_0 + \int_0^h e^{-\lambda (h - s)} \bigl(b\,Q - e\,[q_0 + (q_1 - q_0) s / h]\bigr) ds,
     \qquad q_1 = g\,(e^\top x_1 - c),
 
-which is of second order in the step and stable for every constant conductance: a triangle hold leaves a passive system
-passive. The observer's step knows the flow at the end alone: it is of first order, so the two are not the same model.
+which is of second order in the step (3/2 where the coolant jumps) and stable for every constant conductance: a triangle
+hold leaves a passive system passive. The observer's step knows the flow at the end alone: it is of first order, so the
+two are not the same model.
 """
 
 from __future__ import annotations

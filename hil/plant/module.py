@@ -28,7 +28,11 @@ class Plant(Protocol):
     cells: int
     places: tuple[str, ...]
     digest: str
-    said: Sequence[tuple[float, str]]
+
+    @property
+    def said(self) -> Sequence[tuple[float, str]]:
+        """What could not be as asked: time in s and sentence."""
+        ...
 
     def reset(self, soc: float, start_K: float) -> Truth:
         """Begin anew: at rest, every cell at one state of charge (0 to 1) and one temperature throughout."""
@@ -41,7 +45,7 @@ class Plant(Protocol):
 
 @dataclass
 class Stops:
-    """Sentences about what could not be as asked, each once a run.
+    """Sentences about what could not be as asked, one of each kind in a run.
 
     Parameters
     ----------
@@ -84,9 +88,9 @@ class Stops:
         """State of charge after a current has flowed, held inside 0 to 1."""
         after = soc - drawn_A * (step_s / 3600.0) / self.capacity_Ah
         if after.min() < 0.0 or after.max() > 1.0:
-            for cell in np.flatnonzero((after < 0.0) | (after > 1.0)):
-                word = "empty" if after[cell] < 0.0 else "full"
-                self.say(time_s, f"{word} {cell}", f"{time_s:g} s: cell {cell} is {word}: its charge stays there")
+            for word, beyond in (("empty", after < 0.0), ("full", after > 1.0)):
+                if beyond.any():
+                    self.say(time_s, word, f"{time_s:g} s: cell {beyond.argmax()} is {word}: its charge stays there")
             after = np.clip(after, 0.0, 1.0)
         return after
 
@@ -95,12 +99,13 @@ class Stops:
         low, high = WARMTH_K
         if low <= mean_K.min() and mean_K.max() <= high:
             return mean_K
-        for cell in np.flatnonzero((mean_K < low) | (mean_K > high)):
-            self.say(
-                time_s, f"warm {cell}",
-                f"{time_s:g} s: cell {cell} is at {mean_K[cell] - ZERO_DEGC_K:.4g} degC: its parameters are those of "
-                f"{(low if mean_K[cell] < low else high) - ZERO_DEGC_K:g} degC",
-            )  # fmt: skip
+        cell = int(np.argmax((mean_K < low) | (mean_K > high)))
+        end_K = low if mean_K[cell] < low else high
+        self.say(
+            time_s, f"{end_K} K",
+            f"{time_s:g} s: cell {cell} is at {mean_K[cell] - ZERO_DEGC_K:.4g} degC: its parameters are those of "
+            f"{end_K - ZERO_DEGC_K:g} degC",
+        )  # fmt: skip
         return np.clip(mean_K, low, high)
 
 

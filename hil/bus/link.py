@@ -1,0 +1,247 @@
+"""What both ends of a bus agree on, and the end at the bench and the end at the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bmsthermal.errors import InputError
+from hil.bus.dbc import bench_database, read_dbc, templates
+from hil.bus.frame_faults import FrameFaults, Injected
+from hil.bus.names import (
+    OWN,
+    RUNNING,
+    WAITING,
+    answer_names,
+    answer_of_row,
+    reading_names,
+    readings_of_row,
+    row_of_answer,
+    row_of_readings,
+)
+from hil.bus.receiver import Receiver, with_ambient
+from hil.bus.sender import Sender
+from hil.bus.spec import BusSpec
+from hil.bus.wire import Wire
+from hil.devices.device import Device
+from hil.signals import Answer, Readings, Status
+
+if TYPE_CHECKING:
+    import can
+
+
+class Link:
+    """Messages of a bus for so many cells and such sensors, and their times.
+
+    Parameters
+    ----------
+    bus
+        What the scenario says of it.
+    cells, sensors
+        Number of cells, and the sensors of each.
+    step_s
+        Of the bench.
+
+    Raises
+    ------
+    InputError
+        If database, mapping or cycle times do not fit.
+    """
+
+    def __init__(self, bus: BusSpec, cells: int, sensors: Sequence[str], step_s: float = 1.0) -> None:
+        self.bus, self.cells, self.sensors, self.step_s = bus, cells, tuple(sensors), float(step_s)
+        own = bench_database(cells, sensors, bus, step_s)
+        readings, answers = reading_names(cells, sensors), answer_names(cells, sensors)
+        self.database = own
+        mapped: dict[str, str] = {}
+        if bus.dbc is not None:
+            self.database, where = read_dbc(bus.dbc), str(bus.dbc)
+            mapped = templates(bus.signals, cells)
+            self.readings = Wire(self.database, readings, mapped, where)
+        elif bus.profile == "foxbms":
+            from hil.bus.foxbms import foxbms_database
+
+            self.database, theirs = foxbms_database(cells, sensors)
+            self.readings = Wire(self.database, readings, theirs, "foxBMS 2")
+        else:
+            self.readings = Wire(own, readings)
+        if not self.readings.frames:
+            raise InputError("no signal is mapped", where="bus.signals", expected="one of " + ", ".join(readings[:3]))
+        if any(name in mapped for name in answers):
+            self.answers = Wire(self.database, answers, mapped, str(bus.dbc))
+        else:
+            self.answers = Wire(own, answers)
+        self.start = Wire(own, ("soc", "session")) if self.readings.carried[-1] else None
+        self.cycles = [self._steps(bus.cycle_s.get(frame.group)) for frame in self.readings.frames]
+
+    def _steps(self, cycle_s: float | None) -> int:
+        steps = 1 if cycle_s is None else cycle_s / self.step_s
+        if not math.isclose(steps, round(steps), rel_tol=1e-9) or steps < 1:
+            raise InputError(f"{cycle_s:g} s", where="bus.cycle_s", expected=f"whole steps of {self.step_s:g} s")
+        return round(steps)
+
+    def receiver(self, wire: Wire) -> Receiver:
+        """Make the receiving end of readings or of answers, with the time-out of each frame."""
+        cycles = self.cycles if wire is self.readings else [1] * len(wire.frames)
+        return Receiver(wire, self.step_s * self.bus.timeout_cycles * np.array(cycles, float))
+
+
+class BenchEnd:
+    """The bench's end: sends readings, hears answers.
+
+    Parameters
+    ----------
+    link
+        What was agreed on.
+    injector
+        Faults of the frames to the device, and of its answers; the latter only where both ends are here.
+    """
+
+    def __init__(self, link: Link, injector: Injected | None = None) -> None:
+        self.link = link
+        self.faults = None if injector is None else FrameFaults(injector)
+        self.sender = Sender(link.readings, link.cycles, self.faults)
+        self.starter = None if link.start is None else Sender(link.start, [1])
+        self.heard = link.receiver(link.answers)
+        self.session, self.step, self.last = 0, 0, None  # type: int, int, Answer | None
+        self._echo = len(link.answers.names) - len(OWN)
+        self._has_echo = bool(link.answers.carried[self._echo])
+
+    def begin(self, first: Readings, soc: float, window_s: float) -> list[can.Message]:
+        """Frames that start the device; no fault touches them."""
+        self.session, self.step, self.last = self.session % 255 + 1, 0, None
+        self.sender.reset()
+        self.heard.reset()
+        if self.faults is not None:
+            self.faults.reset()
+        begin = first.time_s
+        if self.starter is not None:
+            self.starter.put(np.array([soc, self.session]), 0, begin, 0.0)
+        self.sender.put(row_of_readings(first, 0), 0, begin, window_s, faulty=False)
+        started = [] if self.starter is None else self.starter.take(begin)
+        return started + self.sender.take(begin + window_s)
+
+    def ask(self, readings: Readings, window_s: float) -> list[can.Message]:
+        """Frames of a step's readings that are on the wire in a window of time from their end on."""
+        self.step += 1
+        if self.faults is not None:
+            self.faults.advance()
+        self.sender.put(row_of_readings(readings, self.step), self.step, readings.time_s, window_s)
+        return self.sender.take(readings.time_s + window_s)
+
+    def complete(self, any_cycle: bool = False) -> bool:
+        """Whether the answer to the last question, or to any, has been heard to its end."""
+        if not self._has_echo:
+            return len(self.heard.fresh) == len(self.link.answers.frames)
+        return len(self.link.answers.frames) - 1 in self.heard.fresh and (any_cycle or self.echo == self.step % 256)
+
+    @property
+    def echo(self) -> int:
+        """Cycle that the device last answered to; -1 where it has not, or does not say."""
+        echo = self.heard.values[self._echo]
+        return -1 if np.isnan(echo) else int(echo)
+
+    def answer(self, time_s: float, now_s: float, *, any_cycle: bool = False) -> Answer | None:
+        """Answer that has been heard, or None where it is not complete."""
+        whole = self.complete(any_cycle)
+        fresh = set(self.heard.fresh)
+        row = self.heard.read(now_s)
+        if not whole:
+            return None
+        for k, frame in enumerate(self.link.answers.frames):
+            if k not in fresh:
+                row[[slot.index for slot in frame.slots]] = np.nan
+        cells, sensors = self.link.cells, len(self.link.sensors)
+        said = "" if len(fresh) == len(self.link.answers.frames) else "some of the answer's frames did not come"
+        self.last = answer_of_row(row, time_s, cells, sensors, Status.OK, said)
+        return self.last
+
+    def stands(self, status: Status, said: str, time_s: float) -> Answer:
+        """The last answer, where this step brought none."""
+        if self.last is None:
+            return Answer.none(time_s, self.link.cells, len(self.link.sensors), status, said)
+        return replace(self.last, status=status, said=said)
+
+
+class DeviceEnd:
+    """The device's end: hears readings, steps a device, sends its answers.
+
+    Parameters
+    ----------
+    link
+        What was agreed on.
+    device
+        Of this process.
+    soc
+        State of charge to begin with where nobody says one.
+    injector
+        Faults of the answers on their way.
+    """
+
+    def __init__(self, link: Link, device: Device, soc: float = 0.5, injector: Injected | None = None) -> None:
+        self.link, self.device, self.soc = link, device, soc
+        self.faults = None if injector is None else FrameFaults(injector, answers=True)
+        self.heard = link.receiver(link.readings)
+        self.started = None if link.start is None else link.receiver(link.start)
+        self.sender = Sender(link.answers, [1] * len(link.answers.frames), self.faults)
+        self.session, self.cycle, self.running = -1, 0, False
+        self.seen: Readings | None = None
+
+    def take(self, message: can.Message, now_s: float) -> bool:
+        """Take a frame; return whether it closes a cycle."""
+        if self.started is not None and message.arbitration_id == self.started.wire.frames[0].message.frame_id:
+            if self.started.take(message, now_s) is not None:
+                self._start(*self.started.values)
+            return False
+        which = self.heard.take(message, now_s)
+        if which is None:
+            return False
+        frames = self.link.readings.frames
+        closes = which == len(frames) - 1 if self.started is not None else False
+        return closes or len(self.heard.fresh) == len(frames)
+
+    def _start(self, soc: float, session: float) -> None:
+        if int(session) != self.session:
+            self.session, self.soc = int(session), float(min(max(soc, 0.0), 1.0))
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin anew with the next readings."""
+        self.running = False
+        self.heard.reset()
+        self.sender.reset()
+        if self.faults is not None:
+            self.faults.reset()
+
+    def sign(self) -> list[can.Message]:
+        """Frame that says that a device is here, and which cycle it answered last."""
+        status = self.link.answers.frames[-1]
+        own = np.full(len(self.link.answers.names), np.nan)
+        own[-len(OWN) :] = self.cycle % 256, RUNNING if self.running else WAITING, self.heard.rejected % 65536, 0
+        return self.sender.only(len(self.link.answers.frames) - 1, own) if status.message.name == "Status" else []
+
+    def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
+        """Step the device with what has been heard; return its answer's frames in a window of time from now on."""
+        counted = self.heard.fresh_at(-1)
+        row = with_ambient(self.heard.read(now_s), self.link.bus.coolant_degC)
+        self.seen = seen = readings_of_row(row, time_s, self.link.cells, len(self.link.sensors))
+        # a lost counter is counted on: the one before it may still hold for the readings, but not for the cycle
+        following = (self.cycle + 1) % 256 if self.running else 0
+        self.cycle = int(row[-1]) if counted and not np.isnan(row[-1]) else following
+        cells, sensors = self.link.cells, len(self.link.sensors)
+        if self.running:
+            answer = self.device.step(seen)
+        else:
+            self.device.reset(seen, self.soc)
+            answer, self.running = Answer.none(time_s, cells, sensors, Status.OK), True
+        absent = np.isnan(row[:-1][self.link.readings.carried[:-1]]).sum()
+        own = [self.cycle % 256, RUNNING if self.running else WAITING, self.heard.rejected % 65536, int(absent)]
+        if self.faults is not None:
+            self.faults.advance()
+        if answer.status in (Status.OK, Status.LATE):
+            self.sender.put(row_of_answer(answer, own), 0, now_s, window_s)
+        return self.sender.take(now_s + window_s)
