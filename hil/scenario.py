@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -149,6 +150,13 @@ class Scenario(BaseModel):
                     expected = f"one of {', '.join(self.observer.sensors)}"
                     raise MisfitError(("requirements", i, "sensors", j), f"no sensor {sensor!r}, {expected}")
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy it with changes; what was worked out before does not come along."""
+        made = super().model_copy(update=update, deep=deep)
+        for name in ("loaded", "steps", "digest"):
+            made.__dict__.pop(name, None)
+        return made
 
     @cached_property
     def loaded(self) -> Cell:
