@@ -182,11 +182,11 @@ def test_an_emulated_core_says_the_same_and_counts():
     if not toolchains(CORES["cortex-m4f"]) or find_compiler() is None:
         pytest.skip("no cross compiler here")
     watched = observer("watched")
-    readings = drive(watched, 60, 2)
+    readings = drive(watched, 60, 2)[45:]  # around an open lead
     device = plain_device("emulated:cortex-m4f", watched, 2)
     assert same(said(device, readings), said(Compiled(watched, 2), readings))
     cost = device.cost()
-    assert cost["steps"] == 120 and 1000 < cost["least_instructions"] <= cost["mean_instructions"]
+    assert cost["steps"] == 30 and 1000 < cost["least_instructions"] <= cost["mean_instructions"]
     assert cost["mean_instructions"] <= cost["most_instructions"] < emulated.MOST_INSTRUCTIONS / 10
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(emulated, "MOST_INSTRUCTIONS", 500)  # as if it went on

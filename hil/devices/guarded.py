@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,6 +64,7 @@ class Guarded(Stepped):
         self._room = np.empty(4 + cells * (1 + len(self.sensors)))
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._place = ""
         try:
             self._start()
         except DeviceError as error:
@@ -85,21 +88,25 @@ class Guarded(Stepped):
         return np.frombuffer(self._ask(b"s", 8 * rows, self._answer_s)).reshape(cells, -1)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and remove what it left in its folder."""
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._socket = self._process = None
+        if self._place:
+            shutil.rmtree(self._place, ignore_errors=True)
+        self._socket, self._process, self._place = None, None, ""
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        self._place = tempfile.mkdtemp(prefix="bmsthermal-")
         around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, self._what], stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
+                stderr=subprocess.DEVNULL, cwd=self._place,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around)), "TMPDIR": self._place},
             )  # fmt: skip
         self._socket = ours
         self._answer(0, START_S)
