@@ -41,7 +41,7 @@ def make_device(
     injector
         Faults of frames.
     bus
-        Interface of python-can, instead of the scenario's.
+        Interface of python-can, and ``:channel``, instead of the scenario's.
     real
         Whether the bench keeps real time.
 
@@ -66,7 +66,8 @@ def make_device(
         return device
     from hil.bus import BusSpec, Framed
 
-    return Framed(device, scenario.bus or BusSpec(), injector, cells, sensors, step_s=scenario.step_s)
+    spec = (scenario.bus or BusSpec()).on(bus)
+    return Framed(device, spec, injector, cells, sensors, step_s=scenario.step_s)
 
 
 def plain_device(
