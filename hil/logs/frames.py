@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 WAITING_BYTES = 16 * 1024
 #: A time that looks like a date: one that python-can writes into the head of a BLF file.
 _DATE_S = 631152000.0
+#: Bytes of the head of a BLF file; the length that it says until it is closed.
+_BLF_HEAD = 144
 #: Head of an ASC file, with the time that the clock of a bench starts from in place of the day's.
 _ASC_HEAD = """\
 date Thu Jan 01 00:00:00.000 1970
@@ -94,6 +96,52 @@ def can_io(name: str) -> Any:
         return importlib.import_module(f"can.io.{name}")
     except ImportError as error:
         raise InputError("frames need python-can, which is missing", hint='pip install "bmsthermal[can]"') from error
+
+
+def read_frames(path: Path) -> list[can.Message]:
+    """Frames of a ``.blf``, ``.asc``, candump's ``.log`` or a bus log in ``.mf4``, in their order.
+
+    A BLF file whose writer was killed has no sizes in its head: what there is of it is read.
+
+    Raises
+    ------
+    InputError
+        If the file is of another kind, cut short, or otherwise damaged, or a package is missing.
+    """
+    open_ = {
+        ".blf": ("blf", "BLFReader"), ".asc": ("asc", "ASCReader"), ".log": ("canutils", "CanutilsLogReader"),
+        ".mf4": ("mf4", "MF4Reader"),
+    }  # fmt: skip
+    name, reader = open_[path.suffix.lower()]
+    whole = path.suffix.lower() != ".blf" or _blf_is_closed(path)
+    frames: list[can.Message] = []
+    try:
+        with getattr(can_io(name), reader)(path) as found:
+            for frame in found:
+                frames.append(frame)  # what came before a mistake stays
+    except InputError:
+        raise
+    except Exception as error:  # python-can's readers raise whatever comes
+        if whole or not frames:
+            raise InputError(f"cannot be read ({error or type(error).__name__})", where=str(path)) from error
+    return frames
+
+
+def _blf_is_closed(path: Path) -> bool:
+    """Whether the head of a BLF file says how long it is.
+
+    Raises
+    ------
+    InputError
+        If it is no BLF file, or shorter than it says.
+    """
+    head = path.read_bytes()[:24]
+    if len(head) < 24 or head[:4] != b"LOGG":
+        raise InputError("is no BLF file", where=str(path), expected="one that begins with LOGG")
+    length, size = int.from_bytes(head[16:24], "little"), path.stat().st_size
+    if size < length:
+        raise InputError(f"is cut short: {size} of {length} bytes", where=str(path))
+    return length > _BLF_HEAD
 
 
 def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:

@@ -17,6 +17,7 @@ from hil.serial.render import serial_texts
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
     from firmware_export.bundle import Bundle
+    from firmware_export.render import Real
 
 
 def compile_board(bundle: Bundle, program: Path, cells: int = 1) -> Path:
@@ -37,7 +38,7 @@ def compile_board(bundle: Bundle, program: Path, cells: int = 1) -> Path:
         )
 
 
-def desk_of(observer: Observer, cells: int = 1) -> Desk:
+def desk_of(observer: Observer, cells: int = 1, real: Real = "float") -> Desk:
     """Start a board with an observer's exported C.
 
     Raises
@@ -46,7 +47,7 @@ def desk_of(observer: Observer, cells: int = 1) -> Desk:
         As of `firmware_export.export` and `compile_board`.
     """
     with tempfile.TemporaryDirectory() as place:
-        bundle = export(observer, Path(place) / "c", real=observer.real, name="board_cell")
+        bundle = export(observer, Path(place) / "c", real=real, name="board_cell")
         # a program that runs stays when its file goes
         return Desk(compile_board(bundle, Path(place) / "board", cells))
 
