@@ -53,9 +53,9 @@ def make_device(
     kind, rest = _split(text)
     observer, cells, sensors = scenario.make_observer(), scenario.plant.cells, scenario.observer.sensors
     if kind == "can":
-        from hil.bus import CanDevice
+        from hil.bus import can_device
 
-        return CanDevice(scenario, injector, bus=bus, real=real)
+        return can_device(scenario, injector, bus=bus, real=real)
     if kind == "serial":
         from hil.devices.serial import serial_device
 
