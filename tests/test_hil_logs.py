@@ -187,3 +187,35 @@ def test_damaged_archives_are_named(tmp_path):
         archive.writestr("names.npy", b"nothing")
     with pytest.raises(InputError, match=r"the \.npz of a record"):
         read_npz(tmp_path / "r.npz")
+
+
+def test_signals_of_a_database_in_mf4(tmp_path):
+    """Of the bench's own messages, and only of them."""
+    asammdf, _ = pytest.importorskip("asammdf"), pytest.importorskip("cantools")
+    from hil.bus.dbc import bench_database, write_dbc
+    from hil.bus.spec import BusSpec
+
+    write_dbc(tmp_path / "bench.dbc", 1, ["surface"])
+    can, database = pytest.importorskip("can"), bench_database(1, ["surface"], BusSpec())
+    message = database.get_message_by_name("Temperatures_0")
+    zeros = {signal.name: 0 for signal in message.signals}
+    logged = [
+        can.Message(
+            timestamp=k + 1.0, arbitration_id=message.frame_id, is_extended_id=False,
+            data=message.encode(zeros | {"surface_degC": 20 + k}),
+        )
+        for k in range(5)
+    ]  # fmt: skip
+    for name in ("one.mf4", "two.mf4"):
+        write_frames(logged, tmp_path / name, tmp_path / "bench.dbc")
+    assert (tmp_path / "one.mf4").read_bytes() == (tmp_path / "two.mf4").read_bytes()
+    with asammdf.MDF(tmp_path / "one.mf4") as mdf:
+        signal = mdf.get("surface_degC")
+        assert signal.unit == "degC" and signal.samples.tolist() == [20, 21, 22, 23, 24]
+        assert signal.timestamps.tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(InputError, match="none of its messages is among 300 frames"):
+        write_frames(
+            [frame for frame in frames(300) if frame.is_extended_id] * 2, tmp_path / "x.mf4", tmp_path / "bench.dbc"
+        )
+    with pytest.raises(InputError, match=r"expected a file \.mf4"):
+        write_frames(logged, tmp_path / "x.blf", tmp_path / "bench.dbc")

@@ -9,7 +9,7 @@ from hil.bench import open_bench
 from hil.devices.device import DeviceError
 from hil.devices.in_process import InProcess
 from hil.logs import figures, initial_soc, read, readings_of, replay, step_of, write, write_frames
-from hil.logs.reading import record_of_readings, record_of_run
+from hil.logs.records import record_of_readings, record_of_run
 from hil.scenario import load_scenario
 from hil.signals import Answer, Readings, Status
 

@@ -144,7 +144,7 @@ def _blf_is_closed(path: Path) -> bool:
     return length > _BLF_HEAD
 
 
-def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:
+def write_frames(frames: Iterable[can.Message], path: str | Path, dbc: str | Path | None = None) -> None:
     """Write frames as ``.blf``, ``.asc``, candump's ``.log`` or ``.mf4`` (a bus log of ASAM MDF 4).
 
     Parameters
@@ -153,11 +153,14 @@ def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:
         In the order of their times, which are the bench's.
     path
         File to write; its ending says what.
+    dbc
+        Database whose signals go into an ``.mf4`` in place of the frames, in their units.
 
     Raises
     ------
     InputError
-        If the ending is another, a time looks like a date, a package is missing, or the place cannot be written.
+        If the ending is another, the database is none or of other frames, a time looks like a date, a package is
+        missing, or the place cannot be written.
     """
     path, frames = Path(path), list(frames)
     writers: dict[str, Callable[[list[can.Message]], bytes | str]] = {
@@ -168,6 +171,15 @@ def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:
     late = next((frame.timestamp for frame in frames if not 0 <= frame.timestamp < _DATE_S), None)
     if late is not None:
         raise InputError(f"a frame at {late!r} s", where=str(path), expected="seconds of the bench, not a date")
+    if dbc is not None:
+        if path.suffix.lower() != ".mf4":
+            raise InputError("signals of a database", where=str(path), expected="a file .mf4")
+        from hil.bus.dbc import read_dbc
+        from hil.logs.mf4 import decoded
+
+        read_dbc(dbc)  # and tells what is wrong with it
+        write_whole(path, decoded(frames, Path(dbc)))
+        return
     write_whole(path, writers[path.suffix.lower()](frames))
 
 

@@ -11,7 +11,7 @@ from bmsthermal.errors import InputError
 from hil.bus.link import Link
 from hil.bus.names import readings_of_row
 from hil.bus.receiver import with_ambient
-from hil.logs.reading import record_of_readings
+from hil.logs.records import record_of_readings
 from hil.record import Record
 from hil.signals import Readings
 
