@@ -134,6 +134,31 @@ def test_frames_read_back_on_the_clock_of_the_bench(ending, within_s, tmp_path):
     same(read_frames(tmp_path / f"f.{ending}"), late, within_s)
 
 
+@st.composite
+def any_frame(draw):
+    can = pytest.importorskip("can")
+    fd, extended = draw(st.booleans()), draw(st.booleans())
+    length = draw(st.sampled_from([0, 1, 7, 8, *([12, 64] if fd else [])]))
+    return can.Message(
+        timestamp=draw(st.integers(0, 10**7)) / 1000, is_extended_id=extended,
+        arbitration_id=draw(st.integers(0, 2**29 - 1 if extended else 2047)),
+        is_fd=fd, bitrate_switch=fd and draw(st.booleans()), is_rx=draw(st.booleans()),
+        data=draw(st.binary(min_size=length, max_size=length)), channel=draw(st.integers(0, 3)),
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(some=st.lists(any_frame(), min_size=1, max_size=20))
+@pytest.mark.parametrize("ending", ["blf", "asc"])
+def test_any_frames_read_back(ending, some, tmp_path_factory):
+    some.sort(key=lambda frame: frame.timestamp)
+    path = tmp_path_factory.mktemp("frames") / f"f.{ending}"
+    write_frames(some, path)
+    same(read_frames(path), some, 1e-6)
+    for one, other in zip(read_frames(path), some, strict=True):
+        assert (one.is_fd, one.bitrate_switch, one.dlc) == (other.is_fd, other.bitrate_switch, other.dlc)
+
+
 def test_frames_with_dates_and_other_endings_are_refused(tmp_path):
     some = frames(3)
     some[2].timestamp = 1.7e9
@@ -149,7 +174,7 @@ def test_frames_with_dates_and_other_endings_are_refused(tmp_path):
 def test_a_log_that_is_closed_is_that_of_all_frames(tmp_path):
     with FrameLog(tmp_path / "loop.blf") as log:
         for frame in frames():
-            log.write([frame])
+            log(frame)
     log.close()
     write_frames(frames(), tmp_path / "whole.blf")
     assert (tmp_path / "loop.blf").read_bytes() == (tmp_path / "whole.blf").read_bytes()

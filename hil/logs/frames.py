@@ -56,11 +56,14 @@ class FrameLog:
             raise InputError(f"cannot be written ({error.strerror})", where=str(path)) from error
         self._writer = _blf_writer(self._file)
 
+    def __call__(self, frame: can.Message) -> None:
+        """Take a frame, not earlier than the one before: what `hil.bus.Framed` wants as its log."""
+        self._writer.on_message_received(frame)
+
     def write(self, frames: Iterable[can.Message]) -> None:
         """Take frames, in the order of their times."""
-        take = self._writer.on_message_received
         for frame in frames:
-            take(frame)
+            self._writer.on_message_received(frame)
 
     def close(self) -> None:
         """Write what waits, and the head with its sizes; may be called twice."""
@@ -146,6 +149,8 @@ def _blf_is_closed(path: Path) -> bool:
 
 def write_frames(frames: Iterable[can.Message], path: str | Path, dbc: str | Path | None = None) -> None:
     """Write frames as ``.blf``, ``.asc``, candump's ``.log`` or ``.mf4`` (a bus log of ASAM MDF 4).
+
+    Error and remote frames are not in an ``.mf4``, and candump's log has one kind of error frame only.
 
     Parameters
     ----------

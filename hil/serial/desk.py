@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from firmware_export.render import Real
 
 
-def compile_board(bundle: Bundle, program: Path, cells: int = 1) -> Path:
-    """Compile a bundle with its side of the line and its main loop, with the strict flags, into a program.
+def compile_board(bundle: Bundle, program: Path, cells: int = 1, *flags: str) -> Path:
+    """Compile a bundle with its side of the line and its main loop, with the strict and further flags, into a program.
 
     Raises
     ------
@@ -33,9 +33,8 @@ def compile_board(bundle: Bundle, program: Path, cells: int = 1) -> Path:
         for file, text in serial_texts(bundle, cells).items():
             (Path(place) / file).write_bytes(text)
         added = [f"{place}/{name}_{part}.c" for part in ("serial", "board")]
-        return compile_bundle(
-            bundle.folder, [f"{name}.c", f"{name}_model.c", *added], program, "-I", str(bundle.folder), "-I", place
-        )
+        sources, seen = [f"{name}.c", f"{name}_model.c", *added], ("-I", str(bundle.folder), "-I", place)
+        return compile_bundle(bundle.folder, sources, program, *seen, *flags)
 
 
 def desk_of(observer: Observer, cells: int = 1, real: Real = "float") -> Desk:
