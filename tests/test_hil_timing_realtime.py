@@ -112,3 +112,14 @@ def test_a_run_on_a_clock_that_goes_says_what_it_took():
     assert len(report["load"]) == 2
     if sys.platform == "linux":
         assert report["cpu_share"]["device"] >= 0.0
+
+
+def test_a_run_that_is_interrupted_is_reported_as_far_as_it_went():
+    pacer = Pacer(ScaledClock(1000.0), 1.0)
+    with pytest.raises(KeyboardInterrupt):
+        for tick in pacer.ticks(10):
+            if tick.index == 3:
+                raise KeyboardInterrupt
+    report = json.loads(json.dumps(pacer.report(), allow_nan=False))
+    assert report["steps"] == report["lateness"]["count"] == 4
+    assert report["cpu_share"]["bench"] > 0.0
