@@ -1,4 +1,4 @@
-"""A campaign: one scenario with one fault after another, by seeds, on all cores; what was found of them, and what not."""
+"""A campaign: one scenario with one fault after another, by seeds, on all cores; what was found of them, what not."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Campaign(BaseModel):
             asked.insert(0, Undetected(id="UNDETECTED", kind="undetected", fault=case.fault.name, reason=case.reason))
         given = base.model_dump(exclude={"requirements", "faults"}, exclude_unset=True)
         given = _merged(_merged(given, self.scenario), case.scenario)
-        title = case.fault.spec.text if "title" not in case.scenario else case.scenario["title"]
+        title = case.scenario.get("title", case.fault.spec.text)
         given |= {"name": case.name, "title": title, "folder": base.folder, "requirements": tuple(asked)}
         return Scenario.model_validate(given | {"faults": (case.fault,)})
 
@@ -184,7 +184,7 @@ class CaseRun:
     def after_s(self) -> float:
         """Time from the first injection to the first flag in s; NaN if there was none."""
         record = self.outcome.record
-        windows = [] if self.crashed else record.injected(self.case.fault.name)
+        windows = [] if self.crashed else metrics.windows(record, self.case.fault.name)
         if not windows:
             return np.nan
         flags = metrics.flagged(record, metrics.FLAGS if self.case.flags is None else self.case.flags)
@@ -199,7 +199,7 @@ class CaseRun:
     def flags(self) -> tuple[str, ...]:
         """Kinds of flags that rose in the fault, in the order of `hil.metrics.FLAGS`."""
         record = self.outcome.record
-        windows = [] if self.crashed else record.injected(self.case.fault.name)
+        windows = [] if self.crashed else metrics.windows(record, self.case.fault.name)
         return tuple(
             flag for flag in metrics.FLAGS if windows
             and np.isfinite(metrics.detected_after_s(record, windows[0], metrics.flagged(record, (flag,))))
@@ -211,7 +211,7 @@ class CaseRun:
         record = self.outcome.record
         if self.crashed:
             return 0
-        windows = record.injected(self.case.fault.name)
+        windows = metrics.windows(record, self.case.fault.name)
         before = record.time_s < (windows[0][0] if windows else np.inf)
         return metrics.alarms(metrics.flagged(record), before)
 
@@ -219,7 +219,7 @@ class CaseRun:
     def core_error_K(self) -> float:
         """Largest error of the core while the fault was there; NaN where the device was silent."""
         record = self.outcome.record
-        rows = np.zeros(len(record.rows), bool) if self.crashed else record[f"{self.case.fault.name}.injected"] > 0
+        rows = np.zeros(len(record.rows), bool) if self.crashed else metrics.under(record, self.case.fault.name)
         rows &= ~np.isnan(metrics.core_error_K(record)).any(axis=1) if len(rows) else rows
         return metrics.max_K(record, rows)[0] if rows.any() else np.nan
 

@@ -94,6 +94,7 @@ def test_no_kind_takes_what_it_does_not_know(kind):
         ({"kind": "leakage", "target": "tab", "leakage_Ohm": 0}, "expected a number above 0"),
         ({"kind": "leakage", "target": "tab", "leakage_Ohm": float("nan")}, "leakage_Ohm is nan"),
         ({"kind": "leakage", "target": "tab", "leakage_Ohm": "1 MOhm"}, "leakage_Ohm is '1 MOhm'"),
+        ({"kind": "quantisation", "target": "tab", "bits": 9.5}, "bits is 9.5, expected a whole number at least 1"),
         ({"kind": "bias", "target": "tab"}, "says nothing of what it does, expected offset_K or offset_V or gain"),
         ({"kind": "bias", "target": "tab", "offset_K": True}, "offset_K is True"),
         ({"kind": "current", "hold": 1}, "hold is 1, expected true or false"),

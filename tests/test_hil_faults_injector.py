@@ -325,13 +325,14 @@ def test_noise_has_its_size_ripple_its_current_and_spikes_their_rate():
 
 def test_an_intermittent_contact_opens_in_bursts():
     bursts = fault("noise", target="tab[1]", contact_p=0.02, burst_s=8)
-    _, found, _ = ideal(bursts, steps=3000)
+    _, found, _ = ideal(bursts, steps=2000)
     opened = found[:, TAB1] < 200
     edges = np.flatnonzero(np.diff(opened.astype(int)))
     lengths = np.diff(edges)[0 if opened[edges[0] + 1] else 1 :: 2]
-    # one reading and the whole steps of an exponential time of mean 8: 1 + 1 / (e^(1/8) - 1) = 8.5; 50 of them
-    assert lengths.mean() == pytest.approx(1 + 1 / math.expm1(1 / 8), rel=0.45)
-    assert lengths.size > 25
+    # one reading and the whole steps of an exponential time of mean 8: 1 + 1 / (e^(1/8) - 1) = 8.5; some 30 of them,
+    # a standard error of 18 %, three of those
+    assert lengths.mean() == pytest.approx(1 + 1 / math.expm1(1 / 8), rel=0.55)
+    assert lengths.size > 15
 
 
 def test_faults_compose_by_stage_and_then_as_they_are_listed():
@@ -343,6 +344,31 @@ def test_faults_compose_by_stage_and_then_as_they_are_listed():
     assert states[:, :, 2].all()
     assert ideal(stuck, bias)[1][:, TAB1] == pytest.approx(30 + 4 + ZERO)
     assert ideal(bias, stuck)[1][:, TAB1] == pytest.approx(30 + ZERO)
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_whatever_comes_together_the_readings_are_numbers_and_the_states_agree(data):
+    kinds = data.draw(st.lists(st.sampled_from(list(SHOWN)), min_size=1, max_size=6))
+    faults = []
+    for k, kind in enumerate(kinds):
+        given, _ = SHOWN[kind]
+        when = data.draw(st.sampled_from([{}, {"at_s": 3}, {"per_hour": 2000}, {"when": "true_soc > 0.55"}]))
+        lasts = data.draw(st.sampled_from([{}, {"duration_s": 2}, {"duration_s": 7}]))
+        ramp = {"ramp_s": 4} if KINDS[kind].ramps and data.draw(st.booleans()) else {}
+        names = {"name": f"n{k}", "seed": k, "enabled": data.draw(st.booleans())}
+        faults.append(fault(kind, **{"target": "tab[1]"} | given | when | lasts | ramp | names))
+    found, states = run(*faults, steps=12)
+    assert np.isfinite(found).all()
+    # injected is active is enabled
+    assert (np.diff(states, axis=2) <= 0).all()
+    assert run(*faults, steps=12)[0].tobytes() == found.tobytes()
+
+
+def test_bits_that_are_there_anyway_change_nothing():
+    found, states = run(fault("quantisation", target="tab", bits=12))
+    assert (found == run()[0]).all()
+    assert not states[:, 0, 2].any()
 
 
 def actuators(*faults, k=0):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -240,7 +240,8 @@ def test_reset_begins_anew():
         assert a.current_A == b.current_A
 
 
-@given(st.lists(st.floats(233.15, 393.15), min_size=1, max_size=5))
+@given(st.lists(st.floats(233.15, 393.15), min_size=1, max_size=4))
+@settings(max_examples=15)
 def test_cells_are_read_each_for_itself(surfaces_K):
     spec, cells = SensorsSpec.ideal(), len(surfaces_K)
     together = SensorChain(spec, cells, ["surface"], 1.0, 0).reset(truth(cells=cells, surface_K=np.c_[surfaces_K]))

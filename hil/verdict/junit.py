@@ -37,7 +37,7 @@ def write_junit(outcomes: Outcome | Sequence[Outcome], path: str | Path) -> None
         from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
     except ImportError as error:
         raise InputError(
-            "JUnit XML needs junitparser, which is missing", hint='pip install "bmsthermal[can]"'
+            "JUnit XML needs junitparser, which is missing", hint='pip install "bmsthermal[hil]"'
         ) from error
     check_outputs((Path(path), (".xml",)))
     made = JUnitXml()

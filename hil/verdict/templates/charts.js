@@ -292,7 +292,7 @@
       const {options, data} = spec.lanes ? laneStrip(spec, run, width(), sync) : strip(spec, run, width(), sync, i === 0);
       const plot = new uPlot(options, data(), figure);
       plots.add(plot);
-      return {plot, data, whole: {min: -Infinity, max: -Infinity}};
+      return {plot, data, whole: null};
     });
     const observer = new ResizeObserver(() => {
       if (root.classList.contains("printing")) return;
@@ -304,7 +304,7 @@
         events(run);
         for (const each of made) {
           const {plot, data, whole} = each, {min, max} = plot.scales.x;
-          const zoomed = min > whole.min || max < whole.max;
+          const zoomed = whole !== null && (min > whole.min || max < whole.max);
           plot.setData(data(), !zoomed);
           if (zoomed) plot.redraw();
           else requestAnimationFrame(() => { each.whole = {...plot.scales.x}; });
