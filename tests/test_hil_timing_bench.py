@@ -40,7 +40,7 @@ def test_a_lasting_overrun_is_counted_and_the_record_is_whole(policy, overruns, 
 
 def test_abort_ends_the_run_with_what_there_is():
     with late("abort:3") as bench:
-        with pytest.raises(Overrun, match="^3 overruns, the last by"):
+        with pytest.raises(Overrun, match=r"^3 overruns, the last by"):
             bench.run()
         assert bench.done == AT + 3
         assert np.isfinite(bench.record["true_core_degC"]).all()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,16 +80,20 @@ def test_a_system_without_real_time_runs_without(absent, monkeypatch):
     def no_library(_):
         raise OSError
 
+    def no_file(*_, **__):
+        raise FileNotFoundError
+
     before = granted()["scheduler"]
     monkeypatch.setattr(ctypes, "CDLL", no_library)
     if absent:
         for name in ("sched_setscheduler", "sched_getscheduler"):
             monkeypatch.delattr(os, name, raising=False)
+        monkeypatch.setattr(Path, "read_text", no_file)  # there is no /proc either
     else:
         monkeypatch.setattr(os, "sched_setscheduler", refuse, raising=False)
     with realtime() as found:
         assert found["scheduler"] == (None if absent else before)
-        assert not found["memory_locked"]
+        assert found["memory_locked"] is (None if absent else False)
         assert found["collector_frozen"]
     assert not promote(os.getpid())
 
