@@ -250,7 +250,7 @@ class Latency(Asked):
 
     kind: Literal["latency"]
     age_steps: Count | None = None
-    """Largest age of an answer, in steps."""
+    """Largest age of an answer, in steps; 0 is of the step itself."""
     step_ms: Positive | None = None
     """Longest time that the device takes over a step; only a real clock tells."""
 
@@ -269,7 +269,7 @@ class Latency(Asked):
         return "Answers are fresh."
 
     def _bound(self) -> str:
-        steps = [] if self.age_steps is None else [f"{self.age_steps} steps old"]
+        steps = [] if self.age_steps is None else [f"{self.age_steps} step{'s' * (self.age_steps != 1)} old"]
         return "at most " + ", ".join([*steps, *([] if self.step_ms is None else [f"{self.step_ms:g} ms a step"])])
 
 

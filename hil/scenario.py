@@ -110,7 +110,7 @@ class Scenario(BaseModel):
     """A scenario. Made by `load_scenario`, or in Python; its JSON schema is ``Scenario.model_json_schema()``."""
 
     model_config = CONFIG
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "scenario"
     """Short name; by default that of the file."""
     title: str
     """What it is, in a line."""

@@ -90,7 +90,14 @@ def test_a_good_file_is_read(tmp_path):
     assert (scenario.name, scenario.steps, scenario.length_s) == ("mine", 610, 610.0)
     assert scenario.make_observer() is scenario.make_observer()
     assert scenario.make_observer().measured == ("surface", "surface_left")
-    assert json.dumps(Scenario.model_json_schema()).count("description") > 50
+
+
+def test_an_editor_takes_from_the_schema_what_a_file_may_say():
+    schema = Scenario.model_json_schema()
+    assert json.dumps(schema).count("description") > 50
+    assert {*schema["required"]} == {"title", "initial_soc", "profile"}
+    assert schema["additionalProperties"] is False
+    assert schema["$defs"]["Fault"]["additionalProperties"] is True  # the parameters of its kind
 
 
 def test_an_observer_is_made_as_it_is_asked_for(tmp_path):
