@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bmsthermal.files import check_outputs, write_whole
 from bmsthermal.pages import STYLE, table_html
 from hil.outcome import Outcome
-from hil.verdict import told
+from hil.verdict import tables, times, told
 from hil.verdict.strips import Strips, steps, thinned, whole_numbers
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def rendered(**context: Any) -> str:
     return env.get_template("page.html.jinja").render(
         style=Markup(STYLE + texts["uPlot.min.css"] + "\n" + texts["page.css"]), script=Markup(script),
         hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(), notice=texts["uPlot.LICENSE"],
-        told=told, table=_table, **context,
+        told=told, tables=tables, times=times, table=_table, **context,
     )  # fmt: skip
 
 
