@@ -99,7 +99,7 @@ def _context(bundle: Bundle, prefix: str, cell_blocks: int, sensors: int, coolan
         raise InputError(f"coolant_degC={coolant_degC!r}", expected="a temperature that int16 holds in 0.1 degC")
     name = bundle.name
     header = (bundle.folder / f"{name}.h").read_text(encoding="utf-8")
-    takes, gives = (_members(header, f"{name}_{struct}_t") for struct in ("input", "output"))
+    takes, gives = (struct_members(header, f"{name}_{struct}_t") for struct in ("input", "output"))
     double, variance, watched = bundle.real == "double", "core_variance_K2" in gives, "fault" in gives
     return {
         "P": prefix, "p": prefix.lower(), "bundle": name, "BUNDLE": name.upper(),
@@ -136,7 +136,7 @@ def _block(prefix: str, variance: bool, watched: bool) -> list[tuple[str, str, s
     return rows
 
 
-def _members(header: str, struct: str) -> frozenset[str]:
+def struct_members(header: str, struct: str) -> frozenset[str]:
     """Names of a struct's members, from a bundle's own header: what its form has is what can be wired."""
     body = header.partition(f"}} {struct};")[0].rpartition("{")[2]
     return frozenset(re.findall(r"^\s*\w+ (\w+)(?:\[\w+\])?;", body, re.MULTILINE))

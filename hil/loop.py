@@ -24,8 +24,6 @@ from hil.sensors import SensorChain
 from hil.signals import Answer, Command, Readings, Status
 from hil.timing import Pacer
 
-#: Steps in a row without an answer after which nobody waits for a device any more.
-PATIENCE = 10
 #: What is commanded: a test may write it, as it may what the device is to see.
 COMMANDS = ("command_A", "ambient_degC", "cooling")
 
@@ -111,7 +109,7 @@ class Bench:
         self._written: dict[str, Drive] = {}
         self._share_per_A = step_s / 3600 / capacity_Ah
         self._soc, self._start_error_K = min(max(initial_soc + start_soc_error, 0.0), 1.0), start_error_K
-        self._begun, self._alive, self._silent, self._slept = False, True, 0, 0
+        self._begun, self._alive, self._slept = False, True, 0
         profile.reset()
         injector.reset()
         self._truth = plant.reset(initial_soc, profile.start_K)
@@ -212,8 +210,8 @@ class Bench:
     @property
     def record(self) -> Record:
         """What was logged so far."""
-        rows = self.rows[: self.done]
-        return Record(self.names, rows, self.cells, self.sensors, self.faults, tuple(self.said))
+        said = (*self.said, *((time_s, f"plant: {sentence}") for time_s, sentence in self.plant.said))
+        return Record(self.names, self.rows[: self.done], self.cells, self.sensors, self.faults, said)
 
     # one step
 
@@ -264,15 +262,11 @@ class Bench:
         if np.isfinite(readings.current_A):
             self._soc = min(max(self._soc - readings.current_A * self._share_per_A, 0.0), 1.0)
         if answer.status in (Status.OK, Status.OFF):
-            self._silent = 0
             return answer
         if answer.said:
             self._say(time_s, answer.said)
         if answer.status == Status.DEAD:
             return self._lost(time_s)
-        self._silent += 1
-        if self._silent >= PATIENCE and not self.pacer.real:
-            return self._lost(time_s, f"no answer in {PATIENCE} steps: taken for dead")
         return replace(self._answer, status=answer.status)
 
     def _wake(self, begin_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from hil.signals import Status
 
 Rows = NDArray[np.bool_]
 #: What may be flagged: a fault of a sensor, or heat of a cell that nobody accounts for.
-FLAGS = (*NAMES[1:], "heat")
+FLAGS: Final = ("absent", "open", "short", "bias", "stuck", "drift", "swap", "heat")
 
 
 def core_error_K(record: Record) -> Array:
@@ -57,7 +58,10 @@ def nees(record: Record, rows: Rows) -> float:
     return float(np.mean((core_error_K(record)[rows] / record.each("core_std_K")[rows]) ** 2))
 
 
-def flagged(record: Record, flags: Sequence[str] = FLAGS, sensors: Sequence[str] | None = None) -> Rows:
+def flagged(
+    record: Record, flags: Sequence[str] = FLAGS, sensors: Sequence[str] | None = None,
+    cells: Sequence[int] | None = None,
+) -> Rows:  # fmt: skip
     """Where a device says one of some `FLAGS`, ``(k, sensors x cells, then cells)``.
 
     Parameters
@@ -66,14 +70,13 @@ def flagged(record: Record, flags: Sequence[str] = FLAGS, sensors: Sequence[str]
         Of the run.
     flags
         Which of `FLAGS` count.
-    sensors
-        Of which sensors, all by default; ``heat`` is of a cell.
+    sensors, cells
+        Whose flags count, those of all by default; ``heat`` is of a cell and of no sensor.
     """
+    sensors, chosen = record.sensors if sensors is None else sensors, slice(None) if cells is None else list(cells)
     codes = [NAMES.index(flag) for flag in flags if flag != "heat"]
-    said = [
-        np.isin(record.each(f"fault_{sensor}"), codes) for sensor in (record.sensors if sensors is None else sensors)
-    ]
-    heat = record.each("heat_fault") > 0
+    said = [np.isin(record.each(f"fault_{sensor}")[:, chosen], codes) for sensor in sensors]
+    heat = record.each("heat_fault")[:, chosen] > 0
     return np.concatenate([*said, heat if "heat" in flags else np.zeros_like(heat)], axis=1)
 
 

@@ -3,74 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field, Strict
 
 from hil import metrics
+from hil.judged import Judged
 from hil.metrics import Rows
 from hil.outcome import Result
-from hil.profile import CONFIG, Positive, Profile, Share
+from hil.profile import CONFIG, Positive, Share
 from hil.record import Record
 
 if TYPE_CHECKING:
     from hil.scenario import Scenario
 
+Flag = Literal["absent", "open", "short", "bias", "stuck", "drift", "swap", "heat"]
 Count = Annotated[int, Strict(), Field(ge=0)]
 Seconds = Annotated[float, Strict(), Field(ge=0)]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A run, and which of its rows count.
-
-    Parameters
-    ----------
-    scenario, record, timing
-        Of the run.
-    profile
-        Of the scenario: when the device had power.
-    """
-
-    scenario: Scenario
-    record: Record
-    timing: Mapping[str, Any]
-    profile: Profile
-
-    @cached_property
-    def powered(self) -> Rows:
-        """Rows ``(k,)`` of steps in which the device had power."""
-        step = self.scenario.step_s
-        return np.array([self.profile.powered(end - step) for end in self.record.time_s], bool)
-
-    def rows(self, during: str, settle_s: float) -> Rows:
-        """Rows ``(k,)`` that a requirement looks at: with power, settled, in, out of, or whatever of faults.
-
-        Parameters
-        ----------
-        during
-            ``all``, ``healthy``, ``faulted``, or the name of a fault.
-        settle_s
-            Left out from the start, from each key-on, and, if healthy, from the end of each fault.
-        """
-        record = self.record
-        one = during not in ("all", "healthy", "faulted")
-        names = [during] if one else record.faults
-        columns = [metrics.under(record, name) for name in names]
-        faulted = np.any(columns, axis=0) if columns else np.zeros(len(record.rows), bool)
-        rows = self.powered & self._settled(~self.powered, settle_s)
-        if during == "healthy":
-            return rows & ~faulted & self._settled(faulted, settle_s, from_start=False)
-        return rows if during == "all" else rows & faulted
-
-    def _settled(self, disturbed: Rows, settle_s: float, from_start: bool = True) -> Rows:
-        """Rows that are so long after the start or the last disturbance."""
-        time, begun = self.record.time_s, self.record.time_s - self.scenario.step_s
-        last = np.maximum.accumulate(np.where(disturbed, time, begun[0] if from_start else -np.inf))
-        return np.asarray(time - last >= settle_s - 1e-9)
 
 
 class Asked(BaseModel):
@@ -103,6 +53,11 @@ class Asked(BaseModel):
         raise NotImplementedError
 
 
+def _when(during: str) -> str:
+    when = {"all": "", "healthy": " without faults", "faulted": " during faults"}
+    return when.get(during, f" during {during}")
+
+
 class Over(Asked):
     """What a requirement on rows of a run has."""
 
@@ -112,9 +67,7 @@ class Over(Asked):
     """Left out from the start, from each key-on, and with ``healthy`` from the end of each fault."""
 
     def _when(self) -> str:
-        when = {"all": "", "healthy": " without faults", "faulted": " during faults"}
-        after = f" from {self.settle_s:g} s on" if self.settle_s else ""
-        return when.get(self.during, f" during {self.during}") + after
+        return _when(self.during) + (f" from {self.settle_s:g} s on" if self.settle_s else "")
 
 
 class CoreError(Over):
@@ -169,24 +122,34 @@ class Coverage(Over):
         return f"at least {100 * self.at_least:g} %"
 
 
-class Detect(Asked):
+class Flagged(Asked):
+    """What a requirement on flags has."""
+
+    flags: tuple[Flag, ...] = metrics.FLAGS
+    """Which count; by default any."""
+    sensors: tuple[str, ...] | None = None
+    """Whose flags count; by default those of all. Heat is of a cell, and of no sensor."""
+    cells: tuple[Count, ...] | None = None
+    """Which cells count; by default all."""
+
+    def _flags(self, run: Judged) -> Rows:
+        return metrics.flagged(run.record, self.flags, self.sensors, self.cells)
+
+
+class Detect(Flagged):
     """A fault is flagged in time, each time it is injected; a flag that was there before does not count."""
 
     kind: Literal["detect"]
     fault: str
     """Its name."""
     within_s: Positive
-    """From its injection on."""
-    flags: tuple[Literal["absent", "open", "short", "bias", "stuck", "drift", "swap", "heat"], ...] = metrics.FLAGS  # type: ignore[assignment]
-    """Which count; by default any."""
-    sensors: tuple[str, ...] | None = None
-    """Whose flags count; by default those of all."""
+    """From the first thing that it changes."""
 
     def _found(self, run: Judged) -> tuple[bool | None, str]:
         windows = metrics.windows(run.record, self.fault)
         if not windows:
             return None, "was never injected"
-        flags = metrics.flagged(run.record, self.flags, self.sensors)
+        flags = self._flags(run)
         times = [metrics.detected_after_s(run.record, window, flags) for window in windows]
         missed = sum(not time <= self.within_s for time in times)
         found = [time for time in times if np.isfinite(time)]
@@ -201,27 +164,33 @@ class Detect(Asked):
         return f"within {self.within_s:g} s"
 
 
-class FalseAlarms(Asked):
-    """Flags while nothing is injected, per hour: :math:`n / T`, over rows with power and out of faults."""
+class FalseAlarms(Flagged):
+    r"""Flags where nothing is wrong, per hour: :math:`n / T` over rows with power.
+
+    With ``during = "healthy"`` these are the rows outside of faults; with a fault and other sensors or cells than those
+    that it acts on, whether the healthy ones are blamed for it.
+    """
 
     kind: Literal["false_alarms"]
     per_hour: Seconds = 0.0
     """At most."""
+    during: str = "healthy"
+    """As of the core's error."""
     recovery_s: Seconds = 0.0
     """After the end of a fault a flag may stand for so long."""
     settle_s: Seconds = 0.0
     """Left out from the start and from each key-on."""
 
     def _found(self, run: Judged) -> tuple[bool | None, str]:
-        rows = run.rows("healthy", self.recovery_s) & run.rows("all", self.settle_s)
+        rows = run.rows(self.during, self.settle_s, self.recovery_s)
         hours = float(rows.sum()) * run.scenario.step_s / 3600
         if not hours:
             return None, "no rows to judge"
-        count = metrics.alarms(metrics.flagged(run.record), rows)
+        count = metrics.alarms(self._flags(run), rows)
         return count / hours <= self.per_hour, f"{count} in {hours:.2f} h"
 
     def _words(self) -> str:
-        return "Nothing is flagged where nothing is wrong."
+        return f"Nothing is flagged{_when(self.during)} that is not wrong."
 
     def _bound(self) -> str:
         return f"at most {self.per_hour:g} an hour"
@@ -336,7 +305,9 @@ class Undetected(Asked):
 
     def _found(self, run: Judged) -> tuple[bool | None, str]:
         flags = metrics.flagged(run.record)
-        times = [metrics.detected_after_s(run.record, window, flags) for window in metrics.windows(run.record, self.fault)]
+        times = [
+            metrics.detected_after_s(run.record, window, flags) for window in metrics.windows(run.record, self.fault)
+        ]
         said = f"something flagged after {np.nanmin(times):g} s" if np.isfinite(times).any() else "not flagged"
         return None, f"{said}: {self.reason}"
 

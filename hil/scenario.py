@@ -139,6 +139,11 @@ class Scenario(BaseModel):
             if during not in ("all", "healthy", "faulted", *names):
                 expected = f"'all', 'healthy', 'faulted' or a fault of the file: {known}"
                 raise MisfitError(("requirements", i, "during"), f"{during!r}, {expected}")
+            for j, cell in enumerate(getattr(requirement, "cells", None) or ()):
+                if cell >= self.plant.cells:
+                    raise MisfitError(
+                        ("requirements", i, "cells", j), f"no cell {cell}, expected below {self.plant.cells}"
+                    )
             for j, sensor in enumerate(getattr(requirement, "sensors", None) or ()):
                 if sensor not in self.observer.sensors:
                     expected = f"one of {', '.join(self.observer.sensors)}"
@@ -165,6 +170,11 @@ class Scenario(BaseModel):
         """Steps of a run."""
         duration = self.duration_s or self.make_profile().duration_s
         return max(round(duration / self.step_s), 1)
+
+    @property
+    def length_s(self) -> float:
+        """Length of a run."""
+        return self.steps * self.step_s
 
     @cached_property
     def digest(self) -> str:

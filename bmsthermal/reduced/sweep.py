@@ -188,10 +188,10 @@ def cache_folder(given: Path | None) -> Path:
 def _in_processes(jobs: Jobs, keep: Keep, count: int) -> None:
     """Run jobs in processes of their own; what has begun is finished and kept, whatever happens."""
     waiting, running = iter(jobs.items()), dict[Future[Trace], str]()
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), begin_worker)
 
     def begin(most: int) -> None:
-        with _bare_start():
+        with bare_start():
             running.update((pool.submit(run_job, job), key) for key, job in islice(waiting, most))
 
     try:
@@ -215,7 +215,7 @@ def _in_processes(jobs: Jobs, keep: Keep, count: int) -> None:
     pool.shutdown()
 
 
-def _begin() -> None:
+def begin_worker() -> None:
     """Make a process leave Ctrl-C to its parent, and end when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -229,7 +229,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _bare_start() -> Iterator[None]:
+def bare_start() -> Iterator[None]:
     """Start processes with one thread of linear algebra each, and without the script that is running.
 
     Python would import that script again in each of them, and run it again where it is not guarded.

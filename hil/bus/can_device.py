@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bmsthermal.errors import InputError
 from hil.bus.dbc import HINT
+from hil.bus.frame_faults import FrameFaults
 from hil.bus.link import BenchEnd, Link
 from hil.bus.spec import BusSpec
 from hil.devices.device import DeviceError
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import can
 
     from hil.bus.frame_faults import Injected
+
+#: Waits are cut into such pieces of a second, to see whether the device's process still runs.
+LOOK_S = 0.05
 
 
 def open_bus(bus: BusSpec) -> can.BusABC:
@@ -37,9 +41,9 @@ def open_bus(bus: BusSpec) -> can.BusABC:
     where = f"bus {bus.interface}" + (f", channel {bus.channel}" if bus.channel is not None else "")
     if bus.interface not in BACKENDS:
         raise InputError("no interface of python-can", where=where, expected=", ".join(sorted(BACKENDS)))
-    channel = {} if bus.channel is None else {"channel": bus.channel}
+    given: dict[str, Any] = dict(bus.config) | ({} if bus.channel is None else {"channel": bus.channel})
     try:
-        return can.Bus(interface=bus.interface, **channel, **dict(bus.config))
+        return can.Bus(interface=bus.interface, **given)
     except (can.CanError, OSError, TypeError, ValueError, ImportError, NotImplementedError) as error:
         raise InputError(f"cannot be opened ({error})", where=where) from error
 
@@ -76,7 +80,7 @@ class CanDevice:
     frames
         Sent and received, with the bench's time.
     unread
-        Frames that were left on the bus in steps with more than ``flood`` of them: how often that was.
+        Steps in which more than ``flood`` frames came.
     """
 
     name = "CAN device"
@@ -111,9 +115,8 @@ class CanDevice:
         """Begin anew; a device that does not say that it has begun is asked all the same."""
         self.missed, self.dead = 0, ""
         self._receive(first.time_s, 0.0)  # what is left of an earlier run
-        self.bench.heard.reset()
         frames = self.bench.begin(first, soc, self.link.step_s / 2)
-        if self._send(frames):
+        if not self._send(frames):
             self._receive(first.time_s, self.bus.answer_s if self.wait else 0.0)
         self.bench.heard.fresh.clear()
 
@@ -127,82 +130,96 @@ class CanDevice:
         """
         if self._bus is None:
             raise DeviceError("the bus is closed")
-        now, cells, sensors = readings.time_s, self.link.cells, len(self.link.sensors)
+        now, heard = readings.time_s, self.bench.heard
         frames = self.bench.ask(readings, self.link.step_s / 2)
         if not self.dead and not self._alive():
             self.dead = "its process has ended"
         if self.dead:
-            return Answer.none(now, cells, sensors, Status.DEAD, self.dead)
-        refused, unread = self.bench.heard.rejected + self.bench.heard.counts["unknown"], self.unread
-        said = "" if self._send(frames) else self.dead
-        if not said:
-            self._receive(now, self.bus.answer_s if self.wait else 0.0)
-        answered = now if self.wait else self._answered(now)
-        answer = self.bench.answer(answered, now)
+            return self._none(now, Status.DEAD, self.dead)
+        wrong, unread = heard.rejected + heard.counts["unknown"], self.unread
+        said = self._send(frames) or self._receive(now, self.bus.answer_s if self.wait else 0.0)
+        FrameFaults.settle(self.bench.faults)
+        answer = self.bench.answer(now if self.wait else self._answered(now), now, any_cycle=not self.wait)
         if answer is not None:
             self.missed = 0
             return answer
         self.missed += 1
-        wrong = self.bench.heard.rejected + self.bench.heard.counts["unknown"] - refused
-        status = Status.GARBAGE if wrong or self.unread > unread else Status.LATE
-        if self.unread > unread:
-            said = said or f"it floods the bus: more than {self.bus.flood} frames in a step"
+        wrong = heard.rejected + heard.counts["unknown"] - wrong
+        flooded = self.unread > unread
+        if flooded:
+            said = f"it floods the bus: more than {self.bus.flood} frames in a step"
         said = said or (f"{wrong} frames that are no answer" if wrong else "no answer in time")
         if self.wait and self.missed >= self.bus.give_up:
             self.dead = f"gone after {self.missed} steps: {said}"
         last = self.bench.last
         if not self.wait and last is not None and now - last.time_s <= self.link.step_s * (1 + self.bus.timeout_cycles):
-            return self.bench.stands(Status.OK, said)
-        return Answer.none(now, cells, sensors, status, said)
+            return last
+        return self._none(now, Status.GARBAGE if wrong or flooded else Status.LATE, said)
+
+    def _none(self, time_s: float, status: Status, said: str) -> Answer:
+        return Answer.none(time_s, self.link.cells, len(self.link.sensors), status, said)
 
     def _answered(self, now_s: float) -> float:
         """Time of the readings that a device on its own clock answers to, by the cycle that it names."""
         behind = (self.bench.step - self.bench.echo) % 256 if self.bench.echo >= 0 else 0
         return now_s - behind * self.link.step_s
 
-    def _send(self, frames: Sequence[can.Message]) -> bool:
-        """Send the frames of a step; False if the bus does not take them."""
+    def _send(self, frames: Sequence[can.Message]) -> str:
+        """Send the frames of a step; return why the bus did not take them. A queue that is full is waited for."""
         import can
 
         if self._bus is None:
-            return False
-        try:
-            for message in frames:
-                self._bus.send(message, timeout=self.bus.answer_s)
+            return "the bus is closed"
+        until = time.monotonic() + min(self.bus.answer_s, self.link.step_s / 4)
+        for message in frames:
+            while True:
+                try:
+                    self._bus.send(message, timeout=self.bus.answer_s)
+                except (can.CanError, OSError) as error:
+                    if time.monotonic() > until:
+                        return f"cannot send ({error})"
+                    time.sleep(5e-4)
+                    continue
                 self._log(message)
-        except (can.CanError, OSError) as error:
-            self.dead = f"cannot send ({error})"
-            return False
-        return True
+                break
+        return ""
 
-    def _receive(self, now_s: float, wait_s: float) -> None:
-        """Take what arrives until the answer is whole, the time is over, or it is too much."""
+    def _receive(self, now_s: float, wait_s: float) -> str:
+        """Take what arrives until the answer is whole, the time is over, or it is too much; return what went wrong."""
         import can
 
         if self._bus is None:
-            return
-        begun = time.monotonic()
+            return "the bus is closed"
+        begun, half = time.monotonic(), self.link.step_s / 2
         for taken in range(self.bus.flood):
-            left = wait_s - (time.monotonic() - begun)
-            if wait_s and left <= 0:
-                return
+            passed = time.monotonic() - begun
+            if wait_s and passed >= wait_s:
+                return ""
             try:
-                message = self._bus.recv(max(left, 0.0) if wait_s else 0.0)
+                message = self._bus.recv(min(wait_s - passed, LOOK_S) if wait_s else 0.0)
             except (can.CanError, OSError, ValueError) as error:
-                self.dead = f"cannot receive ({error})"
-                return
+                return f"cannot receive ({error})"
             if message is None:
-                return
-            # within a step the bench's time stands still where it waits: the order is kept, the log the same each time
-            message.timestamp = now_s + self.link.step_s / 2 + (
-                1e-6 * taken if wait_s else min(time.monotonic() - begun, self.link.step_s / 2)
-            )
-            message.is_rx = True
+                if wait_s and self._alive():
+                    continue
+                return ""
+            # where the bench waits its time stands still: only the order is kept, and the log is the same every time
+            message.timestamp = now_s + half + (1e-6 * taken if wait_s else min(passed, half))
             self._log(message)
             self.bench.heard.take(message, now_s)
             if wait_s and self.bench.complete():
-                return
+                return ""
         self.unread += 1
+        return ""
+
+    def hear(self, wait_s: float) -> bool:
+        """Wait for a device to say that it is there; return whether one did."""
+        status, until = len(self.link.answers.frames) - 1, time.monotonic() + wait_s
+        while self._bus is not None and (left := until - time.monotonic()) > 0 and self._alive():
+            message = self._bus.recv(min(left, LOOK_S))
+            if message is not None and self.bench.heard.take(message, 0.0) == status:
+                return True
+        return False
 
     def close(self) -> None:
         """Leave the bus."""

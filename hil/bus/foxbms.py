@@ -60,9 +60,7 @@ def foxbms_database(cells: int, sensors: Sequence[str]) -> tuple[Database, dict[
         CURRENT, "IVT_Msg_Result_I", 6, [Signal("IVT_ID_Result_I", 7, 8, "big_endian"), *flags, counter, result]
     )
     voltages = _pages("cellVoltage", cells, VOLTAGE_BITS, VOLTAGE_FLAGS, 13, False, "mV")
-    temperatures = _pages(
-        "cellTemperature", cells * len(sensors), TEMPERATURE_BITS, TEMPERATURE_FLAGS, 8, True, "degC"
-    )
+    temperatures = _pages("cellTemperature", cells * len(sensors), TEMPERATURE_BITS, TEMPERATURE_FLAGS, 8, True, "degC")
     mapping = {
         "current_A": "IVT_Result_I", "current_A_invalid": "IVT_Measurement_Error",
         "IVT_Msg_Result_I.alive": "IVT_MsgCount_Result_I",

@@ -21,6 +21,10 @@ class Injected(Protocol):
         """Faults that are injected at a stage now, each with its level, 0 to 1."""
         ...
 
+    def mark(self, name: str, injected: bool) -> None:
+        """Note whether a fault has changed something of this step."""
+        ...
+
 
 class FrameFaults:
     """What the injected faults make of the frames of one direction.
@@ -53,15 +57,25 @@ class FrameFaults:
             live = self._live.get(fault.name)
             if live is None:
                 live = self._live[fault.name] = _Live(fault, self.answers)
-            live.level = level
+            live.level, live.touched = level, False
             self.active.append(live)
         for name in self._live.keys() - {live.fault.name for live in self.active}:
             self._live[name].held.clear()
+
+    @staticmethod
+    def settle(*directions: FrameFaults | None) -> None:
+        """Tell the injector which of its faults have changed a frame of this step, in any of the directions."""
+        there = [each for each in directions if each is not None]
+        touched = {live.fault.name for each in there for live in each.active if live.touched}
+        for name, live in {live.fault.name: live for each in there for live in each.active}.items():
+            if live.acts:
+                there[0].injector.mark(name, name in touched)
 
     def count(self, frame: Frame, before: int, count: int) -> int:
         """Alive counter that a frame gets: the one `before`, frozen, where a fault says so."""
         for live in self.active:
             if live.error == "alive" and live.meets(frame) and live.strikes():
+                live.touched |= frame.alive is not None
                 return live.frozen.setdefault(frame.key, before)
         for live in self._live.values():
             live.frozen.pop(frame.key, None)
@@ -72,7 +86,8 @@ class FrameFaults:
         sent = [(at_s, payload)]
         for live in self.active:
             if live.meets(frame):
-                sent = live.bend(frame, sent, begin_s)
+                before, sent = sent, live.bend(frame, sent, begin_s)
+                live.touched |= before != sent
         return sent
 
 
@@ -87,6 +102,9 @@ class _Live:
         self.frozen: dict[tuple[int, int], int] = {}
         self.held: dict[tuple[int, int], bytes] = {}
         self.gap_until_s, self.good_until_s = -np.inf, -np.inf
+        self.touched = False
+        #: An overrun of the loop is nothing that frames feel.
+        self.acts = fault.kind != "timing" or any(fault[of] is not None for of in ("late_s", "early_s", "jitter_s"))
 
     def meets(self, frame: Frame) -> bool:
         names = {"answers"} if self.answers else {"bus", "time", frame.group}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
-from hil.bus.frame_faults import Injected
+from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.link import BenchEnd, DeviceEnd, Link
 from hil.bus.spec import BusSpec
 from hil.devices.device import Device
@@ -98,6 +98,7 @@ class Framed:
             self._carry(message, self._here, self._there, self.node.take)
         for message in self.node.step(begin, begin + half, half):
             self._carry(message, self._there, self._here, self.bench.heard.take)
+        FrameFaults.settle(self.bench.faults, self.node.faults)
         answer = self.bench.answer(begin, begin + 2 * half)
         return answer or self.bench.stands(Status.LATE, "no whole answer on the bus", begin)
 

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from hil.bus.dbc import bench_database, read_dbc, templates
 from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.names import (
-    OWN, RUNNING, WAITING, answer_names, answer_of_row, reading_names, readings_of_row, row_of_answer, row_of_readings,
-)  # fmt: skip
+    OWN,
+    RUNNING,
+    WAITING,
+    answer_names,
+    answer_of_row,
+    reading_names,
+    readings_of_row,
+    row_of_answer,
+    row_of_readings,
+)
 from hil.bus.receiver import Receiver, with_ambient
 from hil.bus.sender import Sender
 from hil.bus.spec import BusSpec
@@ -126,11 +133,11 @@ class BenchEnd:
         self.sender.put(row_of_readings(readings, self.step), self.step, readings.time_s, window_s)
         return self.sender.take(readings.time_s + window_s)
 
-    def complete(self) -> bool:
-        """Whether the answer to the last question has been heard to its end."""
+    def complete(self, any_cycle: bool = False) -> bool:
+        """Whether the answer to the last question, or to any, has been heard to its end."""
         if not self._has_echo:
             return len(self.heard.fresh) == len(self.link.answers.frames)
-        return len(self.link.answers.frames) - 1 in self.heard.fresh and self.echo == self.step % 256
+        return len(self.link.answers.frames) - 1 in self.heard.fresh and (any_cycle or self.echo == self.step % 256)
 
     @property
     def echo(self) -> int:
@@ -138,9 +145,9 @@ class BenchEnd:
         echo = self.heard.values[self._echo]
         return -1 if np.isnan(echo) else int(echo)
 
-    def answer(self, time_s: float, now_s: float) -> Answer | None:
+    def answer(self, time_s: float, now_s: float, *, any_cycle: bool = False) -> Answer | None:
         """Answer that has been heard, or None where it is not complete."""
-        whole = self.complete()
+        whole = self.complete(any_cycle)
         fresh = set(self.heard.fresh)
         row = self.heard.read(now_s)
         if not whole:
@@ -210,12 +217,21 @@ class DeviceEnd:
         if self.faults is not None:
             self.faults.reset()
 
+    def sign(self) -> list[can.Message]:
+        """Frame that says that a device is here, and which cycle it answered last."""
+        status = self.link.answers.frames[-1]
+        own = np.full(len(self.link.answers.names), np.nan)
+        own[-len(OWN) :] = self.cycle % 256, RUNNING if self.running else WAITING, self.heard.rejected % 65536, 0
+        return self.sender.only(len(self.link.answers.frames) - 1, own) if status.message.name == "Status" else []
+
     def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
         """Step the device with what has been heard; return its answer's frames in a window of time from now on."""
+        counted = self.heard.fresh_at(-1)
         row = with_ambient(self.heard.read(now_s), self.link.bus.coolant_degC)
         self.seen = seen = readings_of_row(row, time_s, self.link.cells, len(self.link.sensors))
-        told = row[-1]
-        self.cycle = (self.cycle + 1 if self.running else 0) if np.isnan(told) else int(told)
+        # a lost counter is counted on: the one before it may still hold for the readings, but not for the cycle
+        following = (self.cycle + 1) % 256 if self.running else 0
+        self.cycle = int(row[-1]) if counted and not np.isnan(row[-1]) else following
         cells, sensors = self.link.cells, len(self.link.sensors)
         if self.running:
             answer = self.device.step(seen)

@@ -70,7 +70,9 @@ class UdpLoopbackBus(can.BusABC):
         except ValueError:
             first, count = 0, 0
         if not 2 <= count <= 16 or not 1024 <= first <= 65536 - count:
-            raise can.CanInitializationError(f"channel {channel!r} with {nodes!r} nodes: expected a port, 2 to 16 nodes")
+            raise can.CanInitializationError(
+                f"channel {channel!r} with {nodes!r} nodes: expected a port, 2 to 16 nodes"
+            )
         self.dropped = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,6 +76,10 @@ class Receiver:
         """Frames that were refused."""
         return sum(self.counts[reason] for reason in ("checksum", "repeated", "order", "length", "garbage"))
 
+    def fresh_at(self, index: int) -> bool:
+        """Whether a number of the row has come since the last `read`."""
+        return int(self._frame_of[index]) in self.fresh
+
     def take(self, message: can.Message, now_s: float) -> int | None:
         """Take a frame; return its number in the wire if it is good. Whatever comes, it never raises.
 
@@ -97,22 +101,22 @@ class Receiver:
         if frame.crc and data[0] != checksum(data, frame.data_ids[data[1] & 15]):
             return self._refuse("checksum", ours)
         try:
-            raw = frame.message.decode(data, decode_choices=False, scaling=False)
+            raw: Any = frame.message.decode(data, decode_choices=False, scaling=False)
         except Exception:  # a page that is not there, and whatever else cantools finds
             return self._refuse("garbage", ours)
         which = ours[0]
         if frame.page is not None:
-            which = self.wire.by_key.get((message.arbitration_id, int(raw[frame.page[0]])), -1)  # type: ignore[index, arg-type]
+            which = self.wire.by_key.get((message.arbitration_id, int(raw[frame.page[0]])), -1)
             if which < 0:
                 return self._refuse("garbage")
             frame = self.wire.frames[which]
-        if frame.alive is not None and not self._counts_on(which, int(raw[frame.alive]), now_s):  # type: ignore[index, arg-type]
+        if frame.alive is not None and not self._counts_on(which, int(raw[frame.alive]), now_s):
             return None
         wire, values = self.wire, self.values
         for slot in frame.slots:
             i = slot.index
-            if slot.flag is None or raw[slot.flag] == slot.holds:  # type: ignore[index]
-                values[i] = raw[slot.signal] * wire.scale[i] + wire.offset[i]  # type: ignore[index, operator]
+            if slot.flag is None or raw[slot.flag] == slot.holds:
+                values[i] = raw[slot.signal] * wire.scale[i] + wire.offset[i]
             else:
                 values[i] = np.nan
                 self.counts["flagged"] += 1
@@ -142,10 +146,11 @@ class Receiver:
                     found[name] = "flagged"
         return found
 
-    def _refuse(self, reason: str, frames: list[int] | None = None) -> None:
+    def _refuse(self, reason: str, frames: list[int] | None = None) -> int | None:
         self.counts[reason] += 1
         for which in frames or ():
             self._wrong[which] = reason
+        return None
 
     def _counts_on(self, which: int, count: int, now_s: float) -> bool:
         """Whether the alive counter of a frame has moved on; after a time-out it may begin anywhere."""

@@ -72,6 +72,12 @@ class Sender:
             else:
                 self._push(at_s, frame, frame.encode(raw, holds, count))
 
+    def only(self, k: int, row: Array) -> list[can.Message]:
+        """One frame of the wire, at once."""
+        frame = self.wire.frames[k]
+        self._counts[k] = (self._counts[k] + 1) % COUNTS
+        return [message_of(frame, frame.encode(*self.wire.raw(row), self._counts[k]), 0.0)]
+
     def _push(self, at_s: float, frame: Frame, payload: bytes) -> None:
         heapq.heappush(self._due, (at_s, self._sent, frame, payload))
         self._sent += 1

@@ -96,7 +96,9 @@ class Frame:
 
 @cache
 def _blank(message: Message, page: tuple[str, int] | None) -> Mapping[str, int]:
-    chosen = {signal.name: 0 for signal in message.signals if page is None or signal.multiplexer_ids in (None, [page[1]])}
+    chosen = {
+        signal.name: 0 for signal in message.signals if page is None or signal.multiplexer_ids in (None, [page[1]])
+    }
     return chosen | ({page[0]: page[1]} if page else {})
 
 
@@ -108,10 +110,12 @@ def data_ids(frame_id: int) -> tuple[int, ...]:
 
 @cache
 def _table() -> bytes:
-    """What a byte does to the checksum of profile 2, from the library that knows it."""
-    from crccheck.crc import Crc8Autosar  # of cantools.autosar
+    """What a byte does to the checksum of profile 2, asked of the library that knows it."""
+    from cantools.autosar import compute_profile2_crc
 
-    return bytes(Crc8Autosar.calc([k], initvalue=0) ^ 0xFF for k in range(256))
+    found = [(compute_profile2_crc(bytes(2), data_id) or 0) ^ 0xFF for data_id in range(256)]
+    before = found.index(0)  # a remainder of 0 stays 0: this is what the first byte has left
+    return bytes(found[before ^ k] for k in range(256))
 
 
 def checksum(payload: bytes, data_id: int) -> int:
@@ -178,7 +182,9 @@ class Wire:
             alive, crc = (found.own(message, of, signals.get(f"{message.name}.{of}")) for of in ("alive", "crc"))
             if crc is not None and (alive is None or not _profile_2(message, crc, alive)):
                 raise InputError(
-                    f"{message.name}.{crc}", where=where, expected="profile 2: a checksum in byte 0, a counter in bits 8-11"
+                    f"{message.name}.{crc}",
+                    where=where,
+                    expected="profile 2: a checksum in byte 0, a counter in bits 8-11",
                 )
             self.carried[[slot.index for slot in pages[key]]] = True
             first = self.names[pages[key][0].index]

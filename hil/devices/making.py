@@ -23,7 +23,7 @@ DEVICES = {
     "fmu": "its FMU",
     "fmu:FILE": "an FMU in a file, in a process of its own",
     "can": "whatever answers on a CAN bus",
-    "serial:PORT": "whatever answers on a serial port",
+    "serial:PORT": "whatever answers on a serial port, PORT@BAUD; serial:desk: its exported C as a program behind one",
 }
 
 
@@ -53,13 +53,13 @@ def make_device(
     kind, rest = _split(text)
     observer, cells, sensors = scenario.make_observer(), scenario.plant.cells, scenario.observer.sensors
     if kind == "can":
-        from hil.bus import CanDevice
+        from hil.bus import can_device
 
-        return CanDevice(scenario, injector, bus=bus, real=real)
+        return can_device(scenario, injector, bus=bus, real=real)
     if kind == "serial":
-        from hil.devices.serial import SerialDevice
+        from hil.devices.serial import serial_device
 
-        return SerialDevice(rest, cells, sensors)
+        return serial_device(rest, observer, cells, timeout_s=scenario.step_s / 2 if real else 1.0)
     device = plain_device(text, observer, cells)
     if scenario.bus is None:
         return device

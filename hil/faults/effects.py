@@ -68,8 +68,8 @@ def _contact(live: Live, x: Array, scene: Scene) -> None:
 
 
 def _bits(live: Live, x: Array, scene: Scene) -> None:
-    if live.fault["bits"] is not None:
-        step = 2.0 ** max(scene.bits - live.fault["bits"], 0)
+    if (live.fault["bits"] or math.inf) < scene.bits:
+        step = 2.0 ** (scene.bits - live.fault["bits"])
         x[live.index] = np.rint(x[live.index] / step) * step
 
 

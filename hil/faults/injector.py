@@ -44,7 +44,7 @@ class Injector:
     """
 
     def __init__(self, faults: Sequence[Fault], cells: int, sensors: Sequence[str], step_s: float, seed: int) -> None:
-        self.faults = tuple(faults)
+        self.faults, self.seed = tuple(faults), seed
         self.places = Places(cells, tuple(sensors))
         names = [fault.name for fault in self.faults]
         for name in names:
@@ -96,7 +96,7 @@ class Injector:
     def on(self, stage: str) -> list[tuple[Fault, float]]:
         """Faults of a stage that are there now, with their levels above 0 up to 1.
 
-        Those of ``bus`` and ``time`` count as injected from here on in this step; see `mark`.
+        Those of ``bus`` and ``time`` count as injected once they are asked for here, unless `mark` says otherwise.
         """
         found = [live for live in self._live if live.active and live.fault.spec.stage == stage]
         if stage in ("bus", "time"):
@@ -113,7 +113,8 @@ class Injector:
     def states(self) -> NDArray[np.float64]:
         """Enabled, active and injected of each fault in their order, ``(3 * faults,)``, 0 or 1.
 
-        Enabled: it can begin. Active: its trigger is met and its time not over. Injected: it has changed something.
+        Enabled: it can begin. Active: its trigger is met and its time not over. Injected: it has changed a number of
+        its stage in this step; a bias does, an open wire that was open already does not.
         """
         flags = [(live.fault.enabled, live.active, live.injected) for live in self._live]
         return np.array(flags, float).reshape(-1)

@@ -37,6 +37,8 @@ class Parameter:
         Whether it is yes or no.
     needed
         Whether the fault says nothing without it.
+    whole
+        Whether it is a whole number.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     flag: bool = False
     needed: bool = False
+    whole: bool = False
 
     @property
     def stem(self) -> str:
@@ -65,11 +68,16 @@ class Parameter:
             return "true or false"
         low = f"{'above' if self.above else 'at least'} {self.low:g}" if self.low > -math.inf else ""
         high = f"at most {self.high:g}" if self.high < math.inf else ""
-        return "a number" + " ".join(["", *filter(None, [low, high])]) + (f" in {self.unit}" if self.unit else "")
+        return (
+            ("a whole number" if self.whole else "a number")
+            + " ".join(["", *filter(None, [low, high])])
+            + (f" in {self.unit}" if self.unit else "")
+        )
 
     def _holds(self, value: float) -> bool:
         """Whether a number is within bounds; NaN and infinity never are."""
-        return math.isfinite(value) and self.low <= value <= self.high and not (self.above and value == self.low)
+        inside = self.low <= value <= self.high and not (self.above and value == self.low)
+        return math.isfinite(value) and inside and not (self.whole and value % 1)
 
     def check(self, value: object, where: str) -> Value:
         """Return the value, or say what is wrong with it."""

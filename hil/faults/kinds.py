@@ -64,7 +64,7 @@ _ALL = (
     Kind(
         "quantisation", "adc", "The converter has fewer bits, or the reading is rounded to whole steps.",
         (
-            _P("bits", "that the converter has left", low=1.0, high=24.0),
+            _P("bits", "that the converter has left", low=1.0, high=16.0, whole=True),
             _P("lsb_K", "step of a reading in degC, as a bus rounds it", "K", low=0.0, above=True),
         ),
         one_of=("bits", "lsb_K"),

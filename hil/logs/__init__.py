@@ -13,6 +13,8 @@ __all__ = ["FrameLog", "write", "write_frames"]
 
 #: Endings of what a record can be written as.
 RECORDS = (".csv", ".npz", ".mf4")
+#: And frames.
+FRAMES = (".blf", ".asc", ".log", ".mf4")
 
 
 def write(record: Record, path: str | Path) -> None:

@@ -19,8 +19,8 @@ class Ntc(BaseModel):
     Examples
     --------
     >>> ntc = Ntc()
-    >>> float(ntc.resistance_Ohm(298.15)), round(float(ntc.resistance_Ohm(353.15)))
-    (10000.0, 1662)
+    >>> [round(float(ntc.resistance_Ohm(temperature_K))) for temperature_K in (298.15, 353.15)]
+    [10000, 1662]
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

@@ -1,0 +1,309 @@
+"""A device of ours on a bus: served in this process, or in a child of the bench."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bmsthermal.errors import InputError
+from bmsthermal.files import ZERO_DEGC_K
+from bmsthermal.observer import Observer
+from hil.bus.can_device import CanDevice, open_bus
+from hil.bus.link import DeviceEnd, Link
+from hil.bus.spec import BusSpec
+from hil.devices.device import Device, DeviceError
+
+if TYPE_CHECKING:
+    import can
+
+    from hil.bus.frame_faults import Injected
+    from hil.scenario import Scenario
+
+#: Seconds: between signs of life of a device that nobody asks, between lines that it prints, for a child to come up.
+SIGN_S, PRINT_S, START_S = 0.5, 5.0, 60.0
+
+
+def serve(
+    tested: Observer | Device,
+    bus: BusSpec,
+    *,
+    cells: int = 1,
+    sensors: Sequence[str] = (),
+    step_s: float = 1.0,
+    soc: float = 0.5,
+    report: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Be a device on a bus until Ctrl-C: hear readings, check them, step, answer.
+
+    A step is taken when the frames of a cycle are there, or after a quarter of ``answer_s`` (half a step, if that is
+    less) from the first of them on, with what has come till then. Its time is its own count of steps, so that it keeps
+    step with a bench of any clock. With no frame at all it does not step, and says twice a second that it is there.
+
+    Parameters
+    ----------
+    tested
+        An observer, which runs on the compiled kernel for all cells; or any device.
+    bus
+        What is agreed on.
+    cells
+        Number of cells.
+    sensors
+        Of each cell; of an observer those that it measures.
+    step_s
+        Of a device; of an observer the step of its model.
+    soc
+        State of charge to begin with, where the bench does not say.
+    report
+        Gets a line now and then, of what is seen.
+    stop
+        Asked between frames; it ends where that says so.
+
+    Raises
+    ------
+    InputError
+        If the bus cannot be opened, or does not fit.
+    """
+    device: Device
+    if isinstance(tested, Observer):
+        from hil.devices.in_process import InProcess
+
+        device, sensors, step_s = InProcess(tested, cells), tested.measured, tested.reduced.step_s
+    else:
+        device = tested
+    link = Link(bus, cells, sensors, step_s)
+    opened = open_bus(bus)
+    try:
+        _Served(link, DeviceEnd(link, device, soc), opened, report or (lambda _: None)).run(stop)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        opened.shutdown()
+        device.close()
+
+
+class _Served:
+    """The loop of `serve`."""
+
+    def __init__(self, link: Link, node: DeviceEnd, bus: can.BusABC, report: Callable[[str], None]) -> None:
+        self.link, self.node, self.bus, self.report = link, node, bus, report
+        self.patience_s = min(link.bus.answer_s / 4, link.step_s / 2)
+        self.steps, self.printed = 0, 0
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        begun = shown = heard = time.monotonic()
+        late = None
+        self.report(f"{self.node.device.name} on {self.bus.channel_info}: {self.link.cells} cells")
+        self._send(self.node.sign())
+        while not stop():
+            now = time.monotonic()
+            wait_s = SIGN_S - (now - heard) if late is None else late - now
+            message = self._receive(min(max(wait_s, 0.0), 0.1))
+            at_s, closed = (self.steps + 1) * self.link.step_s, False
+            if message is not None:
+                closed = self.node.take(message, at_s)
+            now = time.monotonic()
+            if message is not None and self.node.heard.fresh:
+                heard = now
+                late = now + self.patience_s if late is None else late
+            if closed or (late is not None and now >= late):
+                self.steps, late = self.steps + 1, None
+                try:
+                    self._send(self.node.step(at_s, at_s, self.link.step_s / 2))
+                except DeviceError as error:
+                    self.report(f"the device is gone: {error}")
+                    return
+            elif late is None and now - heard >= SIGN_S:
+                heard = now
+                self._send(self.node.sign())
+            if now - shown >= PRINT_S:
+                shown = now
+                self.report(self._line(now - begun))
+
+    def _receive(self, wait_s: float) -> can.Message | None:
+        import can
+
+        try:
+            return self.bus.recv(wait_s)
+        except (can.CanError, OSError):
+            time.sleep(0.01)  # an adapter that went may come back
+            return None
+
+    def _send(self, frames: Sequence[can.Message]) -> None:
+        import can
+
+        for message in frames:
+            with contextlib.suppress(can.CanError, OSError):  # whoever asked will find its answer late
+                self.bus.send(message, timeout=self.patience_s)
+
+    def _line(self, passed_s: float) -> str:
+        """What was seen: readings, answer, and what is wrong with the frames."""
+        steps, self.printed = self.steps - self.printed, self.steps
+        seen, wrong = self.node.seen, self.node.heard.counts
+        if seen is None or not steps:
+            return f"{passed_s:.0f} s: nobody asks"
+        with np.errstate(all="ignore"):
+            surface = seen.surfaces_K[np.isfinite(seen.surfaces_K)] - ZERO_DEGC_K
+        warm = f"{surface.min():.1f} to {surface.max():.1f} degC" if surface.size else "no surface"
+        found = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()) if count)
+        return f"{passed_s:.0f} s: {steps} steps, {seen.current_A:.1f} A, {warm}" + (f"; {found}" if found else "")
+
+
+class Child:
+    """A device in a process that this one has started, and ends.
+
+    Parameters
+    ----------
+    tested, bus, cells, sensors, step_s, soc
+        As for `serve`; what is tested must be picklable.
+    """
+
+    def __init__(self, tested: Any, bus: BusSpec, **given: Any) -> None:
+        around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hil.bus.process"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
+        )  # fmt: skip
+        order = pickle.dumps((tested, bus, given))
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(len(order).to_bytes(8, "big") + order)
+            self._process.stdin.flush()  # it stays open: the child ends where it is closed, whatever became of us
+        except OSError:
+            self.close()
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    @property
+    def last_words(self) -> str:
+        """Last line that it wrote before it ended."""
+        if self._process.stderr is None or self.alive():
+            return ""
+        lines = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def close(self) -> None:
+        """End it."""
+        if self.alive():
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+class SpawnedDevice(CanDevice):
+    """A `CanDevice` whose device is a child of this process, ended with it in every case."""
+
+    def __init__(self, child: Child, bus: BusSpec, cells: int, sensors: Sequence[str], **given: Any) -> None:
+        self.child = child
+        try:
+            super().__init__(bus, cells, sensors, alive=child.alive, **given)
+        except BaseException:
+            child.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the bus, and end the child."""
+        try:
+            super().close()
+        finally:
+            self.child.close()
+
+
+def spawn_device(
+    tested: Observer | Device, bus: BusSpec, *, cells: int = 1, sensors: Sequence[str] = (), step_s: float = 1.0,
+    soc: float = 0.5, wait: bool = True, injector: Injected | None = None, **given: Any,
+) -> SpawnedDevice:  # fmt: skip
+    """Start a device in a process of its own, and wait until it is on the bus.
+
+    Parameters
+    ----------
+    tested, bus, cells, sensors, step_s, soc
+        As for `serve`.
+    wait, injector, given
+        As for `CanDevice`.
+
+    Raises
+    ------
+    InputError
+        If the bus does not go between processes, or the device does not come up.
+    """
+    if bus.interface == "virtual":
+        raise InputError(
+            "the bus 'virtual' ends with this process", expected="udp_loopback, or an interface of python-can"
+        )
+    if isinstance(tested, Observer):
+        sensors, step_s = tested.measured, tested.reduced.step_s
+    Link(bus, cells, sensors, step_s)  # what does not fit is said here and not there
+    child = Child(tested, bus, cells=cells, sensors=tuple(sensors), step_s=step_s, soc=soc)
+    device = SpawnedDevice(child, bus, cells, sensors, step_s=step_s, wait=wait, injector=injector, **given)
+    if not device.hear(START_S):
+        said = child.last_words or f"nothing heard of it in {START_S:g} s"
+        device.close()
+        raise InputError(f"the device did not come up ({said})", where=f"bus {bus.interface}")
+    return device
+
+
+def can_device(
+    scenario: Scenario, injector: Injected | None = None, *, bus: str | None = None, real: bool = False
+) -> CanDevice:
+    """Return whoever answers on a scenario's bus; where nobody does on `udp_loopback`, its observer in a child process.
+
+    Parameters
+    ----------
+    scenario
+        Says which observer, cells and bus.
+    injector
+        Faults of frames.
+    bus
+        Interface, or ``interface:channel``, instead of the scenario's.
+    real
+        Whether the bench keeps real time; then it does not wait for answers.
+
+    Raises
+    ------
+    InputError
+        If the bus cannot be opened.
+    """
+    spec = (scenario.bus or BusSpec(interface="udp_loopback")).on(bus)
+    observer, cells = scenario.make_observer(), scenario.plant.cells
+    given: dict[str, Any] = {"wait": not real, "injector": injector}
+    if spec.interface != "udp_loopback":
+        return CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
+    device = CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
+    if device.hear(2.5 * SIGN_S):
+        return device
+    device.close()
+    return spawn_device(observer, spec, cells=cells, **given)
+
+
+def _child() -> None:
+    """Serve what comes over the standard input, and end where that is closed."""
+    size = int.from_bytes(sys.stdin.buffer.read(8), "big")
+    tested, bus, given = pickle.loads(sys.stdin.buffer.read(size))
+
+    def orphaned() -> bool:
+        return bool(select.select([0], [], [], 0.0)[0])  # nothing more is written: there is something when it is closed
+
+    serve(tested, bus, stop=orphaned, **given)
+
+
+if __name__ == "__main__":
+    try:
+        _child()
+    except InputError as error:
+        sys.exit(str(error))
