@@ -106,17 +106,17 @@ def rendered(**context: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    folder = files("hil.verdict") / "templates"
+    folder = files("hil.verdict")
     texts = {name: (folder / name).read_text("utf-8") for name in
-             ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE", "charts.js", "page.css")}  # fmt: skip
+             ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt", "charts.js", "page.css")}  # fmt: skip
     script = texts["uPlot.iife.min.js"] + "\n" + texts["charts.js"]
     env = Environment(
-        loader=PackageLoader("hil.verdict"), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
+        loader=PackageLoader("hil.verdict", ""), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     return env.get_template("page.html.jinja").render(
         style=Markup(STYLE + texts["uPlot.min.css"] + "\n" + texts["page.css"]), script=Markup(script),
-        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(), notice=texts["uPlot.LICENSE"],
+        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(), notice=texts["uPlot.LICENSE.txt"],
         told=told, tables=tables, times=times, table=_table, **context,
     )  # fmt: skip
 
