@@ -137,6 +137,11 @@ def test_failed_runs_are_drawn_first_and_each_case_once():
     assert [every[at].scenario.name for at in chosen(every)] == ["bias", "dropout", "late", "hang", "open", "gain"]
 
 
+def test_the_seed_that_failed_is_drawn():
+    good, bad = RESULTS[:1], RESULTS[2:3]
+    assert chosen([outcome(seed=s, steps=10, results=r) for s, r in ((1, good), (2, bad), (3, bad))]) == [1]
+
+
 def test_a_large_campaign_stays_below_a_megabyte():
     every = [outcome(name=f"case{i}", seed=seed, steps=2000) for i in range(20) for seed in (1, 2, 3)]
     assert len(page_text(every).encode()) < MOST_B

@@ -105,3 +105,10 @@ def campaign_sentence(outcomes: Sequence[Outcome]) -> str:
     passed = sum(each.passed for each in outcomes)
     start = "Passed" if passed == len(outcomes) else "Failed"
     return f"{start}: {passed} of {plural(len(outcomes), 'run')} hold what is required of them. {', '.join(said)}."
+
+
+def campaign_lead(outcomes: Sequence[Outcome]) -> str:
+    """What was run, in a line."""
+    cases, seeds = {each.scenario.name for each in outcomes}, {seed_of(each) for each in outcomes}
+    devices = list(dict.fromkeys(each.device for each in outcomes))
+    return f"{plural(len(cases), 'case')}, {plural(len(seeds), 'seed')}, on {', '.join(devices)}"
