@@ -1,4 +1,4 @@
-"""Sub-commands: demo, and hil: list, run, replay, device, campaign, watch."""
+"""Sub-commands: demo, and hil: list, run, device, campaign, replay, convert, watch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bmsthermal.errors import InputError
+from hil.logs.commands import convert, replay
 
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
-    from hil.outcome import Outcome
 
 
 def add(app: typer.Typer) -> None:
@@ -20,7 +20,7 @@ def add(app: typer.Typer) -> None:
     bench = typer.Typer(
         help="A cell, its sensors and faults, a device under test, and the verdict.", no_args_is_help=True
     )
-    for command in (list_, run, replay, device, campaign, watch):
+    for command in (list_, run, device, campaign, replay, convert, watch):
         bench.command(command.__name__.rstrip("_"))(command)
     app.add_typer(bench, name="hil")
 
@@ -65,7 +65,7 @@ def list_(
     if faults:
         print_table("faults", ("kind", "stage", "parameters", "what it is"), listing())
         return
-    rows = [(name, f"{each.steps * each.step_s / 60:.0f} min", each.title) for name, each in sorted(shipped().items())]
+    rows = [(name, f"{each.length_s / 60:.0f} min", each.title) for name, each in sorted(shipped().items())]
     print_table("scenarios", ("name", "length", "what happens"), rows)
 
 
@@ -89,26 +89,29 @@ def run(
     frames: Annotated[Path | None, typer.Option("--frames", help="All CAN frames (.blf, .asc, .log, .mf4).")] = None,
 ) -> None:
     """Run a scenario on a device, and say whether it passed: exit code 0, or 1 if it did not."""
-    from bmsthermal.console import timeline
+    from bmsthermal.console import console, timeline
     from bmsthermal.files import check_outputs
     from hil.bench import run_scenario
     from hil.logs import FRAMES, RECORDS, write, write_frames
     from hil.scenario import load_scenario
-    from hil.verdict import Live, write_junit, write_report
+    from hil.verdict import Live
+    from hil.verdict.printed import print_verdict, write_verdict
 
     check_outputs(
         (report, (".html",)), (junit, (".xml",)), (log, RECORDS), (frames, FRAMES), inputs=[scenario]
     )  # fmt: skip
     loaded = load_scenario(scenario)
     live = Live(loaded.title, device)
-    with timeline(loaded.name, duration_s or loaded.steps * loaded.step_s) as at:
-        due = 0.0
+    if clock != "virtual":
+        console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
+    with timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at:
+        due_s = 0.0
 
         def seen(names: tuple[str, ...], row: Array) -> None:
-            nonlocal due
+            nonlocal due_s
             live(names, row)
-            if row[0] >= due:
-                due = row[0] + 0.01 * loaded.steps * loaded.step_s
+            if row[0] >= due_s:
+                due_s = row[0] + 0.01 * loaded.length_s
                 at(row[0])
 
         outcome = run_scenario(
@@ -116,26 +119,14 @@ def run(
             compare=_cores(compare, report),
         )  # fmt: skip
     live.end(outcome)
-    _print(outcome)
-    if log is not None:
-        write(outcome.record, log)
-    if frames is not None:
-        write_frames(outcome.frames, frames)
-    if report is not None:
-        write_report(outcome, report)
-    if junit is not None:
-        write_junit(outcome, junit)
-    _end(outcome.passed, report, junit, log, frames)
-
-
-def replay(
-    record: Annotated[Path, typer.Argument(metavar="FILE", help="Recorded run: .csv, .npz, .mf4, .blf, .asc.")],
-    cell: Annotated[str, typer.Option(help="Shipped name, cell file or reduced .npz.")] = "a123_26650",
-    device: Device = "sil",
-    log: Annotated[Path | None, typer.Option("--log", help="All signals (.csv, .npz, .mf4).")] = None,
-) -> None:
-    """Step a device over recorded readings, and judge it where the core was recorded."""
-    raise NotImplementedError
+    print_verdict(outcome)
+    for path, content, writer in ((log, outcome.record, write), (frames, outcome.frames, write_frames)):
+        if path is not None:
+            writer(content, path)  # type: ignore[operator]
+            console.print(f"wrote {path}", soft_wrap=True)
+    write_verdict(outcome, report, junit)
+    if not outcome.passed:
+        raise typer.Exit(1)
 
 
 def device(
@@ -185,7 +176,7 @@ def campaign(
     from bmsthermal.console import console, print_table, steps
     from bmsthermal.files import check_outputs
     from hil.campaign import load_campaign, run_campaign
-    from hil.verdict import write_junit, write_report
+    from hil.verdict.printed import write_verdict
 
     check_outputs((report, (".html",)), (junit, (".xml",)), inputs=[file])
     loaded = load_campaign(file)
@@ -198,11 +189,9 @@ def campaign(
     )  # fmt: skip
     missed = sum(not outcome.passed for outcome in found.outcomes)
     console.print(f"{len(found.outcomes)} runs, {missed} of them failed")
-    if report is not None:
-        write_report(found.outcomes, report, loaded.title or loaded.name)
-    if junit is not None:
-        write_junit(found.outcomes, junit)
-    _end(found.passed, report, junit)
+    write_verdict(found.outcomes, report, junit, loaded.title or loaded.name)
+    if not found.passed:
+        raise typer.Exit(1)
 
 
 def watch(
@@ -233,29 +222,3 @@ def _cores(compare: str | None, report: Path | None) -> tuple[str, ...]:
     if compare is None:
         return ("host", "cortex-m4f") if report else ()
     return () if compare == "none" else tuple(listed(compare, "--compare"))
-
-
-def _print(outcome: Outcome) -> None:
-    """Requirements, time and equality, for people."""
-    from bmsthermal.console import console, print_table
-    from hil.verdict.told import sentence, word
-
-    print_table(
-        f"{outcome.scenario.name} on {outcome.device}", ("requirement", "found", "asked", "verdict"),
-        [(each.requirement, each.found, each.bound, word(each)) for each in outcome.results],
-    )  # fmt: skip
-    for name, found in outcome.equality.items():
-        console.print(f"{name}: {found}")
-    for at, said in outcome.record.said[:10]:
-        console.print(f"{at:,.0f} s: {said}")
-    console.print(sentence(outcome))
-
-
-def _end(passed: bool, *written: Path | None) -> None:
-    from bmsthermal.console import console
-
-    for path in written:
-        if path is not None:
-            console.print(f"wrote {path}", soft_wrap=True)
-    if not passed:
-        raise typer.Exit(1)
