@@ -193,6 +193,14 @@ def test_an_adapter_that_fails_is_late_and_then_dead(bench):
     assert "cannot send (unplugged)" in answers[0].said
 
 
+def test_a_device_with_other_sensors_says_so_and_is_not_misread(bench):
+    one = bench(good)
+    one.end = DeviceEnd(Link(one.spec, 2, ["surface", "surface_right"]), Warmer())
+    with pytest.raises(DeviceError, match="has not 2 cells with surface, surface_left"):
+        one.device.reset(readings(0.0), 0.5)
+    assert one.end.device.soc is None
+
+
 def test_closed_twice_and_asked_after_it(bench):
     one = bench(good)
     one.device.close()

@@ -112,13 +112,20 @@ class CanDevice:
         return {f"answer {reason}": n for reason, n in sorted(self.bench.heard.counts.items())}
 
     def reset(self, first: Readings, soc: float) -> None:
-        """Begin anew; a device that does not say that it has begun is asked all the same."""
+        """Begin anew; a device that does not say that it has begun is asked all the same.
+
+        Raises
+        ------
+        DeviceError
+            If it says that it has other cells or sensors.
+        """
         self.missed, self.dead = 0, ""
         self._receive(first.time_s, 0.0)  # what is left of an earlier run
         frames = self.bench.begin(first, soc, self.link.step_s / 2)
         if not self._send(frames):
             self._receive(first.time_s, self.bus.answer_s if self.wait else 0.0)
         self.bench.heard.fresh.clear()
+        self._check_kin()
 
     def step(self, readings: Readings) -> Answer:
         """One step; LATE, GARBAGE or DEAD where no answer comes.
@@ -139,6 +146,7 @@ class CanDevice:
         wrong, unread = heard.rejected + heard.counts["unknown"], self.unread
         said = self._send(frames) or self._receive(now, self.bus.answer_s if self.wait else 0.0)
         FrameFaults.settle(self.bench.faults)
+        self._check_kin()
         answer = self.bench.answer(now if self.wait else self.bench.answered(now), now, any_cycle=not self.wait)
         if answer is not None:
             self.missed = 0
@@ -155,6 +163,12 @@ class CanDevice:
         if not self.wait and last is not None and now - last.time_s <= self.link.step_s * (1 + self.bus.timeout_cycles):
             return last
         return self._none(now, Status.GARBAGE if wrong or flooded else Status.LATE, said)
+
+    def _check_kin(self) -> None:
+        if self.bench.foreign:
+            raise DeviceError(
+                f"the device on the bus has not {self.link.cells} cells with {', '.join(self.link.sensors)}"
+            )
 
     def _none(self, time_s: float, status: Status, said: str) -> Answer:
         return Answer.none(time_s, self.link.cells, len(self.link.sensors), status, said)
@@ -202,7 +216,7 @@ class CanDevice:
             message.timestamp = now_s + half + (1e-6 * taken if wait_s else min(passed, half))
             self._log(message)
             self.bench.heard.take(message, now_s)
-            if wait_s and self.bench.complete():
+            if wait_s and (self.bench.complete() or self.bench.foreign):
                 return ""
         self.unread += 1
         return ""

@@ -13,11 +13,14 @@ from bmsthermal.errors import InputError
 from hil.bus.dbc import bench_database, read_dbc, templates
 from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.names import (
+    FOREIGN,
     OWN,
     RUNNING,
+    START,
     WAITING,
     answer_names,
     answer_of_row,
+    layout_of,
     reading_names,
     readings_of_row,
     row_of_answer,
@@ -75,7 +78,7 @@ class Link:
             self.answers = Wire(self.database, answers, mapped, str(bus.dbc))
         else:
             self.answers = Wire(own, answers)
-        self.start = Wire(own, ("soc", "session")) if self.readings.carried[-1] else None
+        self.start = Wire(own, START) if self.readings.carried[-1] else None
         self.cycles = [self._steps(bus.cycle_s.get(frame.group)) for frame in self.readings.frames]
 
     def _steps(self, cycle_s: float | None) -> int:
@@ -120,7 +123,8 @@ class BenchEnd:
             self.faults.reset()
         begin = first.time_s
         if self.starter is not None:
-            self.starter.put(np.array([soc, self.session]), 0, begin, 0.0)
+            layout = layout_of(self.link.cells, self.link.sensors)
+            self.starter.put(np.array([soc, self.session, layout]), 0, begin, 0.0)
         self.sender.put(row_of_readings(first, 0), 0, begin, window_s, faulty=False)
         started = [] if self.starter is None else self.starter.take(begin)
         return started + self.sender.take(begin + window_s)
@@ -143,6 +147,11 @@ class BenchEnd:
         """Time of the readings that were answered, by the cycle that the device names."""
         behind = (self.step - self.echo) % 256 if self.echo >= 0 else 0
         return now_s - behind * self.link.step_s
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the device says that it is another's."""
+        return bool(self.heard.values[self._echo + OWN.index("state")] == FOREIGN)
 
     @property
     def echo(self) -> int:
@@ -193,7 +202,7 @@ class DeviceEnd:
         self.heard = link.receiver(link.readings)
         self.started = None if link.start is None else link.receiver(link.start)
         self.sender = Sender(link.answers, [1] * len(link.answers.frames), self.faults)
-        self.session, self.cycle, self.running = -1, 0, False
+        self.session, self.cycle, self.running, self.foreign = -1, 0, False, False
         self.seen: Readings | None = None
 
     def take(self, message: can.Message, now_s: float) -> bool:
@@ -201,6 +210,8 @@ class DeviceEnd:
         if self.started is not None and message.arbitration_id == self.started.wire.frames[0].message.frame_id:
             if self.started.take(message, now_s) is not None:
                 self._start(*self.started.values)
+            return self.foreign
+        if self.foreign:
             return False
         which = self.heard.take(message, now_s)
         if which is None:
@@ -209,7 +220,8 @@ class DeviceEnd:
         closes = which == len(frames) - 1 if self.started is not None else False
         return closes or len(self.heard.fresh) == len(frames)
 
-    def _start(self, soc: float, session: float) -> None:
+    def _start(self, soc: float, session: float, layout: float) -> None:
+        self.foreign = int(layout) != layout_of(self.link.cells, self.link.sensors)
         if int(session) != self.session:
             self.session, self.soc = int(session), float(min(max(soc, 0.0), 1.0))
             self.begin()
@@ -226,11 +238,14 @@ class DeviceEnd:
         """Frame that says that a device is here, and which cycle it answered last."""
         status = self.link.answers.frames[-1]
         own = np.full(len(self.link.answers.names), np.nan)
-        own[-len(OWN) :] = self.cycle % 256, RUNNING if self.running else WAITING, self.heard.rejected % 65536, 0
+        state = FOREIGN if self.foreign else RUNNING if self.running else WAITING
+        own[-len(OWN) :] = self.cycle % 256, state, self.heard.rejected % 65536, 0
         return self.sender.only(len(self.link.answers.frames) - 1, own) if status.message.name == "Status" else []
 
     def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
         """Step the device with what has been heard; return its answer's frames in a window of time from now on."""
+        if self.foreign:
+            return self.sign()
         counted = self.heard.fresh_at(-1)
         row = with_ambient(self.heard.read(now_s), self.link.bus.coolant_degC)
         self.seen = seen = readings_of_row(row, time_s, self.link.cells, len(self.link.sensors))
@@ -244,7 +259,7 @@ class DeviceEnd:
             self.device.reset(seen, self.soc)
             answer, self.running = Answer.none(time_s, cells, sensors, Status.OK), True
         absent = np.isnan(row[:-1][self.link.readings.carried[:-1]]).sum()
-        own = [self.cycle % 256, RUNNING if self.running else WAITING, self.heard.rejected % 65536, int(absent)]
+        own = [self.cycle % 256, RUNNING, self.heard.rejected % 65536, int(absent)]
         if self.faults is not None:
             self.faults.advance()
         if answer.status in (Status.OK, Status.LATE):

@@ -284,10 +284,17 @@ def can_device(
     given: dict[str, Any] = {"wait": not real, "injector": injector}
     if spec.interface != "udp_loopback":
         return CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
-    device = CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
-    if device.hear(2.5 * SIGN_S):
-        return device
-    device.close()
+    from hil.bus.loopback import CHANNEL, free_channel, taken
+
+    nodes, channel = int(spec.config.get("nodes", 2)), spec.channel or CHANNEL
+    there = taken(int(channel), nodes) if str(channel).isdecimal() else 0
+    if 0 < there < nodes:
+        device = CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
+        if device.hear(2.5 * SIGN_S):
+            return device
+        device.close()
+    if there and spec.channel is None:  # somebody else's bench
+        spec = spec.model_copy(update={"channel": free_channel(nodes)})
     return spawn_device(observer, spec, cells=cells, **given)
 
 
