@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from bmsthermal.errors import InputError
 from hil.bus.dbc import bench_database, read_dbc, templates
 from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.names import (
+    ANYBODY,
     FOREIGN,
     OWN,
     RUNNING,
@@ -59,7 +61,7 @@ class Link:
         self.bus, self.cells, self.sensors, self.step_s = bus, cells, tuple(sensors), float(step_s)
         own = bench_database(cells, sensors, bus, step_s)
         readings, answers = reading_names(cells, sensors), answer_names(cells, sensors)
-        self.database = own
+        self.database = self._own = own
         mapped: dict[str, str] = {}
         if bus.dbc is not None:
             self.database, where = read_dbc(bus.dbc), str(bus.dbc)
@@ -86,6 +88,12 @@ class Link:
         if not math.isclose(steps, round(steps), rel_tol=1e-9) or steps < 1:
             raise InputError(f"{cycle_s:g} s", where="bus.cycle_s", expected=f"whole steps of {self.step_s:g} s")
         return round(steps)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the database of the readings, and of that of the answers where it is another."""
+        text = "".join(dict.fromkeys(each.as_dbc_string() for each in (self.database, self._own)))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def receiver(self, wire: Wire) -> Receiver:
         """Make the receiving end of readings or of answers, with the time-out of each frame."""
@@ -128,6 +136,12 @@ class BenchEnd:
         self.sender.put(row_of_readings(first, 0), 0, begin, window_s, faulty=False)
         started = [] if self.starter is None else self.starter.take(begin)
         return started + self.sender.take(begin + window_s)
+
+    def call(self) -> list[can.Message]:
+        """Frame that asks whether a device is there."""
+        if self.starter is None:
+            return []
+        return self.starter.only(0, np.array([0.0, ANYBODY, layout_of(self.link.cells, self.link.sensors)]))
 
     def ask(self, readings: Readings, window_s: float) -> list[can.Message]:
         """Frames of a step's readings that are on the wire in a window of time from their end on."""
@@ -194,6 +208,13 @@ class DeviceEnd:
         State of charge to begin with where nobody says one.
     injector
         Faults of the answers on their way.
+
+    Attributes
+    ----------
+    asked
+        Whether a bench waits for a `sign`.
+    seen
+        Readings of the last step, as the device got them.
     """
 
     def __init__(self, link: Link, device: Device, soc: float = 0.5, injector: Injected | None = None) -> None:
@@ -203,6 +224,7 @@ class DeviceEnd:
         self.started = None if link.start is None else link.receiver(link.start)
         self.sender = Sender(link.answers, [1] * len(link.answers.frames), self.faults)
         self.session, self.cycle, self.running, self.foreign = -1, 0, False, False
+        self.asked = False
         self.seen: Readings | None = None
 
     def take(self, message: can.Message, now_s: float) -> bool:
@@ -210,7 +232,7 @@ class DeviceEnd:
         if self.started is not None and message.arbitration_id == self.started.wire.frames[0].message.frame_id:
             if self.started.take(message, now_s) is not None:
                 self._start(*self.started.values)
-            return self.foreign
+            return False
         if self.foreign:
             return False
         which = self.heard.take(message, now_s)
@@ -221,9 +243,11 @@ class DeviceEnd:
         return closes or len(self.heard.fresh) == len(frames)
 
     def _start(self, soc: float, session: float, layout: float) -> None:
-        self.foreign = int(layout) != layout_of(self.link.cells, self.link.sensors)
-        if int(session) != self.session:
-            self.session, self.soc = int(session), float(min(max(soc, 0.0), 1.0))
+        foreign = int(layout) != layout_of(self.link.cells, self.link.sensors)
+        if int(session) == ANYBODY or foreign:
+            self.asked, self.foreign = True, foreign and (self.foreign or int(session) != ANYBODY)
+        elif int(session) != self.session:
+            self.session, self.soc, self.foreign = int(session), float(min(max(soc, 0.0), 1.0)), False
             self.begin()
 
     def begin(self) -> None:
@@ -235,7 +259,8 @@ class DeviceEnd:
             self.faults.reset()
 
     def sign(self) -> list[can.Message]:
-        """Frame that says that a device is here, and which cycle it answered last."""
+        """Frame that says that a device is here, and which cycle it answered last; it need not be `asked` again."""
+        self.asked = False
         status = self.link.answers.frames[-1]
         own = np.full(len(self.link.answers.names), np.nan)
         state = FOREIGN if self.foreign else RUNNING if self.running else WAITING
@@ -244,8 +269,6 @@ class DeviceEnd:
 
     def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
         """Step the device with what has been heard; return its answer's frames in a window of time from now on."""
-        if self.foreign:
-            return self.sign()
         counted = self.heard.fresh_at(-1)
         row = with_ambient(self.heard.read(now_s), self.link.bus.coolant_degC)
         self.seen = seen = readings_of_row(row, time_s, self.link.cells, len(self.link.sensors))

@@ -17,6 +17,8 @@ from hil.signals import Answer, Readings, Status
 OWN = ("echo", "state", "rejected", "absent")
 #: What a bench says to begin.
 START = ("soc", "session", "layout")
+#: Session that starts nothing: a bench asks who is there.
+ANYBODY = 0
 #: States of a device: not started, running, and started by a bench with other cells or sensors.
 WAITING, RUNNING, FOREIGN = 0, 1, 2
 #: SI units, and what is added to a number in the unit of a signal to get them.
