@@ -186,6 +186,11 @@ class Child:
         except OSError:
             self.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
@@ -220,6 +225,11 @@ class SpawnedDevice(CanDevice):
         except BaseException:
             child.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self.child.pid
 
     def close(self) -> None:
         """Leave the bus, and end the child."""
