@@ -46,6 +46,9 @@ class Bench:
             self.steps += 1
             for each in self.end.step(float(self.steps), float(self.steps), 0.5):
                 self.node.send(each)
+        if self.end.asked:
+            for each in self.end.sign():
+                self.node.send(each)
 
     def close(self):
         self.device.close()
@@ -191,6 +194,26 @@ def test_an_adapter_that_fails_is_late_and_then_dead(bench):
     answers = [one.device.step(readings(float(k))) for k in range(1, 6)]
     assert [int(answer.status) for answer in answers] == 3 * [int(Status.LATE)] + 2 * [int(Status.DEAD)]
     assert "cannot send (unplugged)" in answers[0].said
+
+
+def test_a_device_with_other_sensors_says_so_and_is_not_misread(bench):
+    one = bench(good)
+    one.end = DeviceEnd(Link(one.spec, 2, ["surface", "surface_right"]), Warmer())
+    with pytest.raises(DeviceError, match="has not 2 cells with surface, surface_left"):
+        one.device.reset(readings(0.0), 0.5)
+    assert one.end.device.soc is None
+
+
+def test_who_is_there_is_answered_and_starts_nothing(bench):
+    one = bench(good)
+    drive(one.device, 3)
+    soc, asked = one.end.device.soc, len(one.end.device.readings)
+    sent = one.device._bus.send
+    one.device._bus.send = lambda message, timeout=None: (sent(message), one.answer())
+    assert one.device.hear(5.0)
+    assert (one.end.device.soc, len(one.end.device.readings)) == (soc, asked) and one.end.running
+    one.device._bus.send = sent
+    assert not bench(silent).device.hear(0.1)
 
 
 def test_closed_twice_and_asked_after_it(bench):

@@ -163,7 +163,12 @@ def test_what_never_arrived_is_absent():
     assert line.receiver.missing() == {"voltage_V_0": "flagged"} and line.receiver.counts["flagged"] == 1
 
 
-IDS = st.one_of(st.integers(0x100, 0x108), st.sampled_from([0x270, 0x280, 0x521]), st.integers(0, 0x1FFFFFFF))
+IDS = st.one_of(
+    st.integers(0x100, 0x108),
+    st.sampled_from([0x4FE, 0x4FF]),
+    st.sampled_from([0x270, 0x280, 0x521]),
+    st.integers(0, 0x1FFFFFFF),
+)
 
 
 @given(

@@ -44,6 +44,8 @@ class Framed:
     ----------
     frames
         What was on the wire, in order, with the bench's time.
+    log
+        Gets them.
     """
 
     def __init__(
@@ -59,12 +61,12 @@ class Framed:
     ) -> None:
         import can
 
-        self.device, self.name = device, f"{device.name} on {bus.profile} frames"
+        self.device, self.name = device, f"{device.name} behind CAN frames"
         self.link = Link(bus, cells, sensors, step_s)
         self.bench = BenchEnd(self.link, injector)
         self.node = DeviceEnd(self.link, device, injector=injector)
         self.frames: list[can.Message] = []
-        self._log = log or self.frames.append
+        self.log = log or self.frames.append
         channel = f"bmsthermal-{next(_channels)}"
         self._here, self._there = (
             can.Bus(interface="virtual", channel=channel, preserve_timestamps=True) for _ in range(2)
@@ -74,6 +76,11 @@ class Framed:
     def seen(self) -> Readings | None:
         """Readings as the device saw them in the last step."""
         return self.node.seen
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of the device, and of the database."""
+        return dict(getattr(self.device, "digests", {})) | {"bus": self.link.digest}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -111,7 +118,7 @@ class Framed:
     def _carry(
         self, message: can.Message, sent: can.BusABC, got: can.BusABC, take: Callable[[can.Message, float], object]
     ) -> None:
-        self._log(message)
+        self.log(message)
         sent.send(message)
         arrived = got.recv(0)
         if arrived is not None:
