@@ -162,12 +162,23 @@ def test_an_fmu_with_names_of_its_own():
     device = plain_device(f"fmu:{path}", watched, names=names)
     shown = said(device, readings)[0]
     device.close()
+    beside = path.with_suffix(".names.json")
+    beside.write_text(json.dumps(names))
+    device = plain_device(f"fmu:{path}", watched)
+    assert (said(device, readings)[0] == shown).all()
+    device.close()
+    beside.write_text("[]")
+    with pytest.raises(InputError, match=r"one\.names\.json: cannot be read"):
+        plain_device(f"fmu:{path}", watched)
+    beside.unlink()
     other = plain_device(f"fmu:{path}", watched)
     assert same(said(other, readings), said(Compiled(watched), readings))
     other.close()
     assert (shown != said(Compiled(watched), readings)[0]).any()
     with pytest.raises(InputError, match=r"no variable 'inside'.*estimate\.core_K"):
         plain_device(f"fmu:{path}", watched, names={"core_K": "inside"})
+    with pytest.raises(InputError, match=r"name 'cor_K', expected one of .*core_K"):
+        plain_device(f"fmu:{path}", watched, names={"cor_K": "estimate.core_K"})
     with pytest.raises(InputError, match="has no surface_front_K"):
         plain_device(f"fmu:{path}", observer("slab"))
 
@@ -229,6 +240,19 @@ def test_a_device_without_a_sigma_says_none():
     found = answer(1.0, np.array([[300.0, np.nan, 2.0, 1.0]]))
     assert found.status == Status.OK and np.isnan(found.core_std_K[0])
     assert found.fault[0, 0] == 2 and found.heat_fault[0]
+
+
+def test_where_there_is_a_bus_frames_are_in_between():
+    pytest.importorskip("can", reason="python-can is not installed")
+    from hil.bus import Framed
+    from hil.devices import make_device
+    from hil.scenario import load_scenario
+
+    plain, framed = load_scenario("us06"), load_scenario("can_loss")
+    assert isinstance(make_device("model", plain), InProcess)
+    for device in (make_device("model", framed), make_device("model", plain, bus="virtual")):
+        assert isinstance(device, Framed) and isinstance(device.device, InProcess)
+        device.close()
 
 
 @pytest.mark.parametrize("text", ["", "modell", "model:x", "sil:", "emulated", "emulated:", "serial", "can:0", "FMU"])
