@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +182,36 @@ def test_an_fmu_with_names_of_its_own():
         plain_device(f"fmu:{path}", watched, names={"cor_K": "estimate.core_K"})
     with pytest.raises(InputError, match="has no surface_front_K"):
         plain_device(f"fmu:{path}", observer("slab"))
+
+
+def test_an_fmu_in_degrees_celsius(tmp_path):
+    """The same binary under a description in degC takes and gives what is 273.15 higher in kelvin."""
+    pytest.importorskip("fmpy", reason="fmpy is not installed")
+    if find_compiler() is None:
+        pytest.skip("no C compiler here")
+    from firmware_export.fmu import export_fmu
+    from hil.devices.fmu import Fmu
+
+    watched, changed = observer("cylinder"), tmp_path / "changed.fmu"
+    with zipfile.ZipFile(export_fmu(watched, tmp_path / "one.fmu", 2)) as one, zipfile.ZipFile(changed, "w") as other:
+        for name in one.namelist():
+            text = one.read(name)
+            if name == "modelDescription.xml":
+                text = text.replace(b'name="K"', b'name="degC"').replace(b'unit="K"', b'unit="degC"')
+            other.writestr(name, text)
+    readings = [each for each in drive(watched, 30) if np.isfinite(each.surfaces_K).all()]
+    device = Fmu(tmp_path / "one.fmu", 1, watched.measured)
+    device.begin(np.array([300.0]), 0.5)
+    plain = np.array([device.advance(each)[0, 0] for each in readings])
+    device.close()
+    device = Fmu(changed, 1, watched.measured)
+    device.begin(np.array([573.15]), 0.5)
+    warmer = [
+        replace(each, ambient_K=each.ambient_K + 273.15, surfaces_K=each.surfaces_K + 273.15) for each in readings
+    ]
+    shifted = np.array([device.advance(each)[0, 0] for each in warmer])
+    device.close()
+    np.testing.assert_allclose(shifted, plain + 273.15, rtol=0, atol=2e-4)  # single precision: 3e-5 K a reading
 
 
 def test_an_emulated_core_says_the_same_and_counts():
