@@ -139,7 +139,7 @@ class CanDevice:
         wrong, unread = heard.rejected + heard.counts["unknown"], self.unread
         said = self._send(frames) or self._receive(now, self.bus.answer_s if self.wait else 0.0)
         FrameFaults.settle(self.bench.faults)
-        answer = self.bench.answer(now if self.wait else self._answered(now), now, any_cycle=not self.wait)
+        answer = self.bench.answer(now if self.wait else self.bench.answered(now), now, any_cycle=not self.wait)
         if answer is not None:
             self.missed = 0
             return answer
@@ -158,11 +158,6 @@ class CanDevice:
 
     def _none(self, time_s: float, status: Status, said: str) -> Answer:
         return Answer.none(time_s, self.link.cells, len(self.link.sensors), status, said)
-
-    def _answered(self, now_s: float) -> float:
-        """Time of the readings that a device on its own clock answers to, by the cycle that it names."""
-        behind = (self.bench.step - self.bench.echo) % 256 if self.bench.echo >= 0 else 0
-        return now_s - behind * self.link.step_s
 
     def _send(self, frames: Sequence[can.Message]) -> str:
         """Send the frames of a step; return why the bus did not take them. A queue that is full is waited for."""

@@ -96,10 +96,16 @@ class Framed:
         half, begin = self.link.step_s / 2, readings.time_s
         for message in self.bench.ask(readings, half):
             self._carry(message, self._here, self._there, self.node.take)
-        for message in self.node.step(begin, begin + half, half):
-            self._carry(message, self._there, self._here, self.bench.heard.take)
+        answers = self.node.step(begin, begin + half, half)
+        late = self.bench.sender.take(begin + 2 * half)  # for the device's next step
+        both = [(message, True) for message in late] + [(message, False) for message in answers]
+        for message, to_device in sorted(both, key=lambda each: each[0].timestamp):
+            if to_device:
+                self._carry(message, self._here, self._there, self.node.take)
+            else:
+                self._carry(message, self._there, self._here, self.bench.heard.take)
         FrameFaults.settle(self.bench.faults, self.node.faults)
-        answer = self.bench.answer(begin, begin + 2 * half)
+        answer = self.bench.answer(self.bench.answered(begin), begin + 2 * half, any_cycle=True)
         return answer or self.bench.stands(Status.LATE, "no whole answer on the bus", begin)
 
     def _carry(

@@ -87,7 +87,7 @@ class Link:
     def receiver(self, wire: Wire) -> Receiver:
         """Make the receiving end of readings or of answers, with the time-out of each frame."""
         cycles = self.cycles if wire is self.readings else [1] * len(wire.frames)
-        return Receiver(wire, self.step_s * self.bus.timeout_cycles * np.array(cycles, float))
+        return Receiver(wire, [self.step_s * cycle for cycle in cycles], self.bus.timeout_cycles)
 
 
 class BenchEnd:
@@ -138,6 +138,11 @@ class BenchEnd:
         if not self._has_echo:
             return len(self.heard.fresh) == len(self.link.answers.frames)
         return len(self.link.answers.frames) - 1 in self.heard.fresh and (any_cycle or self.echo == self.step % 256)
+
+    def answered(self, now_s: float) -> float:
+        """Time of the readings that were answered, by the cycle that the device names."""
+        behind = (self.step - self.echo) % 256 if self.echo >= 0 else 0
+        return now_s - behind * self.link.step_s
 
     @property
     def echo(self) -> int:

@@ -182,6 +182,11 @@ class Child:
         except OSError:
             self.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
@@ -215,6 +220,11 @@ class SpawnedDevice(CanDevice):
         except BaseException:
             child.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self.child.pid
 
     def close(self) -> None:
         """Leave the bus, and end the child."""
@@ -297,7 +307,10 @@ def _child() -> None:
     tested, bus, given = pickle.loads(sys.stdin.buffer.read(size))
 
     def orphaned() -> bool:
-        return bool(select.select([0], [], [], 0.0)[0])  # nothing more is written: there is something when it is closed
+        try:
+            return bool(select.select([0], [], [], 0.0)[0])  # nothing more comes: it is readable when it is closed
+        except OSError:  # Windows waits for sockets only
+            return False
 
     serve(tested, bus, stop=orphaned, **given)
 
