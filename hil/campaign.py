@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, Strict, ValidationError, model_validator
 
 from bmsthermal.errors import InputError
 from bmsthermal.reduced.sweep import MOST_WORKERS
+from hil.bench import open_bench
 from hil.campaign_outcome import CampaignOutcome, CaseRun
 from hil.faults import Fault
 from hil.metrics import FLAGS
@@ -186,7 +187,7 @@ def run_campaign(
     Raises
     ------
     InputError
-        If there is no such campaign, or a number is none.
+        If there is no such campaign or device, or a number is none.
     """
     campaign = campaign if isinstance(campaign, Campaign) else load_campaign(campaign)
     seeds = campaign.seeds if seeds is None else tuple(seeds)
@@ -198,6 +199,8 @@ def run_campaign(
         (case, scenario.model_copy(update={"seed": seed}))
         for case, scenario in zip(campaign.case, campaign.scenarios, strict=True) for seed in seeds
     ]  # fmt: skip
+    # what is wrong with the device is said before any work, and what it is compiled to is there for all processes
+    open_bench(jobs[0][1], device=device).device.close()
     found: dict[int, Outcome | str] = {}
 
     def keep(index: int, outcome: Outcome | str) -> None:

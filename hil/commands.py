@@ -120,10 +120,12 @@ def run(
         )  # fmt: skip
     live.end(outcome)
     print_verdict(outcome)
-    for path, content, writer in ((log, outcome.record, write), (frames, outcome.frames, write_frames)):
-        if path is not None:
-            writer(content, path)  # type: ignore[operator]
-            console.print(f"wrote {path}", soft_wrap=True)
+    if log is not None:
+        write(outcome.record, log)
+        console.print(f"wrote {log}", soft_wrap=True)
+    if frames is not None:
+        write_frames(outcome.frames, frames)
+        console.print(f"wrote {frames}, {len(outcome.frames)} frames", soft_wrap=True)
     write_verdict(outcome, report, junit)
     if not outcome.passed:
         raise typer.Exit(1)

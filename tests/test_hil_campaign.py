@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+import hil.bench
 from bmsthermal import InputError
 from hil.campaign import Campaign, load_campaign, run_campaign
 from hil.faults import KINDS
@@ -87,17 +88,30 @@ def test_more_processes_say_the_same_in_the_same_order():
     assert {name for _, name in told} == {"open, seed 3", "noise, seed 3"}
 
 
-def test_a_case_that_crashes_is_a_row_that_failed():
-    # a device that is none: refused when the case begins, in each of them
-    outcome = run_campaign(campaign(OPEN, NOISE), device="toaster", workers=1)
+def test_a_case_that_crashes_is_a_row_that_failed(monkeypatch):
+    whole = hil.bench.run_scenario
+
+    def fragile(scenario, **given):
+        if scenario.name == "open":
+            raise ZeroDivisionError("over the edge")
+        return whole(scenario, **given)
+
+    monkeypatch.setattr(hil.bench, "run_scenario", fragile)
+    outcome = run_campaign(campaign(OPEN, NOISE), device="model", workers=1)
     assert not outcome.passed
-    for run in outcome.runs:
-        assert "toaster" in run.crashed
-        assert run.outcome.results[0].passed is False
-        assert not run.found
-        assert run.false_alarms == 0
-        assert np.isnan(run.core_error_K)
-    assert [row[3] for row in outcome.rows()] == ["0 of 1, 1 crashed"] * 2
+    first, second = outcome.runs
+    assert first.crashed == "ZeroDivisionError: over the edge"
+    assert first.outcome.results[0].passed is False
+    assert not first.found
+    assert first.false_alarms == 0
+    assert np.isnan(first.core_error_K)
+    assert second.outcome.passed
+    assert [row[3] for row in outcome.rows()] == ["0 of 1, 1 crashed", "0 of 1"]
+
+
+def test_a_device_that_is_none_is_refused_before_any_case():
+    with pytest.raises(InputError, match="toaster"):
+        run_campaign(campaign(OPEN, NOISE), device="toaster")
 
 
 def test_a_process_that_dies_takes_no_other_job_with_it():

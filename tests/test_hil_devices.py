@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,14 +163,55 @@ def test_an_fmu_with_names_of_its_own():
     device = plain_device(f"fmu:{path}", watched, names=names)
     shown = said(device, readings)[0]
     device.close()
+    beside = path.with_suffix(".names.json")
+    beside.write_text(json.dumps(names))
+    device = plain_device(f"fmu:{path}", watched)
+    assert (said(device, readings)[0] == shown).all()
+    device.close()
+    beside.write_text("[]")
+    with pytest.raises(InputError, match=r"one\.names\.json: cannot be read"):
+        plain_device(f"fmu:{path}", watched)
+    beside.unlink()
     other = plain_device(f"fmu:{path}", watched)
     assert same(said(other, readings), said(Compiled(watched), readings))
     other.close()
     assert (shown != said(Compiled(watched), readings)[0]).any()
     with pytest.raises(InputError, match=r"no variable 'inside'.*estimate\.core_K"):
         plain_device(f"fmu:{path}", watched, names={"core_K": "inside"})
+    with pytest.raises(InputError, match=r"name 'cor_K', expected one of .*core_K"):
+        plain_device(f"fmu:{path}", watched, names={"cor_K": "estimate.core_K"})
     with pytest.raises(InputError, match="has no surface_front_K"):
         plain_device(f"fmu:{path}", observer("slab"))
+
+
+def test_an_fmu_in_degrees_celsius(tmp_path):
+    """The same binary under a description in degC takes and gives what is 273.15 higher in kelvin."""
+    pytest.importorskip("fmpy", reason="fmpy is not installed")
+    if find_compiler() is None:
+        pytest.skip("no C compiler here")
+    from firmware_export.fmu import export_fmu
+    from hil.devices.fmu import Fmu
+
+    watched, changed = observer("cylinder"), tmp_path / "changed.fmu"
+    with zipfile.ZipFile(export_fmu(watched, tmp_path / "one.fmu", 2)) as one, zipfile.ZipFile(changed, "w") as other:
+        for name in one.namelist():
+            text = one.read(name)
+            if name == "modelDescription.xml":
+                text = text.replace(b'name="K"', b'name="degC"').replace(b'unit="K"', b'unit="degC"')
+            other.writestr(name, text)
+    readings = [each for each in drive(watched, 30) if np.isfinite(each.surfaces_K).all()]
+    device = Fmu(tmp_path / "one.fmu", 1, watched.measured)
+    device.begin(np.array([300.0]), 0.5)
+    plain = np.array([device.advance(each)[0, 0] for each in readings])
+    device.close()
+    device = Fmu(changed, 1, watched.measured)
+    device.begin(np.array([573.15]), 0.5)
+    warmer = [
+        replace(each, ambient_K=each.ambient_K + 273.15, surfaces_K=each.surfaces_K + 273.15) for each in readings
+    ]
+    shifted = np.array([device.advance(each)[0, 0] for each in warmer])
+    device.close()
+    np.testing.assert_allclose(shifted, plain + 273.15, rtol=0, atol=2e-4)  # single precision: 3e-5 K a reading
 
 
 def test_an_emulated_core_says_the_same_and_counts():
@@ -229,6 +271,19 @@ def test_a_device_without_a_sigma_says_none():
     found = answer(1.0, np.array([[300.0, np.nan, 2.0, 1.0]]))
     assert found.status == Status.OK and np.isnan(found.core_std_K[0])
     assert found.fault[0, 0] == 2 and found.heat_fault[0]
+
+
+def test_where_there_is_a_bus_frames_are_in_between():
+    pytest.importorskip("can", reason="python-can is not installed")
+    from hil.bus import Framed
+    from hil.devices import make_device
+    from hil.scenario import load_scenario
+
+    plain, framed = load_scenario("us06"), load_scenario("can_loss")
+    assert isinstance(make_device("model", plain), InProcess)
+    for device in (make_device("model", framed), make_device("model", plain, bus="virtual")):
+        assert isinstance(device, Framed) and isinstance(device.device, InProcess)
+        device.close()
 
 
 @pytest.mark.parametrize("text", ["", "modell", "model:x", "sil:", "emulated", "emulated:", "serial", "can:0", "FMU"])
