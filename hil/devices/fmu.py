@@ -61,7 +61,7 @@ class Fmu(Stepped):
         step_s: float | None = None,
     ) -> None:  # fmt: skip
         fmpy = _fmpy()
-        self.name, self.cells, self._instances = "fmu", cells, list[Any]()
+        self.name, self.cells, self._instances, self._begun = "fmu", cells, list[Any](), False
         self._place = tempfile.mkdtemp(prefix="bmsthermal-fmu-")
         try:
             if isinstance(source, Observer):
