@@ -30,7 +30,7 @@ DEVICES = {
 def make_device(
     text: str, scenario: Scenario, injector: Injector | None = None, *, bus: str | None = None, real: bool = False
 ) -> Device:
-    """Make the device of a scenario; one that is called stands behind frames where there is a bus.
+    """Make the device of a scenario; one of this process stands behind frames where there is a bus, or faults of one.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ def make_device(
 
         return serial_device(rest, observer, cells, timeout_s=scenario.step_s / 2 if real else 1.0)
     device = plain_device(text, observer, cells)
-    if scenario.bus is None and bus is None:
+    frames = any(fault.spec.stage == "bus" for fault in scenario.faults)
+    if scenario.bus is None and bus is None and not frames:
         return device
     from hil.bus import BusSpec, Framed
 
