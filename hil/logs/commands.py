@@ -123,24 +123,15 @@ def device_of(text: str, observer: Observer, cells: int) -> Device:
 
 def _judge(scenario: Scenario, record: Record, device: str, report: Path | None, junit: Path | None) -> bool:
     """Judge a replay by the requirements of what was recorded; whether it passed."""
-    from bmsthermal.console import console, print_table
     from hil.outcome import Outcome
     from hil.requirements import judge
-    from hil.verdict import write_junit, write_report
-    from hil.verdict.told import sentence, word
+    from hil.verdict.printed import print_verdict, write_verdict
 
     digests = {"scenario": scenario.digest, "cell": scenario.loaded.digest, "record": record.digest}
     results = judge(scenario, record, {})
     outcome = Outcome(scenario, f"{device}, replayed", record, results, {}, {}, digests)
-    print_table(
-        scenario.title, ("requirement", "found", "asked", "verdict"),
-        [(each.requirement, each.found, each.bound, word(each)) for each in results],
-    )  # fmt: skip
-    console.print(sentence(outcome))
-    for path, write in ((report, write_report), (junit, write_junit)):
-        if path is not None:
-            write(outcome, path)
-            console.print(f"wrote {path}", soft_wrap=True)
+    print_verdict(outcome)
+    write_verdict(outcome, report, junit)
     return outcome.passed
 
 

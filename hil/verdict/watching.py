@@ -145,10 +145,9 @@ class Watcher:
         self._socket.close()
 
     def wait(self) -> None:
-        """Serve until someone interrupts."""
-        with contextlib.suppress(KeyboardInterrupt):
-            while True:
-                self._threads[0].join(1.0)
+        """Serve until someone interrupts: `KeyboardInterrupt`."""
+        while True:  # a join without an end hears no signal on Windows
+            self._threads[0].join(1.0)
 
     def _listen(self) -> None:
         while not self.board.closed:
@@ -162,7 +161,7 @@ class Watcher:
 def _taken(port: int) -> InputError:
     return InputError(
         f"port {port} of {HOST} cannot be had", expected="a free one from 1 to 65535",
-        hint="another watch may be running: open its page, or give this one and the run another --port",
+        hint=f"another watch may be running: look at http://{HOST}:{port}/",
     )  # fmt: skip
 
 
@@ -183,7 +182,7 @@ def watch(port: int = PORT, *, open_browser: bool = False) -> None:
     """
     from bmsthermal.console import console
 
-    with Watcher(port) as watcher:
+    with contextlib.suppress(KeyboardInterrupt), Watcher(port) as watcher:
         console.print(f"live page: {watcher.url} (end with Ctrl-C)")
         if open_browser:
             import webbrowser

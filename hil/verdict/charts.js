@@ -245,7 +245,7 @@
           if (sigma !== null && sigma !== undefined) text += ` ± ${(2 * sigma).toFixed(2)}`;
           text += " " + spec.unit;
           const cell = spec.number && i !== null ? run.columns[spec.number][i] : null;
-          return cell ? `${text} (cell ${cell})` : text;
+          return cell !== null && cell !== undefined ? `${text} (cell ${cell})` : text;
         },
       });
     const options = {
