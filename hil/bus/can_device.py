@@ -51,10 +51,10 @@ def open_bus(bus: BusSpec) -> can.BusABC:
 class CanDevice:
     """A device on a bus of python-can.
 
-    On the virtual clock the bench waits for each answer, up to ``answer_s`` of real time; after ``give_up`` steps in a
-    row without one the device is gone, and is not waited for again. On the real clock nothing waits: what has arrived
-    is taken, and the last answer stands until it is older than its time-out. At most ``flood`` frames are taken in a
-    step, so that no device can hold the bench up; there is no second thread.
+    On the virtual clock the bench tells the time (`Clock`) and waits for each answer, up to ``answer_s`` of real time;
+    after ``give_up`` steps in a row without one the device is gone, and is not waited for again. On the real clock
+    nothing waits: what has arrived is taken, and the last answer stands until it is older than its time-out. At most
+    ``flood`` frames are taken in a step, so that no device can hold the bench up; there is no second thread.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class CanDevice:
         """
         self.missed, self.dead = 0, ""
         self._receive(first.time_s, 0.0)  # what is left of an earlier run
-        frames = self.bench.begin(first, soc, self.link.step_s / 2)
+        frames = self.bench.begin(first, soc, self.link.step_s / 2, clocked=self.wait)
         if not self._send(frames, first.time_s):
             self._receive(first.time_s, self.bus.answer_s if self.wait else 0.0)
         self.bench.heard.fresh.clear()
