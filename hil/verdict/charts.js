@@ -1,6 +1,6 @@
-// Strip charts with one cursor. Two sources: what is embedded in the page, or events of the server that it came from.
+// Strip charts with one cursor.
 "use strict";
-(() => {
+const strips = (() => {
   const root = document.documentElement;
   const css = name => getComputedStyle(root).getPropertyValue("--" + name).trim();
   const element = (tag, text, kind) => {
@@ -84,11 +84,12 @@
       ctx.fillStyle = css("fault-shade");
       ctx.fillRect(from, bbox.top, to - from, bbox.height);
       if (!named) continue;
-      const at = Math.max(from, bbox.left) + 4 * ratio, width = ctx.measureText(each.label).width;
+      const width = ctx.measureText(each.label).width + 4 * ratio;
+      const at = Math.min(Math.max(from, bbox.left) + 4 * ratio, bbox.left + bbox.width - width);
       let row = rows.findIndex(end => end < at);
       if (row < 0) row = rows.length;
       if (row > 3) continue;
-      rows[row] = at + width + 8 * ratio;
+      rows[row] = at + width;
       ctx.fillStyle = css("fault");
       ctx.fillText(each.label, at, bbox.top + (3 + 14 * row) * ratio);
     }
@@ -330,71 +331,5 @@
     for (const plot of plots) plot.setSize({width: plot.before ?? plot.width, height: plot.height});
   });
 
-  function embedded() {
-    const runs = JSON.parse(document.getElementById("runs").textContent);
-    document.querySelectorAll(".charts").forEach(place => {
-      const run = runs[place.dataset.run];
-      if (run) show(place, decoded(run), "run" + place.dataset.run);
-    });
-  }
-
-  // the live page: the whole run when the server says so, then rows as they come
-  function live() {
-    const at = id => document.getElementById(id);
-    let run = null, shown = null, waiting = false, heard = 0, over = true;
-    const say = (text, tone = "") => { at("sentence").textContent = text; at("sentence").className = "verdict " + tone; };
-    const begin = message => {
-      if (shown) shown.remove();
-      at("results").replaceChildren();
-      run = decoded(message);
-      over = false;
-      at("title").textContent = `${message.title}, on ${message.device}`;
-      document.title = `${message.title} (live)`;
-      say("Running.");
-      shown = run.columns.time.length ? show(at("charts"), run, "live") : null;
-    };
-    const rows = message => {
-      if (!run) return;
-      run.keys.forEach((key, i) => run.columns[key].push(...numbers(message.columns[i], run.digits[i], false)));
-      if (waiting) return;
-      waiting = true;
-      requestAnimationFrame(() => {
-        waiting = false;
-        if (!run.columns.time.length) return;
-        if (shown) shown.update();
-        else shown = show(at("charts"), run, "live");
-      });
-    };
-    const end = message => {
-      over = true;
-      say(message.sentence, message.tone);
-      at("results").replaceChildren(...message.results.map(cells => {
-        const row = element("tr");
-        row.append(...cells.map((text, i) => element("td", text, i === 4 ? text.replace(" ", "-").toLowerCase() : "")));
-        return row;
-      }));
-      at("required").hidden = !message.results.length;
-    };
-    const earlier = message => {
-      at("earlier").replaceChildren(...message.runs.map(cells => {
-        const row = element("tr");
-        row.append(...cells.map(text => element("td", text)));
-        return row;
-      }));
-      at("before").hidden = !message.runs.length;
-    };
-    const source = new EventSource("events");
-    for (const [name, act] of Object.entries({run: begin, rows, end, earlier}))
-      source.addEventListener(name, event => { heard = performance.now(); act(JSON.parse(event.data)); });
-    source.onopen = () => { at("state").textContent = "connected"; };
-    source.onerror = () => { at("state").textContent = "the server is gone; this page tries again by itself"; };
-    setInterval(() => {
-      if (source.readyState !== EventSource.OPEN) return;
-      const quiet = Math.floor((performance.now() - heard) / 1000);
-      at("state").textContent = over || !run || quiet < 2 ? "connected" : `no news for ${quiet} s`;
-    }, 500);
-  }
-
-  if (document.getElementById("runs")) embedded();
-  else live();
+  return {decoded, element, numbers, show};
 })();

@@ -99,9 +99,12 @@ def rendered(**context: Any) -> str:
     from markupsafe import Markup
 
     folder = files("hil.verdict")
-    texts = {name: (folder / name).read_text("utf-8") for name in
-             ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt", "charts.js", "page.css")}  # fmt: skip
-    script = texts["uPlot.iife.min.js"] + "\n" + texts["charts.js"]
+    scripts = ("uPlot.iife.min.js", "charts.js", "sources.js")
+    texts = {
+        name: (folder / name).read_text("utf-8")
+        for name in (*scripts, "uPlot.min.css", "uPlot.LICENSE.txt", "page.css")
+    }
+    script = "\n".join(texts[name] for name in scripts)
     env = Environment(
         loader=PackageLoader("hil.verdict", ""), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
         lstrip_blocks=True,

@@ -75,7 +75,7 @@ def cell_table(outcome: Outcome) -> Table | None:
         for cell in range(record.cells)
     )  # fmt: skip
     columns = ("cell", "coldest core, degC", "hottest core, degC", "error rms, K", "error max, K", "at, s", "flagged")
-    return Table("Cells, true core and error of the estimate", columns, rows, (int(largest.argmax()),))
+    return Table("Cells over the whole run: true core, error of the estimate", columns, rows, (int(largest.argmax()),))
 
 
 def largest_row(error: Any) -> int:
