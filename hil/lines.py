@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 
 #: Keys and numbers of a place in a document.
@@ -28,7 +29,10 @@ def lines_of(text: str) -> dict[Place, int]:
     dict
         Keys, and numbers of an array's elements, to the line on which they stand.
     """
-    return dict(_Scanner(text).places())
+    found: dict[Place, int] = {}
+    for place, line in _Scanner(text).places():
+        found.setdefault(place, line)
+    return found
 
 
 class _Scanner:
@@ -70,6 +74,7 @@ class _Scanner:
                 table = ()
                 for key in keys[:-1]:
                     table = (*table, key)
+                    yield table, line
                     table = (*table, counts[table]) if table in counts else table
                 table = (*table, keys[-1])
                 if many:
@@ -89,7 +94,7 @@ class _Scanner:
             if token in ("=", "]", "") or kind == "end":
                 return found
             if token != ".":
-                found.append(token[1:-1] if kind == "text" else token)
+                found.append(tomllib.loads(f"key = {token}")["key"] if kind == "text" else token)
 
     def pair(self, table: Place) -> Iterator[tuple[Place, int]]:
         """Key and value."""

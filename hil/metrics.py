@@ -138,14 +138,14 @@ def recovery_s(record: Record, end_s: float, within_K: float, until_s: float = n
     within_K
         Bound.
     until_s
-        What comes later is not looked at.
+        What is then or later is not looked at.
 
     Returns
     -------
     float
         0 if it never was outside; NaN if it is outside, or silent, at the last row that is looked at.
     """
-    rows = (record.time_s >= end_s) & (record.time_s <= until_s)
+    rows = (record.time_s >= end_s) & (record.time_s < until_s)
     outside = np.flatnonzero(~(np.abs(core_error_K(record)[rows]) <= within_K).all(axis=1))
     times = record.time_s[rows]
     if not outside.size:

@@ -62,6 +62,8 @@ def read_toml(
         message, _, place = str(error).partition(" (at ")
         line = place.split()[1].strip(",") if place.startswith("line") else text.rstrip().count("\n") + 1
         raise InputError(message, where=f"{path}, line {line}", expected="TOML") from None
+    except RecursionError:
+        raise InputError("too many brackets in one another", where=str(path), expected="TOML") from None
     if not document:
         raise InputError("the file is empty", where=str(path), expected="keys and tables in TOML")
     for key in given or {}:
@@ -98,7 +100,8 @@ def _told(
         place = getattr(each.get("ctx", {}).get("error"), "place", None) or _place(each["loc"], document)
         place = _named(each["msg"], place, document)
         line, where = _where(lines, place)
-        said.setdefault(place, (line, str(_mistake(each, place, model, document, f"{path}, {where}"))))
+        if place not in said or each["type"] == "value_error":  # that says more than that it is of no other kind
+            said[place] = line, str(_mistake(each, place, model, document, f"{path}, {where}"))
     inner = {place[:i] for place in said for i in range(len(place))}  # what is wrong inside makes the outside wrong
     kept = [one for place, one in said.items() if place not in inner]
     sentences = [sentence for _, sentence in sorted(kept, key=lambda one: one[0])]
@@ -144,6 +147,8 @@ def _mistake(error: Any, place: Place, model: type[BaseModel], document: Mapping
         found, expected = "no 'kind'", "one, which says what it is"
     elif kind == "union_tag_invalid":
         found, expected = f"found kind {error['ctx']['tag']!r}", f"one of {error['ctx']['expected_tags']}"
+    elif kind == "tuple_type" and isinstance(error["input"], Mapping):
+        found, expected = "a table", f"an array of tables, [[{key}]]"
     elif any("_degC" in str(part) for part in place) and isinstance(error["input"], float | int):
         hint = "subtract 273.15 if it is in kelvin" if error["input"] > HOT_DEGC else ""
     return InputError(found, where=where, expected=expected, hint=hint)

@@ -36,7 +36,7 @@ class Asked(BaseModel):
 
     def judge(self, run: Judged) -> Result:
         """Hold a run against it."""
-        passed, found = self._found(run)
+        passed, found = self._found(run) if run.powered.any() else (None, "the device never had power")
         said = self.text or self._words()
         return Result(self.id, said, passed, found, self._bound(), self.optional and passed is None)
 
@@ -150,7 +150,9 @@ class Detect(Flagged):
         if not windows:
             return None, "was never injected"
         flags = self._flags(run)
-        times = [metrics.detected_after_s(run.record, window, flags) for window in windows]
+        # a fault that is over may still be flagged in time
+        spans = [(start, max(end, start + self.within_s)) for start, end in windows]
+        times = [metrics.detected_after_s(run.record, span, flags) for span in spans]
         missed = sum(not time <= self.within_s for time in times)
         found = [time for time in times if np.isfinite(time)]
         latest = f"after {max(found):g} s" if found else "not flagged"
@@ -158,7 +160,7 @@ class Detect(Flagged):
         return missed == 0, latest + many
 
     def _words(self) -> str:
-        return f"{self.fault} is flagged."
+        return f"The fault {self.fault} is flagged."
 
     def _bound(self) -> str:
         return f"within {self.within_s:g} s"
@@ -221,7 +223,7 @@ class Recovery(Asked):
         return bool(worst <= self.within_s), f"after {worst:g} s" if np.isfinite(worst) else "not to the end"
 
     def _words(self) -> str:
-        return f"The core is known again to {self.within_K:g} K after {self.fault}."
+        return f"The core is known again to {self.within_K:g} K after the fault {self.fault}."
 
     def _bound(self) -> str:
         return f"within {self.within_s:g} s"
@@ -250,7 +252,7 @@ class Latency(Asked):
 
     kind: Literal["latency"]
     age_steps: Count | None = None
-    """Largest age of an answer, in steps."""
+    """Largest age of an answer, in steps; 0 is of the step itself."""
     step_ms: Positive | None = None
     """Longest time that the device takes over a step; only a real clock tells."""
 
@@ -269,7 +271,7 @@ class Latency(Asked):
         return "Answers are fresh."
 
     def _bound(self) -> str:
-        steps = [] if self.age_steps is None else [f"{self.age_steps} steps old"]
+        steps = [] if self.age_steps is None else [f"{self.age_steps} step{'s' * (self.age_steps != 1)} old"]
         return "at most " + ", ".join([*steps, *([] if self.step_ms is None else [f"{self.step_ms:g} ms a step"])])
 
 
@@ -312,7 +314,7 @@ class Undetected(Asked):
         return None, f"{said}: {self.reason}"
 
     def _words(self) -> str:
-        return f"{self.fault} is not told."
+        return f"The fault {self.fault} is not told."
 
     def _bound(self) -> str:
         return "none"
@@ -322,6 +324,21 @@ Requirement = Annotated[
     CoreError | Coverage | Detect | FalseAlarms | Recovery | Alive | Latency | Overruns | Undetected,
     Field(discriminator="kind"),
 ]
+
+
+#: Sets of requirements by name, for the key ``sets`` of a scenario. ``foxbms``: what foxBMS 2 (v1.11, BSD-3-Clause)
+#: takes for plausible. It believes two sensors of a cell as long as they are within 5 K of each other: no estimate may
+#: be worse than what a second sensor would be believed to say. What it asks of an answer in time is that there is one.
+SETS: dict[str, tuple[Requirement, ...]] = {
+    "foxbms": (
+        CoreError(
+            id="FOXBMS-REDUNDANCY", kind="core_error_K", max_K=5.0,
+            text="The core is as close to the truth as foxBMS 2 asks of two sensors.",
+        ),
+        FalseAlarms(id="FOXBMS-SENSOR", kind="false_alarms", text="No sensor is called wrong that is not."),
+        Alive(id="FOXBMS-TIMEOUT", kind="alive", text="No answer is missed."),
+    )
+}  # fmt: skip
 
 
 def judge(scenario: Scenario, record: Record, timing: Mapping[str, Any]) -> tuple[Result, ...]:
@@ -337,7 +354,7 @@ def judge(scenario: Scenario, record: Record, timing: Mapping[str, Any]) -> tupl
         How the time was kept, as `hil.timing` reports it.
     """
     run = Judged(scenario, record, timing, scenario.make_profile())
-    return tuple(requirement.judge(run) for requirement in scenario.requirements)
+    return tuple(requirement.judge(run) for requirement in scenario.asked)
 
 
 def device_ms(timing: Mapping[str, Any]) -> float | None:

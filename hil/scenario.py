@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -15,15 +18,19 @@ from pydantic import AfterValidator, BaseModel, Field, Strict, model_validator
 from bmsthermal.cell import Cell, load_cell
 from bmsthermal.errors import InputError
 from hil.bus import BusSpec
-from hil.faults import Fault
+from hil.faults import Fault, Injector
+from hil.lines import Place
 from hil.mistakes import MisfitError, read_toml, where_in
 from hil.plant import PlantSpec
 from hil.profile import CONFIG, Number, Part, Positive, Profile, Share, SurroundingsSpec
-from hil.requirements import Requirement
+from hil.requirements import SETS, Requirement
 from hil.sensors import SensorsSpec
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
+
+#: Longest run: a table of it is a gigabyte or two.
+MOST_STEPS = 5_000_000
 
 
 def _sensor(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -31,6 +38,26 @@ def _sensor(names: tuple[str, ...]) -> tuple[str, ...]:
     if not good or not names or len(set(names)) < len(names):
         raise InputError(f"found {list(names)}", expected="'surface' or 'surface_NAME', each once")
     return names
+
+
+def _rules(given: dict[str, float]) -> dict[str, float]:
+    from bmsthermal.faults import FaultRules
+
+    _check_names(given, FaultRules())
+    return given
+
+
+def _noise(given: dict[str, float]) -> dict[str, float]:
+    from bmsthermal.joint import JointNoise
+
+    _check_names(given, JointNoise())
+    return given
+
+
+def _check_names(given: dict[str, float], usual: object) -> None:
+    for name in given:
+        if name not in vars(usual):
+            raise InputError(f"unknown key {name!r}", expected=f"some of {', '.join(vars(usual))}")
 
 
 class ObserverSpec(BaseModel):
@@ -45,13 +72,13 @@ class ObserverSpec(BaseModel):
     """What is estimated beside the temperatures."""
     faults: bool = True
     """Whether it watches its sensors."""
-    rules: dict[str, Positive] = {}
+    rules: Annotated[dict[str, Positive], AfterValidator(_rules)] = {}
     """Limits of that watch, see `bmsthermal.faults.FaultRules`."""
     form: Literal["ekf", "ud", "fixed-gain"] | None = None
     """How the covariance is kept."""
     heat: Literal["measured", "model", "fused"] | None = None
     """Where the heat comes from."""
-    noise: dict[str, Annotated[float, Strict(), Field(ge=0)]] = {}
+    noise: Annotated[dict[str, Annotated[float, Strict(), Field(ge=0)]], AfterValidator(_noise)] = {}
     """Standard deviations, see `bmsthermal.noise.Noise` and `bmsthermal.joint.JointNoise`."""
     start_error_K: Number = 0.0
     """What is added to the surface readings that the device starts from: it starts wrong on purpose."""
@@ -74,6 +101,8 @@ class ObserverSpec(BaseModel):
             given["faults"] = FaultRules(**self.rules)
         given = {key: value for key, value in given.items() if value is not None}
         found = Observer.of(cell, self.sensors, order=self.order, step_s=step_s, estimate=self.estimate, **given)
+        if unknown := [name for name in self.noise if name not in vars(found.noise)]:
+            raise InputError(f"noise {unknown[0]!r}", expected="something that is estimated beside, or faults = true")
         return found.changed(noise=replace(found.noise, **self.noise)) if self.noise else found
 
 
@@ -85,7 +114,7 @@ class Scenario(BaseModel):
     """A scenario. Made by `load_scenario`, or in Python; its JSON schema is ``Scenario.model_json_schema()``."""
 
     model_config = CONFIG
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "scenario"
     """Short name; by default that of the file."""
     title: str
     """What it is, in a line."""
@@ -93,11 +122,11 @@ class Scenario(BaseModel):
     """Shipped cell, or a file, seen from the folder of the scenario's."""
     cell_values: dict[str, Any] = {}
     """Values of that cell that are others here, and another ``Observer`` section: see `bmsthermal.Cell.with_values`."""
-    step_s: Positive = 1.0
+    step_s: Annotated[float, Strict(), Field(ge=1e-3, le=3600)] = 1.0
     """Of bench and observer."""
     duration_s: Positive | None = None
     """By default that of the profile; after it, the current is 0."""
-    seed: Annotated[int, Strict(), Field(ge=0)] = 1
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 1
     """Of everything that is drawn."""
     initial_soc: Share
     """State of charge at the start, 0 to 1."""
@@ -115,13 +144,17 @@ class Scenario(BaseModel):
     """Frames between the two; without it, plain signals."""
     faults: tuple[Fault, ...] = ()
     """What goes wrong."""
-    requirements: Annotated[tuple[Requirement, ...], Field(min_length=1)]
+    requirements: tuple[Requirement, ...] = ()
     """What is asked."""
+    sets: tuple[Literal["foxbms"], ...] = ()
+    """What is asked beside that, see `hil.requirements.SETS`."""
     folder: Annotated[Path, Field(exclude=True)] = Path()
     """Where its files are seen from; set by the loader."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.asked:
+            raise MisfitError(("requirements",), "nothing is asked, expected at least one requirement")
         for key, given in (("id", self.requirements), ("name", self.faults)):
             where = "requirements" if key == "id" else "faults"
             seen = [getattr(each, key) for each in given]
@@ -150,12 +183,17 @@ class Scenario(BaseModel):
                     raise MisfitError(("requirements", i, "sensors", j), f"no sensor {sensor!r}, {expected}")
         return self
 
-    @cached_property
+    @property
+    def asked(self) -> tuple[Requirement, ...]:
+        """All that is asked, sets too."""
+        return (*self.requirements, *(requirement for name in self.sets for requirement in SETS[name]))
+
+    # none of these is kept: copies with other keys would have the old ones
+    @property
     def loaded(self) -> Cell:
         """Its cell."""
         file = self.folder / self.cell
-        cell = _cell(str(file) if file.is_file() else self.cell)
-        return cell.with_values(self.cell_values) if self.cell_values else cell
+        return _cell(str(file) if file.is_file() else self.cell, json.dumps(self.cell_values, default=str))
 
     def make_profile(self) -> Profile:
         """Profile of a run, at its beginning."""
@@ -165,7 +203,7 @@ class Scenario(BaseModel):
         """Return its observer, in double precision; the same one every time."""
         return self.observer.observer(self.loaded, self.step_s)
 
-    @cached_property
+    @property
     def steps(self) -> int:
         """Steps of a run."""
         duration = self.duration_s or self.make_profile().duration_s
@@ -176,15 +214,16 @@ class Scenario(BaseModel):
         """Length of a run."""
         return self.steps * self.step_s
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 of what it says; files that it names are not in it."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 @lru_cache(maxsize=32)
-def _cell(name: str) -> Cell:
-    return load_cell(name)
+def _cell(name: str, values: str) -> Cell:
+    cell = load_cell(name)
+    return cell.with_values(json.loads(values)) if values != "{}" else cell
 
 
 def shipped() -> dict[str, Scenario]:
@@ -229,14 +268,32 @@ def _shipped_names() -> list[str]:
 
 def _parse(path: Path) -> Scenario:
     """Read a file; cells and other files that it names are not looked at."""
-    return read_toml(path, Scenario, {"name": path.stem}, {"folder": path.parent})
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)
+    return read_toml(path, Scenario, {"name": name}, {"folder": path.parent})
 
 
 def _check_files(scenario: Scenario, path: Path) -> None:
-    """Refuse a cell, an observer or a profile that is not there or makes no sense, at its line."""
-    for key, look in (("cell", lambda: scenario.loaded), ("profile", scenario.make_profile)):
+    """Refuse, at its line, what is there only once it is made: cell, profile, observer, and what faults act on."""
+    cells, sensors = scenario.plant.cells, scenario.observer.sensors
+    make: list[tuple[Place, Callable[[], object]]] = [
+        (("cell",), lambda: scenario.loaded),
+        (("profile",), scenario.make_profile),
+        (("duration_s",), partial(_check_length, scenario)),
+        (("observer",), scenario.make_observer),
+        *(
+            (("faults", i), partial(Injector, [fault], cells, sensors, scenario.step_s, scenario.seed))
+            for i, fault in enumerate(scenario.faults)
+        ),
+    ]
+    for place, made in make:
         try:
-            look()
+            made()
         except InputError as error:
             part = getattr(error, "part", None)
-            raise InputError(str(error), where=where_in(path, (key,) if part is None else (key, part))) from None
+            where = where_in(path, place if part is None else (*place, part))
+            raise InputError(str(error), where=where) from None
+
+
+def _check_length(scenario: Scenario) -> None:
+    if scenario.steps > MOST_STEPS:
+        raise InputError(f"{scenario.steps:.3g} steps of {scenario.step_s:g} s", expected=f"at most {MOST_STEPS:,}")

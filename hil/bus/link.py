@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +14,15 @@ from bmsthermal.errors import InputError
 from hil.bus.dbc import bench_database, read_dbc, templates
 from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.names import (
+    ANYBODY,
+    FOREIGN,
     OWN,
     RUNNING,
+    START,
     WAITING,
     answer_names,
     answer_of_row,
+    layout_of,
     reading_names,
     readings_of_row,
     row_of_answer,
@@ -56,7 +61,7 @@ class Link:
         self.bus, self.cells, self.sensors, self.step_s = bus, cells, tuple(sensors), float(step_s)
         own = bench_database(cells, sensors, bus, step_s)
         readings, answers = reading_names(cells, sensors), answer_names(cells, sensors)
-        self.database = own
+        self.database = self._own = own
         mapped: dict[str, str] = {}
         if bus.dbc is not None:
             self.database, where = read_dbc(bus.dbc), str(bus.dbc)
@@ -75,7 +80,7 @@ class Link:
             self.answers = Wire(self.database, answers, mapped, str(bus.dbc))
         else:
             self.answers = Wire(own, answers)
-        self.start = Wire(own, ("soc", "session")) if self.readings.carried[-1] else None
+        self.start = Wire(own, START) if self.readings.carried[-1] else None
         self.cycles = [self._steps(bus.cycle_s.get(frame.group)) for frame in self.readings.frames]
 
     def _steps(self, cycle_s: float | None) -> int:
@@ -84,10 +89,16 @@ class Link:
             raise InputError(f"{cycle_s:g} s", where="bus.cycle_s", expected=f"whole steps of {self.step_s:g} s")
         return round(steps)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the database of the readings, and of that of the answers where it is another."""
+        text = "".join(dict.fromkeys(each.as_dbc_string() for each in (self.database, self._own)))
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def receiver(self, wire: Wire) -> Receiver:
         """Make the receiving end of readings or of answers, with the time-out of each frame."""
         cycles = self.cycles if wire is self.readings else [1] * len(wire.frames)
-        return Receiver(wire, self.step_s * self.bus.timeout_cycles * np.array(cycles, float))
+        return Receiver(wire, [self.step_s * cycle for cycle in cycles], self.bus.timeout_cycles)
 
 
 class BenchEnd:
@@ -120,10 +131,17 @@ class BenchEnd:
             self.faults.reset()
         begin = first.time_s
         if self.starter is not None:
-            self.starter.put(np.array([soc, self.session]), 0, begin, 0.0)
+            layout = layout_of(self.link.cells, self.link.sensors)
+            self.starter.put(np.array([soc, self.session, layout]), 0, begin, 0.0)
         self.sender.put(row_of_readings(first, 0), 0, begin, window_s, faulty=False)
         started = [] if self.starter is None else self.starter.take(begin)
         return started + self.sender.take(begin + window_s)
+
+    def call(self) -> list[can.Message]:
+        """Frame that asks whether a device is there."""
+        if self.starter is None:
+            return []
+        return self.starter.only(0, np.array([0.0, ANYBODY, layout_of(self.link.cells, self.link.sensors)]))
 
     def ask(self, readings: Readings, window_s: float) -> list[can.Message]:
         """Frames of a step's readings that are on the wire in a window of time from their end on."""
@@ -138,6 +156,16 @@ class BenchEnd:
         if not self._has_echo:
             return len(self.heard.fresh) == len(self.link.answers.frames)
         return len(self.link.answers.frames) - 1 in self.heard.fresh and (any_cycle or self.echo == self.step % 256)
+
+    def answered(self, now_s: float) -> float:
+        """Time of the readings that were answered, by the cycle that the device names."""
+        behind = (self.step - self.echo) % 256 if self.echo >= 0 else 0
+        return now_s - behind * self.link.step_s
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the device says that it is another's."""
+        return bool(self.heard.values[self._echo + OWN.index("state")] == FOREIGN)
 
     @property
     def echo(self) -> int:
@@ -180,6 +208,13 @@ class DeviceEnd:
         State of charge to begin with where nobody says one.
     injector
         Faults of the answers on their way.
+
+    Attributes
+    ----------
+    asked
+        Whether a bench waits for a `sign`.
+    seen
+        Readings of the last step, as the device got them.
     """
 
     def __init__(self, link: Link, device: Device, soc: float = 0.5, injector: Injected | None = None) -> None:
@@ -188,7 +223,8 @@ class DeviceEnd:
         self.heard = link.receiver(link.readings)
         self.started = None if link.start is None else link.receiver(link.start)
         self.sender = Sender(link.answers, [1] * len(link.answers.frames), self.faults)
-        self.session, self.cycle, self.running = -1, 0, False
+        self.session, self.cycle, self.running, self.foreign = -1, 0, False, False
+        self.asked = False
         self.seen: Readings | None = None
 
     def take(self, message: can.Message, now_s: float) -> bool:
@@ -197,6 +233,8 @@ class DeviceEnd:
             if self.started.take(message, now_s) is not None:
                 self._start(*self.started.values)
             return False
+        if self.foreign:
+            return False
         which = self.heard.take(message, now_s)
         if which is None:
             return False
@@ -204,9 +242,12 @@ class DeviceEnd:
         closes = which == len(frames) - 1 if self.started is not None else False
         return closes or len(self.heard.fresh) == len(frames)
 
-    def _start(self, soc: float, session: float) -> None:
-        if int(session) != self.session:
-            self.session, self.soc = int(session), float(min(max(soc, 0.0), 1.0))
+    def _start(self, soc: float, session: float, layout: float) -> None:
+        foreign = int(layout) != layout_of(self.link.cells, self.link.sensors)
+        if int(session) == ANYBODY or foreign:
+            self.asked, self.foreign = True, foreign and (self.foreign or int(session) != ANYBODY)
+        elif int(session) != self.session:
+            self.session, self.soc, self.foreign = int(session), float(min(max(soc, 0.0), 1.0)), False
             self.begin()
 
     def begin(self) -> None:
@@ -218,10 +259,12 @@ class DeviceEnd:
             self.faults.reset()
 
     def sign(self) -> list[can.Message]:
-        """Frame that says that a device is here, and which cycle it answered last."""
+        """Frame that says that a device is here, and which cycle it answered last; it need not be `asked` again."""
+        self.asked = False
         status = self.link.answers.frames[-1]
         own = np.full(len(self.link.answers.names), np.nan)
-        own[-len(OWN) :] = self.cycle % 256, RUNNING if self.running else WAITING, self.heard.rejected % 65536, 0
+        state = FOREIGN if self.foreign else RUNNING if self.running else WAITING
+        own[-len(OWN) :] = self.cycle % 256, state, self.heard.rejected % 65536, 0
         return self.sender.only(len(self.link.answers.frames) - 1, own) if status.message.name == "Status" else []
 
     def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
@@ -239,7 +282,7 @@ class DeviceEnd:
             self.device.reset(seen, self.soc)
             answer, self.running = Answer.none(time_s, cells, sensors, Status.OK), True
         absent = np.isnan(row[:-1][self.link.readings.carried[:-1]]).sum()
-        own = [self.cycle % 256, RUNNING if self.running else WAITING, self.heard.rejected % 65536, int(absent)]
+        own = [self.cycle % 256, RUNNING, self.heard.rejected % 65536, int(absent)]
         if self.faults is not None:
             self.faults.advance()
         if answer.status in (Status.OK, Status.LATE):

@@ -8,6 +8,7 @@ import pickle
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from hil.bus.frame_faults import Injected
     from hil.scenario import Scenario
 
-#: Seconds: between signs of life of a device that nobody asks, between lines that it prints, for a child to come up.
+#: Seconds: between signs of life of a device that waits, between lines that it prints, for a child to come up.
 SIGN_S, PRINT_S, START_S = 0.5, 5.0, 60.0
 
 
@@ -48,7 +49,8 @@ def serve(
 
     A step is taken when the frames of a cycle are there, or after a quarter of ``answer_s`` (half a step, if that is
     less) from the first of them on, with what has come till then. Its time is its own count of steps, so that it keeps
-    step with a bench of any clock. With no frame at all it does not step, and says twice a second that it is there.
+    step with a bench of any clock. With no frame at all it does not step; until it first does, it says twice a second
+    that it is there.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ class _Served:
                 except DeviceError as error:
                     self.report(f"the device is gone: {error}")
                     return
-            elif late is None and now - heard >= SIGN_S:
+            elif self.node.asked or (not self.node.running and now - heard >= SIGN_S):
                 heard = now
                 self._send(self.node.sign())
             if now - shown >= PRINT_S:
@@ -170,9 +172,11 @@ class Child:
 
     def __init__(self, tested: Any, bus: BusSpec, **given: Any) -> None:
         around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        # a pipe that nobody reads would hold it up once it is full
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hil.bus.process"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
+            stderr=self._said, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
         )  # fmt: skip
         order = pickle.dumps((tested, bus, given))
         try:
@@ -182,6 +186,11 @@ class Child:
         except OSError:
             self.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
@@ -189,9 +198,10 @@ class Child:
     @property
     def last_words(self) -> str:
         """Last line that it wrote before it ended."""
-        if self._process.stderr is None or self.alive():
+        if self.alive():
             return ""
-        lines = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     def close(self) -> None:
@@ -199,10 +209,10 @@ class Child:
         if self.alive():
             self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._said.close()
 
 
 class SpawnedDevice(CanDevice):
@@ -215,6 +225,11 @@ class SpawnedDevice(CanDevice):
         except BaseException:
             child.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self.child.pid
 
     def close(self) -> None:
         """Leave the bus, and end the child."""
@@ -284,10 +299,17 @@ def can_device(
     given: dict[str, Any] = {"wait": not real, "injector": injector}
     if spec.interface != "udp_loopback":
         return CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
-    device = CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
-    if device.hear(2.5 * SIGN_S):
-        return device
-    device.close()
+    from hil.bus.loopback import CHANNEL, free_channel, taken
+
+    nodes, channel = int(spec.config.get("nodes", 2)), spec.channel or CHANNEL
+    there = taken(int(channel), nodes) if str(channel).isdecimal() else 0
+    if 0 < there < nodes:
+        device = CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
+        if device.hear(2.5 * SIGN_S):
+            return device
+        device.close()
+    if there and spec.channel is None:  # somebody else's bench
+        spec = spec.model_copy(update={"channel": free_channel(nodes)})
     return spawn_device(observer, spec, cells=cells, **given)
 
 
@@ -297,7 +319,10 @@ def _child() -> None:
     tested, bus, given = pickle.loads(sys.stdin.buffer.read(size))
 
     def orphaned() -> bool:
-        return bool(select.select([0], [], [], 0.0)[0])  # nothing more is written: there is something when it is closed
+        try:
+            return bool(select.select([0], [], [], 0.0)[0])  # nothing more comes: it is readable when it is closed
+        except OSError:  # Windows waits for sockets only
+            return False
 
     serve(tested, bus, stop=orphaned, **given)
 

@@ -14,8 +14,9 @@ from hil.signals import Actuators, Command, Truth
 
 #: Temperatures in K that the parameters' laws reach; beyond them the end counts. A coolant is held a little inside.
 WARMTH_K, COOLANT_K = (213.15, 393.15), (150.0, 500.0)
-#: Most current that is asked of a cell, in its capacity per hour, and most of a factor, a resistance or a heat.
-MOST_C, MOST_FACTOR, MOST_OHM, MOST_W = 1e3, 1e3, 1e3, 1e5
+#: Most current that is asked of a cell, in its capacity per hour, and most of a factor, a resistance, a heat, a shift.
+MOST_C, MOST_FACTOR, MOST_OHM, MOST_W, MOST_INLET_K = 1e3, 1e3, 1e3, 1e5, 300.0
+_MOST = np.array([[MOST_FACTOR], [MOST_FACTOR], [MOST_OHM], [MOST_W]])
 
 
 class Plant(Protocol):
@@ -111,16 +112,14 @@ class Stops:
 
 def tamed(actuators: Actuators) -> Actuators:
     """Return actuators whose numbers are finite and physical; the same object if they were."""
-    inlet = actuators.inlet_K
-    arrays = (
-        (actuators.cooling, MOST_FACTOR), (actuators.resistance, MOST_FACTOR), (actuators.contact_Ohm, MOST_OHM),
-        (actuators.short_W, MOST_W),
-    )  # fmt: skip
-    if -300.0 <= inlet <= 300.0 and all(((a >= 0) & (a <= most)).all() for a, most in arrays):
+    a = actuators
+    joined = np.concatenate((a.cooling, a.resistance, a.contact_Ohm, a.short_W)).reshape(4, -1)
+    # NaN is neither
+    if -MOST_INLET_K <= a.inlet_K <= MOST_INLET_K and (joined >= 0).all() and (joined <= _MOST).all():
         return actuators
-    cooling, resistance, contact, short = (np.clip(np.nan_to_num(a, posinf=most), 0.0, most) for a, most in arrays)
-    inlet = min(max(inlet, -300.0), 300.0) if np.isfinite(inlet) else 0.0
-    return Actuators(cooling, inlet, resistance, contact, short)
+    cooling, resistance, contact, short = np.clip(np.nan_to_num(joined, posinf=MOST_W), 0.0, _MOST)
+    inlet_K = min(max(a.inlet_K, -MOST_INLET_K), MOST_INLET_K) if np.isfinite(a.inlet_K) else 0.0
+    return Actuators(cooling, inlet_K, resistance, contact, short)
 
 
 def check_start(soc: float, start_K: float) -> None:
