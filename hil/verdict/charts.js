@@ -77,13 +77,14 @@ const strips = (() => {
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
     ctx.textAlign = "left";
-    const rows = [];
+    const rows = [], said = new Set();
     for (const each of run.windows) {
       const from = u.valToPos(each.from, "x", true), to = Math.max(u.valToPos(each.to, "x", true), from + ratio);
       if (to < bbox.left || from > bbox.left + bbox.width) continue;
       ctx.fillStyle = css("fault-shade");
       ctx.fillRect(from, bbox.top, to - from, bbox.height);
-      if (!named) continue;
+      if (!named || said.has(each.label)) continue;
+      said.add(each.label); // what comes and goes is named once
       const width = ctx.measureText(each.label).width + 4 * ratio;
       const at = Math.min(Math.max(from, bbox.left) + 4 * ratio, bbox.left + bbox.width - width);
       let row = rows.findIndex(end => end < at);
@@ -104,7 +105,7 @@ const strips = (() => {
     ctx.textAlign = "left";
     ctx.lineWidth = ratio;
     ctx.setLineDash([2 * ratio, 2 * ratio]);
-    const rows = [];
+    const rows = [], last = new Map();
     for (const each of run.marks) {
       const at = Math.round(u.valToPos(each.at, "x", true)) + 0.5;
       if (at < bbox.left || at > bbox.left + bbox.width) continue;
@@ -113,7 +114,9 @@ const strips = (() => {
       ctx.moveTo(at, bbox.top);
       ctx.lineTo(at, bbox.top + bbox.height);
       ctx.stroke();
-      if (!named) continue;
+      const near = at - (last.get(each.label) ?? -Infinity) < 160 * ratio;
+      if (!named || near) continue;
+      last.set(each.label, at);
       const width = ctx.measureText(each.label).width + 8 * ratio;
       const begin = Math.min(at + 4 * ratio, bbox.left + bbox.width - width);
       let row = rows.findIndex(end => end < begin);
@@ -157,8 +160,10 @@ const strips = (() => {
     ctx.restore();
   }
 
+  const REACH = {degC: 1, K: 0.5, A: 1, V: 0.02, W: 0.1}; // where the truth hardly moves
+
   // the scale follows the truth; an estimate, a band and broken sensors stretch it only so far
-  function scaled(lines, run, band) {
+  function scaled(lines, run, band, unit) {
     return u => {
       const [first, last] = u.series[0].idxs ?? [0, 0], time = run.columns.time;
       // from here on the start is forgotten: before, bands and errors are as wide as it was uncertain
@@ -187,7 +192,7 @@ const strips = (() => {
         lines.forEach(line => take(line.key, -Infinity, Infinity));
       }
       if (low > high) return [0, 1];
-      const reach = Math.max(0.4 * (high - low), band && !band[0] ? 0.5 : 0), least = low - reach, most = high + reach;
+      const reach = Math.max(0.4 * (high - low), REACH[unit] ?? 0), least = low - reach, most = high + reach;
       lines.forEach(line => take(line.key, least, most));
       if (band) for (const sign of [-2, 2]) take(band[0], least, most, run.columns[band[1]], sign);
       const space = 0.06 * (high - low) || 0.5;
@@ -251,7 +256,7 @@ const strips = (() => {
       });
     const options = {
       ...common(width, spec.height, sync), series,
-      scales: {x: {time: false}, y: {range: scaled(lines, run, band)}},
+      scales: {x: {time: false}, y: {range: scaled(lines, run, band, spec.unit)}},
       axes: [timeAxis(first), {...axis(), size: 56, space: 28}],
       hooks: {drawClear: [u => shade(u, run, first)], draw: [u => mark(u, run, first)]},
     };

@@ -84,7 +84,7 @@ def charted(outcome: Outcome, points: int) -> dict[str, Any]:
 def _rendered(outcomes: Sequence[Outcome], title: str, charts: dict[int, dict[str, Any]]) -> str:
     one = outcomes[0] if len(outcomes) == 1 else None
     if not title:
-        title = f"{one.scenario.title or one.scenario.name}, on {one.device}" if one else "Campaign"
+        title = f"{told.headline(one)}, on {one.device}" if one else "Campaign"
     verdict = told.sentence(one) if one else told.campaign_sentence(outcomes) if outcomes else "There was no run."
     good = bool(outcomes) and all(each.passed for each in outcomes)
     return rendered(
