@@ -174,13 +174,32 @@ def test_a_second_bench_begins_anew(bench):
     assert one.end.device.soc == pytest.approx(0.7) and all(answer.status == Status.OK for answer in answers)
 
 
-def test_on_the_real_clock_nothing_waits_and_the_last_answer_stands(bench):
-    one = bench(lambda self: good(self) if self.device.bench.step < 6 else silent(self), wait=False)
+@pytest.mark.parametrize("grace_s", [0.0, 0.02])
+def test_on_the_real_clock_the_last_answer_stands_until_it_is_too_old(grace_s, bench):
+    one = bench(lambda self: good(self) if self.device.bench.step < 6 else silent(self), wait=False, grace_s=grace_s)
     answers, _ = drive(one.device, 12)
     assert [answer.time_s for answer in answers[:5]] == [1, 2, 3, 4, 5]  # here the other node is quicker than the bench
     assert [int(answer.status) for answer in answers] == 7 * [0] + 5 * [int(Status.LATE)]
     assert answers[6].time_s == 5.0  # two steps old, within one and a half cycles after its step
     assert np.isnan(answers[7].core_K).all()
+
+
+def test_on_the_real_clock_an_answer_that_comes_late_is_known_to_be_old(bench):
+    held = []
+
+    def slow(self):
+        """Keep each answer until the next question has begun."""
+        for message in held:
+            self.node.send(message)
+        held.clear()
+        send, self.node.send = self.node.send, held.append
+        good(self)
+        self.node.send = send
+
+    answers, asked = drive(bench(slow, wait=False).device, 6)
+    assert [answer.time_s for answer in answers[1:]] == [1, 2, 3, 4, 5]
+    for answer, told in zip(answers[1:], asked, strict=False):
+        assert np.abs(answer.core_K - told.surfaces_K[:, 0] - 5).max() <= 0.005001
 
 
 def test_a_process_that_has_ended_is_dead_at_once(bench):

@@ -18,7 +18,7 @@ from hil.bus.process import Child
 from hil.signals import Status
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hil_frames import free_channel, readings
+from hil_frames import SENSORS, Warmer, free_channel, readings
 
 pytest.importorskip("can")
 pytest.importorskip("cantools")
@@ -147,3 +147,29 @@ def test_a_device_that_does_not_come_up_is_said(observer):
         thief.bind(("127.0.0.1", taken.channel))
         with pytest.raises(InputError, match="did not come up"):
             spawn_device(observer, taken)
+
+
+def test_on_its_own_clock_a_device_goes_on_where_nothing_comes():
+    from hil.bus.link import BenchEnd, DeviceEnd, Link
+    from hil.bus.process import _Served
+
+    link = Link(BusSpec(), 2, SENSORS, 0.01)
+    device, bench = Warmer(), BenchEnd(link)
+    frames = bench.begin(readings(0.0), 0.3, 0.005) + bench.ask(readings(0.01), 0.005)
+
+    class Line:
+        channel_info = "a line"
+        sent = []
+
+        def recv(self, wait_s):
+            time.sleep(0 if frames else wait_s)
+            return frames.pop(0) if frames else None
+
+        def send(self, message, timeout=None):
+            self.sent.append(message)
+
+    said = []
+    _Served(link, DeviceEnd(link, device), Line(), said.append).run(lambda: len(device.readings) >= 6)
+    assert device.soc == pytest.approx(0.3) and said == ["warmer on a line: 2 cells"]
+    assert [bool(np.isnan(seen.surfaces_K).all()) for seen in device.readings] == 3 * [False] + 3 * [True]
+    assert [seen.time_s for seen in device.readings] == pytest.approx([0.01 * k for k in range(1, 7)])

@@ -129,13 +129,14 @@ class BenchEnd:
     def begin(self, first: Readings, soc: float, window_s: float, *, clocked: bool = False) -> list[can.Message]:
         """Frames that start the device; no fault touches them. Where it is `clocked`, the bench keeps its time."""
         self.session, self.step, self.last, self.clocked = self.session % 255 + 1, 0, None, clocked
-        self.sender.reset()
+        self.sender.reset(counters=False)  # not everybody who listens knows of a start
         self.heard.reset()
         if self.faults is not None:
             self.faults.reset()
         begin = first.time_s
         if self.starter is not None:
             layout = layout_of(self.link.cells, self.link.sensors)
+            self.starter.reset()
             self.starter.put(np.array([soc, self.session, layout, clocked]), 0, begin, 0.0)
         self.sender.put(row_of_readings(first, 0), 0, begin, window_s, faulty=False)
         started = [] if self.starter is None else self.starter.take(begin)
