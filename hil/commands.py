@@ -1,4 +1,4 @@
-"""Sub-commands: demo, and hil: list, run, replay, device, campaign, watch."""
+"""Sub-commands: demo, and hil: list, run, device, campaign, replay, convert, watch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bmsthermal.errors import InputError
+from hil.logs.commands import convert, replay
+
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
-    from hil.outcome import Outcome
 
 
 def add(app: typer.Typer) -> None:
     """Register the sub-commands of this package."""
     app.command("demo")(demo)
-    bench = typer.Typer(help="A cell, its sensors and faults, a device under test, and the verdict.", no_args_is_help=True)
-    for command in (list_, run, replay, device, campaign, watch):
+    bench = typer.Typer(
+        help="A cell, its sensors and faults, a device under test, and the verdict.", no_args_is_help=True
+    )
+    for command in (list_, run, device, campaign, replay, convert, watch):
         bench.command(command.__name__.rstrip("_"))(command)
     app.add_typer(bench, name="hil")
 
@@ -45,9 +49,7 @@ def demo(
     console.print(f"wrote {out / 'demo.png'}, {out / 'certificate.png'}{code}")
 
 
-Device = Annotated[
-    str, typer.Option(help="model, sil, sil:FOLDER, emulated:CORE, fmu, fmu:FILE, can or serial:PORT.")
-]
+Device = Annotated[str, typer.Option(help="model, sil, sil:FOLDER, emulated:CORE, fmu, fmu:FILE, can or serial:PORT.")]
 ReportPath = Annotated[Path | None, typer.Option("--report", help="Page with charts and the verdict (.html).")]
 JUnitPath = Annotated[Path | None, typer.Option("--junit", help="Verdict for a test server (.xml).")]
 
@@ -63,7 +65,7 @@ def list_(
     if faults:
         print_table("faults", ("kind", "stage", "parameters", "what it is"), listing())
         return
-    rows = [(name, f"{each.steps * each.step_s / 60:.0f} min", each.title) for name, each in sorted(shipped().items())]
+    rows = [(name, f"{each.length_s / 60:.0f} min", each.title) for name, each in sorted(shipped().items())]
     print_table("scenarios", ("name", "length", "what happens"), rows)
 
 
@@ -87,26 +89,29 @@ def run(
     frames: Annotated[Path | None, typer.Option("--frames", help="All CAN frames (.blf, .asc, .log, .mf4).")] = None,
 ) -> None:
     """Run a scenario on a device, and say whether it passed: exit code 0, or 1 if it did not."""
-    from bmsthermal.console import timeline
+    from bmsthermal.console import console, timeline
     from bmsthermal.files import check_outputs
     from hil.bench import run_scenario
     from hil.logs import FRAMES, RECORDS, write, write_frames
     from hil.scenario import load_scenario
-    from hil.verdict import Live, write_junit, write_report
+    from hil.verdict import Live
+    from hil.verdict.printed import print_verdict, write_verdict
 
     check_outputs(
         (report, (".html",)), (junit, (".xml",)), (log, RECORDS), (frames, FRAMES), inputs=[scenario]
     )  # fmt: skip
     loaded = load_scenario(scenario)
     live = Live(loaded.title, device)
-    with timeline(loaded.name, duration_s or loaded.steps * loaded.step_s) as at:
-        due = 0.0
+    if clock != "virtual":
+        console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
+    with timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at:
+        due_s = 0.0
 
         def seen(names: tuple[str, ...], row: Array) -> None:
-            nonlocal due
+            nonlocal due_s
             live(names, row)
-            if row[0] >= due:
-                due = row[0] + 0.01 * loaded.steps * loaded.step_s
+            if row[0] >= due_s:
+                due_s = row[0] + 0.01 * loaded.length_s
                 at(row[0])
 
         outcome = run_scenario(
@@ -114,46 +119,81 @@ def run(
             compare=_cores(compare, report),
         )  # fmt: skip
     live.end(outcome)
-    _print(outcome)
+    print_verdict(outcome)
     if log is not None:
         write(outcome.record, log)
+        console.print(f"wrote {log}", soft_wrap=True)
     if frames is not None:
         write_frames(outcome.frames, frames)
-    if report is not None:
-        write_report(outcome, report)
-    if junit is not None:
-        write_junit(outcome, junit)
-    _end(outcome.passed, report, junit, log, frames)
-
-
-def replay(
-    record: Annotated[Path, typer.Argument(metavar="FILE", help="Recorded run: .csv, .npz, .mf4, .blf, .asc.")],
-    cell: Annotated[str, typer.Option(help="Shipped name, cell file or reduced .npz.")] = "a123_26650",
-    device: Device = "sil",
-    log: Annotated[Path | None, typer.Option("--log", help="All signals (.csv, .npz, .mf4).")] = None,
-) -> None:
-    """Step a device over recorded readings, and judge it where the core was recorded."""
-    raise NotImplementedError
+        console.print(f"wrote {frames}, {len(outcome.frames)} frames", soft_wrap=True)
+    write_verdict(outcome, report, junit)
+    if not outcome.passed:
+        raise typer.Exit(1)
 
 
 def device(
-    cell: Annotated[str, typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON) or reduced .npz.")],
-    bus: Annotated[str, typer.Option(help="udp_loopback, or another python-can interface.")] = "udp_loopback",
+    cell: Annotated[
+        str,
+        typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON), reduced .npz, or a scenario (.toml)."),
+    ],
+    bus: Annotated[
+        str, typer.Option(help="Interface, or INTERFACE:CHANNEL, of python-can; udp_loopback is within this machine.")
+    ] = "udp_loopback",
+    cells: Annotated[int, typer.Option(min=1, max=1000, help="Cells in series.")] = 1,
+    sensors: Annotated[str | None, typer.Option(help="Columns of surface sensors: surface,surface_left.")] = None,
+    faults: Annotated[bool, typer.Option(help="Watch the sensors.")] = True,
+    step_s: Annotated[
+        float | None, typer.Option("--step-s", help="Step in seconds; by default the cell's, else 1.")
+    ] = None,
+    soc: Annotated[float, typer.Option(min=0.0, max=1.0, help="To begin with, where the bench does not say.")] = 0.5,
 ) -> None:
-    """Be the device under test on a CAN bus: the observer of a cell in a process of its own, until Ctrl-C."""
-    raise NotImplementedError
+    """Be the device under test on a CAN bus: an observer in a process of its own, until Ctrl-C."""
+    from bmsthermal.console import console, listed
+    from bmsthermal.observer import Observer
+    from hil.bus import BusSpec, serve
+
+    spec = BusSpec()
+    if cell.endswith(".toml"):
+        from hil.scenario import load_scenario
+
+        scenario = load_scenario(cell)
+        observer, spec, cells = scenario.make_observer(), scenario.bus or spec, scenario.plant.cells
+    else:
+        measured = None if sensors is None else listed(sensors, "--sensors")
+        observer = Observer.of(cell, measured, step_s=step_s, faults=faults)
+    serve(observer, spec.on(bus), cells=cells, soc=soc, report=console.print)
 
 
 def campaign(
-    file: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Campaign (.toml), or faults.toml, which is shipped.")],
+    file: Annotated[
+        str, typer.Argument(metavar="CAMPAIGN", help="Campaign (.toml), or faults.toml, which is shipped.")
+    ],
     device: Device = "sil",
-    seeds: Annotated[int | None, typer.Option(help="Runs of each case; by default the campaign's.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="As 1,2,3; by default the campaign's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.")] = None,
     report: ReportPath = None,
     junit: JUnitPath = None,
 ) -> None:
     """Run every case of a campaign, and say what was found and what was missed: exit code 0, or 1."""
-    raise NotImplementedError
+    from bmsthermal.console import console, print_table, steps
+    from bmsthermal.files import check_outputs
+    from hil.campaign import load_campaign, run_campaign
+    from hil.verdict.printed import write_verdict
+
+    check_outputs((report, (".html",)), (junit, (".xml",)), inputs=[file])
+    loaded = load_campaign(file)
+    with steps(1) as step:
+        step(loaded.name)
+        found = run_campaign(loaded, seeds=_seeds(seeds), device=device, workers=workers, progress=step.within)
+    print_table(
+        f"{loaded.name} on {device}",
+        ("case", "kind", "expected", "found", "flags", "after", "false alarms", "core error"), found.rows(),
+    )  # fmt: skip
+    missed = sum(not outcome.passed for outcome in found.outcomes)
+    console.print(f"{len(found.outcomes)} runs, {missed} of them failed")
+    write_verdict(found.outcomes, report, junit, loaded.title or loaded.name)
+    if not found.passed:
+        raise typer.Exit(1)
 
 
 def watch(
@@ -166,6 +206,17 @@ def watch(
     serve(port, open_browser=browser)
 
 
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    from bmsthermal.console import listed
+
+    if text is None:
+        return None
+    try:
+        return tuple(int(seed) for seed in listed(text, "--seeds"))
+    except ValueError:
+        raise InputError(f"{text!r}", where="--seeds", expected="whole numbers with commas between, as 1,2,3") from None
+
+
 def _cores(compare: str | None, report: Path | None) -> tuple[str, ...]:
     """Cores of a comparison: by default the usual ones, if there is a report to say it in."""
     from bmsthermal.console import listed
@@ -173,29 +224,3 @@ def _cores(compare: str | None, report: Path | None) -> tuple[str, ...]:
     if compare is None:
         return ("host", "cortex-m4f") if report else ()
     return () if compare == "none" else tuple(listed(compare, "--compare"))
-
-
-def _print(outcome: Outcome) -> None:
-    """Requirements, time and equality, for people."""
-    from bmsthermal.console import console, print_table
-    from hil.verdict.told import sentence, word
-
-    print_table(
-        f"{outcome.scenario.name} on {outcome.device}", ("requirement", "found", "asked", "verdict"),
-        [(each.requirement, each.found, each.bound, word(each)) for each in outcome.results],
-    )  # fmt: skip
-    for name, found in outcome.equality.items():
-        console.print(f"{name}: {found}")
-    for at, said in outcome.record.said[:10]:
-        console.print(f"{at:,.0f} s: {said}")
-    console.print(sentence(outcome))
-
-
-def _end(passed: bool, *written: Path | None) -> None:
-    from bmsthermal.console import console
-
-    for path in written:
-        if path is not None:
-            console.print(f"wrote {path}", soft_wrap=True)
-    if not passed:
-        raise typer.Exit(1)

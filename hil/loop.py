@@ -226,9 +226,9 @@ class Bench:
         with pacer.task("sensors"):
             self._readings = self._overridden(self.chain.read(self._truth, self.injector), end_s)
         with pacer.task("device"):
-            for fault, level in self.injector.on("time"):
-                pacer.burn((fault["overrun_s"] or 0.0) * level)
-            if serve:
+            if serve:  # what is dropped takes no time: else a lasting overrun would drop more and more
+                for fault, level in self.injector.on("time"):
+                    pacer.burn((fault["overrun_s"] or 0.0) * level)
                 self._answer = self._asked(begin_s)
         with pacer.task("record"):
             self._log(command, end_s)
@@ -255,9 +255,11 @@ class Bench:
             return self._nothing(time_s, Status.DEAD)
         try:
             self._wake(begin_s)
-            answer = self.device.step(readings)
+            answer = self._fitting(self.device.step(readings))
         except DeviceError as error:
             return self._lost(time_s, str(error))
+        except Exception as error:  # of a device of somebody's own, which may raise anything
+            return self._lost(time_s, f"it raised {type(error).__name__}: {error}")
         # the charge that a device keeps through a key-off is what its own current sensor counted
         if np.isfinite(readings.current_A):
             self._soc = min(max(self._soc - readings.current_A * self._share_per_A, 0.0), 1.0)
@@ -268,6 +270,14 @@ class Bench:
         if answer.status == Status.DEAD:
             return self._lost(time_s)
         return replace(self._answer, status=answer.status)
+
+    def _fitting(self, answer: Answer) -> Answer:
+        """Refuse an answer about other cells or sensors, which no row has room for."""
+        cells, sensors = (self.cells,), (self.cells, len(self.sensors))
+        each = answer.core_K, answer.core_std_K, answer.heat_fault
+        if any(np.shape(value) != cells for value in each) or np.shape(answer.fault) != sensors:
+            raise DeviceError(f"its answer is not about {self.cells} cells of {len(self.sensors)} sensors")
+        return answer
 
     def _wake(self, begin_s: float) -> None:
         """Start the device at first, and after a time without power as the profile says."""

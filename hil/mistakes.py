@@ -62,6 +62,8 @@ def read_toml(
         message, _, place = str(error).partition(" (at ")
         line = place.split()[1].strip(",") if place.startswith("line") else text.rstrip().count("\n") + 1
         raise InputError(message, where=f"{path}, line {line}", expected="TOML") from None
+    except RecursionError:
+        raise InputError("too many brackets in one another", where=str(path), expected="TOML") from None
     if not document:
         raise InputError("the file is empty", where=str(path), expected="keys and tables in TOML")
     for key in given or {}:
@@ -145,6 +147,8 @@ def _mistake(error: Any, place: Place, model: type[BaseModel], document: Mapping
         found, expected = "no 'kind'", "one, which says what it is"
     elif kind == "union_tag_invalid":
         found, expected = f"found kind {error['ctx']['tag']!r}", f"one of {error['ctx']['expected_tags']}"
+    elif kind == "tuple_type" and isinstance(error["input"], Mapping):
+        found, expected = "a table", f"an array of tables, [[{key}]]"
     elif any("_degC" in str(part) for part in place) and isinstance(error["input"], float | int):
         hint = "subtract 273.15 if it is in kelvin" if error["input"] > HOT_DEGC else ""
     return InputError(found, where=where, expected=expected, hint=hint)

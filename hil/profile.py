@@ -231,7 +231,7 @@ class Profile:
         return next((slot for slot in self.slots if slot.start_s <= time_s < slot.end_s), None)
 
     def _row(self, slot: Slot, values: Array, time_s: float) -> int:
-        return min(int((time_s - slot.start_s) / self.step_s + 1e-6), len(values) - 1)
+        return int((time_s - slot.start_s) / self.step_s + 1e-6) % len(values)  # a schedule may be driven again
 
 
 def _slot(part: Part, start_s: float, cell: Cell, step_s: float, folder: Path) -> Slot:
@@ -243,7 +243,7 @@ def _slot(part: Part, start_s: float, cell: Cell, step_s: float, folder: Path) -
         held = run.resample(step_s, hold_s=np.inf)
         one = part.scale * held.current_A[:-1]
         ambient = held.ambient_K[:-1] if known else None
-        return Slot(part, start_s, start_s + repeat * len(one) * step_s, np.tile(one, repeat), ambient)
+        return Slot(part, start_s, start_s + repeat * len(one) * step_s, one, ambient)
     if isinstance(part, KeyOff):
         return Slot(part, start_s, start_s + _whole(part.duration_s, step_s))
     steps = parse_steps(part.steps, cell.capacity_Ah)

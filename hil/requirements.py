@@ -36,7 +36,7 @@ class Asked(BaseModel):
 
     def judge(self, run: Judged) -> Result:
         """Hold a run against it."""
-        passed, found = self._found(run)
+        passed, found = self._found(run) if run.powered.any() else (None, "the device never had power")
         said = self.text or self._words()
         return Result(self.id, said, passed, found, self._bound(), self.optional and passed is None)
 
@@ -150,7 +150,9 @@ class Detect(Flagged):
         if not windows:
             return None, "was never injected"
         flags = self._flags(run)
-        times = [metrics.detected_after_s(run.record, window, flags) for window in windows]
+        # a fault that is over may still be flagged in time
+        spans = [(start, max(end, start + self.within_s)) for start, end in windows]
+        times = [metrics.detected_after_s(run.record, span, flags) for span in spans]
         missed = sum(not time <= self.within_s for time in times)
         found = [time for time in times if np.isfinite(time)]
         latest = f"after {max(found):g} s" if found else "not flagged"
@@ -250,7 +252,7 @@ class Latency(Asked):
 
     kind: Literal["latency"]
     age_steps: Count | None = None
-    """Largest age of an answer, in steps."""
+    """Largest age of an answer, in steps; 0 is of the step itself."""
     step_ms: Positive | None = None
     """Longest time that the device takes over a step; only a real clock tells."""
 
@@ -269,7 +271,7 @@ class Latency(Asked):
         return "Answers are fresh."
 
     def _bound(self) -> str:
-        steps = [] if self.age_steps is None else [f"{self.age_steps} steps old"]
+        steps = [] if self.age_steps is None else [f"{self.age_steps} step{'s' * (self.age_steps != 1)} old"]
         return "at most " + ", ".join([*steps, *([] if self.step_ms is None else [f"{self.step_ms:g} ms a step"])])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -27,6 +28,9 @@ from hil.sensors import SensorsSpec
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
+
+#: Longest run: a table of it is a gigabyte or two.
+MOST_STEPS = 5_000_000
 
 
 def _sensor(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -110,7 +114,7 @@ class Scenario(BaseModel):
     """A scenario. Made by `load_scenario`, or in Python; its JSON schema is ``Scenario.model_json_schema()``."""
 
     model_config = CONFIG
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "scenario"
     """Short name; by default that of the file."""
     title: str
     """What it is, in a line."""
@@ -118,11 +122,11 @@ class Scenario(BaseModel):
     """Shipped cell, or a file, seen from the folder of the scenario's."""
     cell_values: dict[str, Any] = {}
     """Values of that cell that are others here, and another ``Observer`` section: see `bmsthermal.Cell.with_values`."""
-    step_s: Positive = 1.0
+    step_s: Annotated[float, Strict(), Field(ge=1e-3, le=3600)] = 1.0
     """Of bench and observer."""
     duration_s: Positive | None = None
     """By default that of the profile; after it, the current is 0."""
-    seed: Annotated[int, Strict(), Field(ge=0)] = 1
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 1
     """Of everything that is drawn."""
     initial_soc: Share
     """State of charge at the start, 0 to 1."""
@@ -189,7 +193,7 @@ class Scenario(BaseModel):
     def loaded(self) -> Cell:
         """Its cell."""
         file = self.folder / self.cell
-        return _cell(str(file) if file.is_file() else self.cell, json.dumps(self.cell_values))
+        return _cell(str(file) if file.is_file() else self.cell, json.dumps(self.cell_values, default=str))
 
     def make_profile(self) -> Profile:
         """Profile of a run, at its beginning."""
@@ -264,7 +268,8 @@ def _shipped_names() -> list[str]:
 
 def _parse(path: Path) -> Scenario:
     """Read a file; cells and other files that it names are not looked at."""
-    return read_toml(path, Scenario, {"name": path.stem}, {"folder": path.parent})
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)
+    return read_toml(path, Scenario, {"name": name}, {"folder": path.parent})
 
 
 def _check_files(scenario: Scenario, path: Path) -> None:
@@ -273,6 +278,7 @@ def _check_files(scenario: Scenario, path: Path) -> None:
     make: list[tuple[Place, Callable[[], object]]] = [
         (("cell",), lambda: scenario.loaded),
         (("profile",), scenario.make_profile),
+        (("duration_s",), partial(_check_length, scenario)),
         (("observer",), scenario.make_observer),
         *(
             (("faults", i), partial(Injector, [fault], cells, sensors, scenario.step_s, scenario.seed))
@@ -286,3 +292,8 @@ def _check_files(scenario: Scenario, path: Path) -> None:
             part = getattr(error, "part", None)
             where = where_in(path, place if part is None else (*place, part))
             raise InputError(str(error), where=where) from None
+
+
+def _check_length(scenario: Scenario) -> None:
+    if scenario.steps > MOST_STEPS:
+        raise InputError(f"{scenario.steps:.3g} steps of {scenario.step_s:g} s", expected=f"at most {MOST_STEPS:,}")

@@ -583,3 +583,10 @@ def test_charge_without_cooling_compiles_without_a_warning(kinds, real, tmp_path
     if report is None:
         pytest.skip("no C compiler")
     assert report.passed
+
+
+@needs_compiler
+def test_a_watch_with_nothing_estimated_beside_compiles_and_passes(tmp_path):
+    """There a sensor has neither lag nor offset: both would be the same place of a row, which gcc 12 looks at."""
+    reduced = CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=4)
+    assert export(Observer(reduced, faults=True), tmp_path / "c").check().passed

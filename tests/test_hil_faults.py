@@ -87,7 +87,7 @@ def test_no_kind_takes_what_it_does_not_know(kind):
     [
         ({"kind": "opened"}, "no kind of fault 'opened', expected open, short"),
         ({"kind": "bias", "target": "tab", "offset_degC": 1}, "offset_degC is in degC, expected offset_K or offset_V"),
-        ({"kind": "drift", "target": "tab", "rate_K_s": 1}, "rate_K_s is in K_s, expected rate_K_h"),
+        ({"kind": "drift", "target": "tab", "rate_K_s": 1}, "rate_K_s is in K/s, expected rate_K_h"),
         ({"kind": "leakage", "target": "tab", "leakage_kOhm": 1}, "leakage_kOhm is in kOhm, expected leakage_Ohm"),
         ({"kind": "delay", "target": "tab", "delay": 1}, "delay has no unit, expected delay_s"),
         ({"kind": "leakage", "target": "tab"}, "leakage_Ohm is missing, expected a number above 0 in Ohm"),

@@ -134,6 +134,31 @@ def test_frames_read_back_on_the_clock_of_the_bench(ending, within_s, tmp_path):
     same(read_frames(tmp_path / f"f.{ending}"), late, within_s)
 
 
+@st.composite
+def any_frame(draw):
+    can = pytest.importorskip("can")
+    fd, extended = draw(st.booleans()), draw(st.booleans())
+    length = draw(st.sampled_from([0, 1, 7, 8, *([12, 64] if fd else [])]))
+    return can.Message(
+        timestamp=draw(st.integers(0, 10**7)) / 1000, is_extended_id=extended,
+        arbitration_id=draw(st.integers(0, 2**29 - 1 if extended else 2047)),
+        is_fd=fd, bitrate_switch=fd and draw(st.booleans()), is_rx=draw(st.booleans()),
+        data=draw(st.binary(min_size=length, max_size=length)), channel=draw(st.integers(0, 3)),
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(some=st.lists(any_frame(), min_size=1, max_size=20))
+@pytest.mark.parametrize("ending", ["blf", "asc"])
+def test_any_frames_read_back(ending, some, tmp_path_factory):
+    some.sort(key=lambda frame: frame.timestamp)
+    path = tmp_path_factory.mktemp("frames") / f"f.{ending}"
+    write_frames(some, path)
+    same(read_frames(path), some, 1e-6)
+    for one, other in zip(read_frames(path), some, strict=True):
+        assert (one.is_fd, one.bitrate_switch, one.dlc) == (other.is_fd, other.bitrate_switch, other.dlc)
+
+
 def test_frames_with_dates_and_other_endings_are_refused(tmp_path):
     some = frames(3)
     some[2].timestamp = 1.7e9
@@ -149,7 +174,7 @@ def test_frames_with_dates_and_other_endings_are_refused(tmp_path):
 def test_a_log_that_is_closed_is_that_of_all_frames(tmp_path):
     with FrameLog(tmp_path / "loop.blf") as log:
         for frame in frames():
-            log.write([frame])
+            log(frame)
     log.close()
     write_frames(frames(), tmp_path / "whole.blf")
     assert (tmp_path / "loop.blf").read_bytes() == (tmp_path / "whole.blf").read_bytes()
@@ -187,3 +212,35 @@ def test_damaged_archives_are_named(tmp_path):
         archive.writestr("names.npy", b"nothing")
     with pytest.raises(InputError, match=r"the \.npz of a record"):
         read_npz(tmp_path / "r.npz")
+
+
+def test_signals_of_a_database_in_mf4(tmp_path):
+    """Of the bench's own messages, and only of them."""
+    asammdf, _ = pytest.importorskip("asammdf"), pytest.importorskip("cantools")
+    from hil.bus.dbc import bench_database, write_dbc
+    from hil.bus.spec import BusSpec
+
+    write_dbc(tmp_path / "bench.dbc", 1, ["surface"])
+    can, database = pytest.importorskip("can"), bench_database(1, ["surface"], BusSpec())
+    message = database.get_message_by_name("Temperatures_0")
+    zeros = {signal.name: 0 for signal in message.signals}
+    logged = [
+        can.Message(
+            timestamp=k + 1.0, arbitration_id=message.frame_id, is_extended_id=False,
+            data=message.encode(zeros | {"surface_degC": 20 + k}),
+        )
+        for k in range(5)
+    ]  # fmt: skip
+    for name in ("one.mf4", "two.mf4"):
+        write_frames(logged, tmp_path / name, tmp_path / "bench.dbc")
+    assert (tmp_path / "one.mf4").read_bytes() == (tmp_path / "two.mf4").read_bytes()
+    with asammdf.MDF(tmp_path / "one.mf4") as mdf:
+        signal = mdf.get("surface_degC")
+        assert signal.unit == "degC" and signal.samples.tolist() == [20, 21, 22, 23, 24]
+        assert signal.timestamps.tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(InputError, match="none of its messages is among 300 frames"):
+        write_frames(
+            [frame for frame in frames(300) if frame.is_extended_id] * 2, tmp_path / "x.mf4", tmp_path / "bench.dbc"
+        )
+    with pytest.raises(InputError, match=r"expected a file \.mf4"):
+        write_frames(logged, tmp_path / "x.blf", tmp_path / "bench.dbc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +102,13 @@ def test_a_file_brings_its_own_coolant_and_is_found_beside_the_scenario(tmp_path
     assert [made.ambient_K(float(t)) - ZERO_DEGC_K for t in range(6)] == pytest.approx([10, 15, 20, 25, 25, 25])
 
 
-def charged(steps: str, cells: int = 1, seconds: int = 1500, soc: float = 0.2):
-    """Voltage, current and time of a charge."""
+def charged(steps: str, cells: int = 1, seconds: int = 1500, soc: float = 0.2, resistance: float = 1.0):
+    """Highest and lowest voltage, and current, of a charge; with another resistance than the cell's file."""
+    wrong = replace(Actuators.healthy(cells), resistance=np.full(cells, resistance))
     plant = build_plant(CELL, PlantSpec(cells=cells), step_s=1.0, sensors=["surface"], seed=3)
     cycler, truth, rows = Cycler(parse_steps(steps, CELL.capacity_Ah), CELL), plant.reset(soc, 298.15), []
     for k in range(seconds):
-        truth = plant.step(Command(cycler.current_A(float(k), truth), 298.15), Actuators.healthy(cells))
+        truth = plant.step(Command(cycler.current_A(float(k), truth), 298.15), wrong)
         rows.append((truth.voltage_V.max(), truth.voltage_V.min(), truth.current_A[0]))
     return np.array(rows).T
 
@@ -121,6 +123,17 @@ def test_a_charge_holds_the_voltage_of_the_plant_and_tapers():
     assert np.all(current >= -4 * CELL.capacity_Ah)
     assert -0.5 < current[done - 1] <= -0.2
     assert np.all(current[done + 1 :] == 0)
+
+
+@pytest.mark.parametrize("resistance", [0.3, 3.0, 6.0])
+def test_a_held_voltage_does_not_ring_in_a_cell_of_another_resistance(resistance):
+    high, _, current = charged("charge 2C until 3.45V; hold 3.45V for 10min", resistance=resistance)
+    begun = int(np.argmax(high >= 3.45))
+    moves = np.diff(current[begun + 5 : begun + 500])
+    rings = (moves[1:] * moves[:-1] < 0) & (np.abs(moves[1:]) > 0.02 * CELL.capacity_Ah)
+    assert rings.sum() <= 2
+    # slower where the resistance is far less: a sixth of what is left in each step
+    np.testing.assert_allclose(high[begun + 40 : begun + 500], 3.45, atol=0.005)
 
 
 def test_a_discharge_ends_with_the_lowest_cell_and_power_is_power():

@@ -101,6 +101,25 @@ def test_detection_by_the_right_sensor_with_the_right_name_in_time():
     assert verdict(made(K, sensors=SENSORS, faults=("f",)), **ask, within_s=5.0)[0].found == "was never injected"
 
 
+def test_a_short_fault_may_be_flagged_after_it_is_over():
+    record = run(f__active=TIME == 41, fault_surface=np.where(TIME > 44, DRIFT, 0))
+    assert verdict(record, kind="detect", fault="f", within_s=4.0)[0].found == "after 4 s"
+    assert verdict(record, kind="detect", fault="f", within_s=3.0)[0].passed is False
+
+
+def test_a_run_of_no_steps_or_without_power_is_not_judged_and_not_passed():
+    kinds = [
+        {"kind": "core_error_K", "max_K": 1.0}, {"kind": "coverage", "at_least": 0.9}, {"kind": "alive"},
+        {"kind": "detect", "fault": "f", "within_s": 1.0}, {"kind": "false_alarms"},
+        {"kind": "latency", "age_steps": 1}, {"kind": "recovery", "fault": "f", "within_K": 1.0, "within_s": 1.0},
+    ]  # fmt: skip
+    off = [{"kind": "key_off", "duration_s": float(K)}]
+    for kind in kinds:
+        for record, profile in ((made(0, sensors=SENSORS, faults=("f",)), None), (run(), off)):
+            result, passed = verdict(record, profile=profile, **kind)
+            assert (result.passed, passed, result.found) == (None, False, "the device never had power")
+
+
 def test_each_injection_has_to_be_found():
     active = (TIME % 50 > 20) & (TIME % 50 < 40)
     flags = np.where((TIME > 20) & (TIME < 45), OPEN, 0)

@@ -90,7 +90,14 @@ def test_a_good_file_is_read(tmp_path):
     assert (scenario.name, scenario.steps, scenario.length_s) == ("mine", 610, 610.0)
     assert scenario.make_observer() is scenario.make_observer()
     assert scenario.make_observer().measured == ("surface", "surface_left")
-    assert json.dumps(Scenario.model_json_schema()).count("description") > 50
+
+
+def test_an_editor_takes_from_the_schema_what_a_file_may_say():
+    schema = Scenario.model_json_schema()
+    assert json.dumps(schema).count("description") > 50
+    assert {*schema["required"]} == {"title", "initial_soc", "profile"}
+    assert schema["additionalProperties"] is False
+    assert schema["$defs"]["Fault"]["additionalProperties"] is True  # the parameters of its kind
 
 
 def test_an_observer_is_made_as_it_is_asked_for(tmp_path):
@@ -152,6 +159,9 @@ def test_values_of_the_cell_are_others_in_a_scenario():
         ('title = "Good"', 'title = "Good"\ncell = "a123"', "line 3, cell: unknown cell 'a123'"),
         ("initial_soc = 0.5", "initial_soc = 0.5 0.6", "line 3: "),
         ('title = "Good"', 'title = "Good', "line 2: "),
+        ("initial_soc", "duration_s = 1e12\ninitial_soc", "line 3, duration_s: 1e+12 steps of 1 s"),
+        ("initial_soc", "step_s = 1e-9\ninitial_soc", "line 3, step_s: found 1e-09, expected greater than or equal to"),
+        ("[[faults]]", "[faults]", "line 19, faults: a table, expected an array of tables, [[faults]]"),
         ("[observer]", "[surroundings]", "line 16: "),
     ],
 )  # fmt: skip
@@ -168,6 +178,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
 
 def test_files_that_are_none(tmp_path):
     assert told(tmp_path, "") == "mine.toml: the file is empty, expected keys and tables in TOML"
+    assert "brackets" in told(tmp_path, "a = " + 5000 * "[" + 5000 * "]")
     (tmp_path / "latin.toml").write_bytes(b"title = '\xe9'")
     files = (("us6", "'us06' meant"), (tmp_path / "none.toml", "No such file"), (tmp_path / "latin.toml", "UTF-8"))
     for name, said in files:

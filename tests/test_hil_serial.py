@@ -1,6 +1,7 @@
 """The serial line: the C of the table says what the observer says, and nothing that a board does hangs the bench."""
 
 import json
+import subprocess
 import sys
 import textwrap
 import time
@@ -113,8 +114,6 @@ def test_every_form_compiles_and_answers(form, real, observer, tmp_path):
 @needs_compiler
 def test_the_c_takes_anything_and_answers_the_next_frame(board, observer):
     """Half frames, wrong CRC and noise: the board is in step again with the frame after."""
-    import subprocess
-
     first = next(readings(1))
     start = PROTOCOL.frame(
         "start", 1, version=1, cells=CELLS, sensors=1, step_us=1_000_000, soc=0.5, surface_K=[298.0] * CELLS
@@ -141,6 +140,38 @@ def test_the_c_takes_anything_and_answers_the_next_frame(board, observer):
         assert len(found[-1][2]) == len(clean)
     assert ask(step)[0][2] == (5).to_bytes(2, "little")
     assert [payload for kind, _, payload in ask(start + damaged) if kind == 0x83] == [(6).to_bytes(2, "little")]
+
+
+@needs_compiler
+def test_the_c_stays_inside_its_buffers_whatever_comes(bundle, tmp_path):
+    """Sanitizers of addresses and undefined behaviour find nothing in thousands of whole, cut and flipped frames."""
+    try:
+        sanitize = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g0"
+        program = compile_board(bundle, tmp_path / "board", CELLS, *sanitize)
+    except InputError:
+        pytest.skip("the compiler has no sanitizers here")
+    random = np.random.default_rng(0)
+    start = PROTOCOL.frame(
+        "start", 1, version=1, cells=CELLS, sensors=1, step_us=1_000_000, soc=0.5, surface_K=[298.0] * CELLS
+    )
+    sent = [start]
+    for i in range(3000):
+        step = PROTOCOL.frame(
+            "step", i, current_A=random.normal() * 10.0 ** random.integers(-3, 38), ambient_K=297.0,
+            voltage_V=random.normal(3, 1, CELLS), surface_K=random.normal(298, 100, (CELLS, 1)),
+        )  # fmt: skip
+        flipped = bytearray(step)
+        flipped[random.integers(len(step))] ^= 1 << int(random.integers(8))
+        sent.append([
+            step, step, step[: random.integers(1, len(step))], bytes(flipped), start,
+            bytes([START_BYTE, 2]) + random.bytes(3), random.bytes(random.integers(1, 80)),
+        ][random.integers(7)])  # fmt: skip
+    sent += [step] * 3
+    done = subprocess.run([program], input=b"".join(sent), capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()[:2000]
+    receiver = Receiver({kind: size for kind, size in PROTOCOL.sizes().items() if kind >= BOARD})
+    answered = receiver.feed(done.stdout)
+    assert receiver.skipped == 0 and len(answered) > 1000 and answered[-1][0] == 0x82
 
 
 @pytest.mark.parametrize(("changes", "code"), [({"cells": 2}, None), ({"step_s": 0.1}, 4), ({"real": "double"}, None)])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,16 +80,20 @@ def test_a_system_without_real_time_runs_without(absent, monkeypatch):
     def no_library(_):
         raise OSError
 
+    def no_file(*_, **__):
+        raise FileNotFoundError
+
     before = granted()["scheduler"]
     monkeypatch.setattr(ctypes, "CDLL", no_library)
     if absent:
         for name in ("sched_setscheduler", "sched_getscheduler"):
             monkeypatch.delattr(os, name, raising=False)
+        monkeypatch.setattr(Path, "read_text", no_file)  # there is no /proc either
     else:
         monkeypatch.setattr(os, "sched_setscheduler", refuse, raising=False)
     with realtime() as found:
         assert found["scheduler"] == (None if absent else before)
-        assert not found["memory_locked"]
+        assert found["memory_locked"] is (None if absent else False)
         assert found["collector_frozen"]
     assert not promote(os.getpid())
 
@@ -112,3 +117,14 @@ def test_a_run_on_a_clock_that_goes_says_what_it_took():
     assert len(report["load"]) == 2
     if sys.platform == "linux":
         assert report["cpu_share"]["device"] >= 0.0
+
+
+def test_a_run_that_is_interrupted_is_reported_as_far_as_it_went():
+    pacer = Pacer(ScaledClock(1000.0), 1.0)
+    with pytest.raises(KeyboardInterrupt):
+        for tick in pacer.ticks(10):
+            if tick.index == 3:
+                raise KeyboardInterrupt
+    report = json.loads(json.dumps(pacer.report(), allow_nan=False))
+    assert report["steps"] == report["lateness"]["count"] == 4
+    assert report["cpu_share"]["bench"] > 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,25 @@ Row = NDArray[np.floating]
 START_K, START_SOC = 301.7, 0.63
 #: Ohm times Ah of a cell: what its voltage loses to current.
 _OHM_AH = 0.03
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A run to compare on.
+
+    Parameters
+    ----------
+    inputs, measurements
+        ``(steps, 3 + 2 w)`` in the order of the kernel, and ``(steps, m)``; NaN where absent. They are rounded to the
+        precision of the target once, for everybody.
+    start_K, start_soc
+        Where it starts.
+    """
+
+    inputs: Row = field(repr=False)
+    measurements: Row = field(repr=False)
+    start_K: float = START_K
+    start_soc: float = START_SOC
 
 
 def cycle(observer: Observer, packed: Packed, steps: int, seed: int) -> tuple[Row, Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,10 @@ from firmware_export.form_coupled import CoupledForm
 from firmware_export.render import DTYPES, Real
 from firmware_export.targets import machine, native, qemu
 from firmware_export.targets.cores import HOST, RECORD, RECORD_B, Core
-from firmware_export.targets.cycle import START_K, START_SOC, cycle
+from firmware_export.targets.cycle import Drive, cycle
 from firmware_export.targets.toolchains import Image, Toolchain, build
 
 if TYPE_CHECKING:
-    from bmsthermal.packing import Packed
     from firmware_export.bundle import Bundle
 
 Row = NDArray[np.floating]
@@ -114,16 +113,31 @@ def compare(
     emulator = emulator or next(iter(emulators(core, bundle.real)), None)
     if emulator is None:
         raise InputError(f"nothing that emulates {core.name}", hint='pip install "bmsthermal[target]", or QEMU')
+    image = build(bundle.folder, bundle.name, core, toolchain, place, level=level, flags=flags)
+    # the cycle is the same cell's, whatever its heat comes from
+    thermal = Observer(observer.reduced, observer.measured) if isinstance(observer, CoupledObserver) else observer
+    found = compare_on(bundle, observer, image, Drive(*cycle(thermal, thermal.packed, steps, seed)), emulator)
+    return replace(found, level=" ".join([level, *flags]))
+
+
+def compare_on(bundle: Bundle, observer: Observer, image: Image, drive: Drive, emulator: str) -> Equality:
+    """Do what `compare` does, with a bundle that was built, on a run that is given.
+
+    Raises
+    ------
+    InputError
+        If the run is too long for the core's memory, or the core stops.
+    """
+    core, steps = image.core, len(drive.inputs)
     run = _coupled if isinstance(observer, CoupledObserver) else _thermal
-    names, rows, expect = run(bundle, observer, steps, seed)
+    names, rows, expect = run(bundle, observer, drive)
     part = RECORD_B // (len(names) * rows.itemsize)
-    start = np.array([START_K, START_SOC], rows.dtype)
+    start = np.array([drive.start_K, drive.start_soc], rows.dtype)
     block = struct.pack(f"{core.order}II", steps, part) + b"".join(
         each.astype(each.dtype.newbyteorder(core.order)).tobytes() for each in (start, rows)
     )
     if len(block) > RECORD:
         raise InputError(f"{steps} steps", expected=f"at most {RECORD // rows[0].nbytes - 1}, which the memory holds")
-    image = build(bundle.folder, bundle.name, core, toolchain, place, level=level, flags=flags)
     data, version = _run(image, emulator, block, part)
     found = np.frombuffer(data, rows.dtype.newbyteorder(core.order)).reshape(steps, -1).astype(rows.dtype)
     expected = expect(found)
@@ -132,36 +146,35 @@ def compare(
     if len(wrong):
         k, i = wrong[0]
         difference = f"{names[i]} after step {k} is {found[k, i]!s}, and {expected[k, i]!s} in Python"
-    return Equality(core.name, str(toolchain), " ".join([level, *flags]), version, steps, difference)
+    return Equality(core.name, str(image.toolchain), image.level, version, steps, difference)
 
 
-def _thermal(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
+def _thermal(bundle: Bundle, observer: Observer, drive: Drive) -> _Run:
     observer = observer.on_target(bundle.real, bundle.manifest["form"])
     form = form_of(observer, bundle.given)
-    u, z = _cycle(observer, form.cell, bundle.real, steps, seed)
+    u, z = _rounded(drive, bundle.real)
     taken = form.taken(len(observer.reduced.walls))
     u[:, ~taken] = np.nan
     return (
         _names(form), np.hstack([u[:, taken], z]),
-        lambda found: _expected(found, observer, form, bundle.real, u, z),
+        lambda found: _expected(found, observer, form, bundle.real, u, z, drive),
     )  # fmt: skip
 
 
-def _coupled(bundle: Bundle, observer: Observer, steps: int, seed: int) -> _Run:
+def _coupled(bundle: Bundle, observer: Observer, drive: Drive) -> _Run:
     """The same of a filter on a reduced cell, which takes current, voltage and coolants."""
     assert isinstance(observer, CoupledObserver)
     form = CoupledForm(observer, bundle.real)
-    thermal = Observer(observer.reduced, observer.measured)  # of the same cell, for what sensors read along the cycle
-    u, z = _cycle(thermal, thermal.packed, bundle.real, steps, seed)
+    u, z = _rounded(drive, bundle.real)
     u = u[:, [0, 1, *range(3, 3 + len(observer.reduced.walls))]]
-    return _names(form), np.hstack([u, z]), lambda found: np.hstack(form.run(u, z, START_K, START_SOC)).astype(u.dtype)
+    start = drive.start_K, drive.start_soc
+    return _names(form), np.hstack([u, z]), lambda found: np.hstack(form.run(u, z, *start)).astype(u.dtype)
 
 
-def _cycle(observer: Observer, packed: Packed, real: Real, steps: int, seed: int) -> tuple[Row, Row]:
+def _rounded(drive: Drive, real: Real) -> tuple[Row, Row]:
     """The run in the precision of the target."""
     dtype: Any = DTYPES[real]
-    u, z = cycle(observer, packed, steps, seed)
-    return u.astype(dtype), z.astype(dtype)
+    return drive.inputs.astype(dtype), drive.measurements.astype(dtype)
 
 
 def _names(form: Form | CoupledForm) -> list[str]:
@@ -191,9 +204,9 @@ def _run(image: Image, emulator: str, block: bytes, part: int) -> tuple[bytes, s
     return machine.Machine(image).drive(block, part), f"Unicorn {machine.version()}"
 
 
-def _expected(found: Row, observer: Observer, form: Form, real: Real, u: Row, z: Row) -> Row:
+def _expected(found: Row, observer: Observer, form: Form, real: Real, u: Row, z: Row, drive: Drive) -> Row:
     """What Python says of each number that it was asked for, and what was found of the others."""
-    past, out = python_run(observer, form, u, z, start_row(observer, form, START_K, START_SOC, real))
+    past, out = python_run(observer, form, u, z, start_row(observer, form, drive.start_K, drive.start_soc, real))
     sensors, room, layout = z.shape[1], (out.shape[1] - 1) // 2, getattr(observer, "layout", None)
     expected = found.copy()
     expected[:, : form.numbers] = form.kept(past)

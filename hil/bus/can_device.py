@@ -51,10 +51,10 @@ def open_bus(bus: BusSpec) -> can.BusABC:
 class CanDevice:
     """A device on a bus of python-can.
 
-    On the virtual clock the bench waits for each answer, up to ``answer_s`` of real time; after ``give_up`` steps in a
-    row without one the device is gone, and is not waited for again. On the real clock nothing waits: what has arrived
-    is taken, and the last answer stands until it is older than its time-out. At most ``flood`` frames are taken in a
-    step, so that no device can hold the bench up; there is no second thread.
+    On the virtual clock the bench tells the time (`Clock`) and waits for each answer, up to ``answer_s`` of real time;
+    after ``give_up`` steps in a row without one the device is gone, and is not waited for again. On the real clock
+    an answer has ``grace_s``; then what has arrived is taken, and the last answer stands until it is too old. At most
+    ``flood`` frames are taken in a step, so that no device can hold the bench up; there is no second thread.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class CanDevice:
     step_s
         Of the bench.
     wait
-        Whether to wait for answers: on the virtual clock.
+        Whether the bench keeps the time and waits for answers: on the virtual clock.
     injector
         Faults of the frames to the device.
     opened
@@ -79,6 +79,8 @@ class CanDevice:
     ----------
     frames
         Sent and received, with the bench's time.
+    log
+        Gets them.
     unread
         Steps in which more than ``flood`` frames came.
     """
@@ -102,9 +104,12 @@ class CanDevice:
         self.link = Link(bus, cells, sensors, step_s)
         self.bench = BenchEnd(self.link, injector)
         self.frames: list[can.Message] = []
-        self._log = log or self.frames.append
+        self.log = log or self.frames.append
         self._bus: can.BusABC | None = open_bus(bus) if opened is None else opened
+        self._patience_s = bus.answer_s if wait else min(bus.grace_s, step_s / 4)
         self.missed, self.unread, self.dead = 0, 0, ""
+        #: What the first answer after a start is waited for in real time; all later ones may come a step late.
+        self._begins_s = 0.0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -112,13 +117,20 @@ class CanDevice:
         return {f"answer {reason}": n for reason, n in sorted(self.bench.heard.counts.items())}
 
     def reset(self, first: Readings, soc: float) -> None:
-        """Begin anew; a device that does not say that it has begun is asked all the same."""
-        self.missed, self.dead = 0, ""
+        """Begin anew; a device that does not say that it has begun is asked all the same.
+
+        Raises
+        ------
+        DeviceError
+            If it says that it has other cells or sensors.
+        """
+        self.missed, self.dead, self._begins_s = 0, "", self.link.step_s / 2
         self._receive(first.time_s, 0.0)  # what is left of an earlier run
-        frames = self.bench.begin(first, soc, self.link.step_s / 2)
-        if not self._send(frames):
-            self._receive(first.time_s, self.bus.answer_s if self.wait else 0.0)
+        frames = self.bench.begin(first, soc, self.link.step_s / 2, clocked=self.wait)
+        if not self._send(frames, first.time_s):
+            self._receive(first.time_s, self._patience_s)
         self.bench.heard.fresh.clear()
+        self._check_kin()
 
     def step(self, readings: Readings) -> Answer:
         """One step; LATE, GARBAGE or DEAD where no answer comes.
@@ -137,9 +149,11 @@ class CanDevice:
         if self.dead:
             return self._none(now, Status.DEAD, self.dead)
         wrong, unread = heard.rejected + heard.counts["unknown"], self.unread
-        said = self._send(frames) or self._receive(now, self.bus.answer_s if self.wait else 0.0)
+        said = self._send(frames, now) or self._receive(now, max(self._patience_s, self._begins_s))
+        self._begins_s = 0.0
         FrameFaults.settle(self.bench.faults)
-        answer = self.bench.answer(now if self.wait else self._answered(now), now, any_cycle=not self.wait)
+        self._check_kin()
+        answer = self.bench.answer(now if self.wait else self.bench.answered(now), now, any_cycle=not self.wait)
         if answer is not None:
             self.missed = 0
             return answer
@@ -156,15 +170,16 @@ class CanDevice:
             return last
         return self._none(now, Status.GARBAGE if wrong or flooded else Status.LATE, said)
 
+    def _check_kin(self) -> None:
+        if self.bench.foreign:
+            raise DeviceError(
+                f"the device on the bus has not {self.link.cells} cells with {', '.join(self.link.sensors)}"
+            )
+
     def _none(self, time_s: float, status: Status, said: str) -> Answer:
         return Answer.none(time_s, self.link.cells, len(self.link.sensors), status, said)
 
-    def _answered(self, now_s: float) -> float:
-        """Time of the readings that a device on its own clock answers to, by the cycle that it names."""
-        behind = (self.bench.step - self.bench.echo) % 256 if self.bench.echo >= 0 else 0
-        return now_s - behind * self.link.step_s
-
-    def _send(self, frames: Sequence[can.Message]) -> str:
+    def _send(self, frames: Sequence[can.Message], begin_s: float) -> str:
         """Send the frames of a step; return why the bus did not take them. A queue that is full is waited for."""
         import can
 
@@ -172,6 +187,7 @@ class CanDevice:
             return "the bus is closed"
         until = time.monotonic() + min(self.bus.answer_s, self.link.step_s / 4)
         for message in frames:
+            message.timestamp = max(message.timestamp, begin_s)  # what comes late is sent with the next step's
             while True:
                 try:
                     self._bus.send(message, timeout=self.bus.answer_s)
@@ -180,7 +196,7 @@ class CanDevice:
                         return f"cannot send ({error})"
                     time.sleep(5e-4)
                     continue
-                self._log(message)
+                self.log(message)
                 break
         return ""
 
@@ -204,21 +220,31 @@ class CanDevice:
                     continue
                 return ""
             # where the bench waits its time stands still: only the order is kept, and the log is the same every time
-            message.timestamp = now_s + half + (1e-6 * taken if wait_s else min(passed, half))
-            self._log(message)
+            message.timestamp = now_s + half + (1e-6 * taken if self.wait else min(passed, half))
+            self.log(message)
             self.bench.heard.take(message, now_s)
-            if wait_s and self.bench.complete():
+            if wait_s and (self.bench.complete() or self.bench.foreign):
                 return ""
         self.unread += 1
         return ""
 
     def hear(self, wait_s: float) -> bool:
-        """Wait for a device to say that it is there; return whether one did."""
+        """Ask who is there; return whether a device has said so in time."""
+        import can
+
         status, until = len(self.link.answers.frames) - 1, time.monotonic() + wait_s
-        while self._bus is not None and (left := until - time.monotonic()) > 0 and self._alive():
-            message = self._bus.recv(min(left, LOOK_S))
-            if message is not None and self.bench.heard.take(message, 0.0) == status:
-                return True
+        while self._bus is not None and time.monotonic() < until and self._alive():
+            try:
+                for message in self.bench.call():
+                    self._bus.send(message, timeout=LOOK_S)
+                for _ in range(self.bus.flood):
+                    answer = self._bus.recv(LOOK_S)
+                    if answer is None:
+                        break
+                    if self.bench.heard.take(answer, 0.0) == status:
+                        return True
+            except (can.CanError, OSError):
+                time.sleep(LOOK_S)
         return False
 
     def close(self) -> None:

@@ -4,11 +4,13 @@
 message             signals                bits, resolution            range
 ==================  =====================  ==========================  =============================
 Start               soc, session           16 of 0.0001, 8             0 to 1; number of the start
+..                  layout, clocked        16, 8                       of cells and sensors; 1 if `Clock` is sent
 Voltages_k          three voltage_V        16 unsigned of 0.1 mV       0 to 6.5535 V
 Temperatures_k      three <sensor>_degC    16 signed of 0.01 K         -327.68 to 327.67 degC
 Pack                current_A              24 signed of 1 mA           -8388.608 to 8388.607 A
 ..                  ambient_degC           16 signed of 0.01 K         as above
 ..                  cycle                  8                           number of the cycle, closes it
+Clock               step                   32                          steps of the bench since the start
 Estimate_k          core_degC, core_std_K  16 of 0.01 K, 16 of 0.001   sigma up to 65.535 K
 ..                  heat_fault, fault_s    1, 4                        codes of `bmsthermal.faults`
 Status              echo, state            8, 4                        cycle answered; 1 runs
@@ -17,8 +19,9 @@ Status              echo, state            8, 4                        cycle ans
 
 Each message begins with the checksum (8 bits) and the alive counter (4 bits); then come flags of one bit, ``_invalid``
 where the signal does not hold, then the signals, little endian. A number beyond the range of its signal is sent as the
-nearest one, NaN as invalid. Identifiers count up from ``base_id`` in the order above, so that `Pack` closes the
-readings and `Status` the answer.
+nearest one, NaN as invalid. `Start` has the identifier ``base_id``; `Pack`, `Clock` and `Status` have 0x3fd to 0x3ff
+above it, so that they close readings and answer; the others count up from ``base_id`` in the order above. `Clock` is
+what stands for a device's own timer where the time is the bench's: no fault touches it, and no car has it.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
-from hil.bus.names import check_sensors, indexed, unit_of
+from hil.bus.names import OWN, START, check_sensors, indexed, unit_of
 from hil.bus.spec import BusSpec
 
 if TYPE_CHECKING:
@@ -39,9 +42,13 @@ if TYPE_CHECKING:
 LAYOUT = {
     "A": (24, True, 0.001), "V": (16, False, 0.0001), "degC": (16, True, 0.01), "K": (16, False, 0.001),
     "cycle": (8, False, 1), "echo": (8, False, 1), "state": (4, False, 1), "rejected": (16, False, 1),
-    "absent": (16, False, 1), "soc": (16, False, 0.0001), "session": (8, False, 1), "heat_fault": (1, False, 1),
+    "absent": (16, False, 1), "soc": (16, False, 0.0001), "session": (8, False, 1), "layout": (16, False, 1),
+    "clocked": (8, False, 1), "step": (32, False, 1),
+    "heat_fault": (1, False, 1),
     "fault": (4, False, 1),
 }  # fmt: skip
+#: Identifiers above the first: of what closes the readings, of the bench's time, and of what closes the answer.
+PACK, CLOCK, STATUS = 0x3FD, 0x3FE, 0x3FF
 #: Bits of a frame; where its flags begin, and where its signals do.
 BITS, FLAGS, SIGNALS = 64, 12, 16
 HINT = 'pip install "bmsthermal[can]"'
@@ -76,23 +83,25 @@ def bench_database(cells: int, sensors: Sequence[str], bus: BusSpec, step_s: flo
     _, Database = cantools_types()
     check_sensors(sensors)
     temperatures = [name for sensor in sensors for name in indexed(f"{sensor}_degC", cells)]
-    rows: list[tuple[str, list[str], str]] = [("Start", ["soc", "session"], "")]
+    rows: list[tuple[str, list[str], str]] = [("Start", list(START), "")]
     rows += [(f"Voltages_{k}", part, "voltage") for k, part in enumerate(_threes(indexed("voltage_V", cells)))]
     rows += [(f"Temperatures_{k}", part, "temperature") for k, part in enumerate(_threes(temperatures))]
-    rows.append(("Pack", ["current_A", "ambient_degC", "cycle"], "pack"))
     for cell in range(cells):
         of = "" if cells == 1 else f"_{cell}"
         codes = [f"fault_{sensor}{of}" for sensor in sensors]
         rows.append((f"Estimate{of}", [f"core_degC{of}", f"core_std_K{of}", f"heat_fault{of}", *codes[:4]], "pack"))
         rows += [(f"Faults{of}_{k}", codes[at : at + 12], "pack") for k, at in enumerate(range(4, len(codes), 12))]
-    rows.append(("Status", ["echo", "state", "rejected", "absent"], "pack"))
-    if bus.base_id + len(rows) > 0x800:
-        raise InputError(
-            f"{len(rows)} messages from identifier {bus.base_id:#x} on", where="bus", expected="identifiers up to 0x7ff"
-        )
+    if len(rows) > PACK:
+        raise InputError(f"{len(rows)} messages of {cells} cells", where="bus", expected=f"at most {PACK}")
+    numbered = [
+        *enumerate(rows),
+        (PACK, ("Pack", ["current_A", "ambient_degC", "cycle"], "pack")),
+        (CLOCK, ("Clock", ["step"], "")),
+        (STATUS, ("Status", list(OWN), "pack")),
+    ]
     made = [
         _message(bus.base_id + k, name, names, bus.cycle_s.get(group, step_s) if group else 0.0)
-        for k, (name, names, group) in enumerate(rows)
+        for k, (name, names, group) in numbered
     ]
     return Database(messages=made, version="bmsthermal bench")
 

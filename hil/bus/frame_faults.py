@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -17,6 +16,11 @@ KINDS = ("dropout", "frame", "timing")
 class Injected(Protocol):
     """What is asked of `hil.faults.Injector` here."""
 
+    @property
+    def seed(self) -> int:
+        """Of the run."""
+        ...
+
     def on(self, stage: str) -> list[tuple[Any, float]]:
         """Faults that are injected at a stage now, each with its level, 0 to 1."""
         ...
@@ -29,7 +33,7 @@ class Injected(Protocol):
 class FrameFaults:
     """What the injected faults make of the frames of one direction.
 
-    A fault without a target, or with ``bus``, acts on the readings; so do ``pack``, ``voltage``, ``temperature`` and the
+    A fault without a target, or with ``bus``, acts on the readings; ``pack``, ``voltage``, ``temperature`` and the
     names of messages on their own frames, and ``answers`` on what the device sends.
 
     Parameters
@@ -56,7 +60,7 @@ class FrameFaults:
         for fault, level in now:
             live = self._live.get(fault.name)
             if live is None:
-                live = self._live[fault.name] = _Live(fault, self.answers)
+                live = self._live[fault.name] = _Live(fault, self.answers, self.injector.seed)
             live.level, live.touched = level, False
             self.active.append(live)
         for name in self._live.keys() - {live.fault.name for live in self.active}:
@@ -94,9 +98,9 @@ class FrameFaults:
 class _Live:
     """A fault while it is injected."""
 
-    def __init__(self, fault: Any, answers: bool) -> None:
+    def __init__(self, fault: Any, answers: bool, seed: int) -> None:
         self.fault, self.answers, self.level = fault, answers, 1.0
-        self.random = np.random.default_rng([int(fault.seed), zlib.crc32(fault.name.encode()), int(answers)])
+        self.random = np.random.default_rng([seed, int(fault.seed), *fault.name.encode(), int(answers)])
         self.error = fault["error"] if fault.kind == "frame" else None
         self.targets = tuple(fault.targets)
         self.frozen: dict[tuple[int, int], int] = {}

@@ -44,6 +44,8 @@ class Framed:
     ----------
     frames
         What was on the wire, in order, with the bench's time.
+    log
+        Gets them.
     """
 
     def __init__(
@@ -59,12 +61,12 @@ class Framed:
     ) -> None:
         import can
 
-        self.device, self.name = device, f"{device.name} on {bus.profile} frames"
+        self.device, self.name = device, f"{device.name} behind CAN frames"
         self.link = Link(bus, cells, sensors, step_s)
         self.bench = BenchEnd(self.link, injector)
         self.node = DeviceEnd(self.link, device, injector=injector)
         self.frames: list[can.Message] = []
-        self._log = log or self.frames.append
+        self.log = log or self.frames.append
         channel = f"bmsthermal-{next(_channels)}"
         self._here, self._there = (
             can.Bus(interface="virtual", channel=channel, preserve_timestamps=True) for _ in range(2)
@@ -74,6 +76,11 @@ class Framed:
     def seen(self) -> Readings | None:
         """Readings as the device saw them in the last step."""
         return self.node.seen
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of the device, and of the database."""
+        return dict(getattr(self.device, "digests", {})) | {"bus": self.link.digest}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -96,16 +103,22 @@ class Framed:
         half, begin = self.link.step_s / 2, readings.time_s
         for message in self.bench.ask(readings, half):
             self._carry(message, self._here, self._there, self.node.take)
-        for message in self.node.step(begin, begin + half, half):
-            self._carry(message, self._there, self._here, self.bench.heard.take)
+        answers = self.node.step(begin, begin + half, half)
+        late = self.bench.sender.take(begin + 2 * half)  # for the device's next step
+        both = [(message, True) for message in late] + [(message, False) for message in answers]
+        for message, to_device in sorted(both, key=lambda each: each[0].timestamp):
+            if to_device:
+                self._carry(message, self._here, self._there, self.node.take)
+            else:
+                self._carry(message, self._there, self._here, self.bench.heard.take)
         FrameFaults.settle(self.bench.faults, self.node.faults)
-        answer = self.bench.answer(begin, begin + 2 * half)
+        answer = self.bench.answer(self.bench.answered(begin), begin + 2 * half, any_cycle=True)
         return answer or self.bench.stands(Status.LATE, "no whole answer on the bus", begin)
 
     def _carry(
         self, message: can.Message, sent: can.BusABC, got: can.BusABC, take: Callable[[can.Message, float], object]
     ) -> None:
-        self._log(message)
+        self.log(message)
         sent.send(message)
         arrived = got.recv(0)
         if arrived is not None:

@@ -138,6 +138,32 @@ class UdpLoopbackBus(can.BusABC):
         return [{"interface": "udp_loopback", "channel": CHANNEL}]
 
 
+def taken(channel: int, nodes: int = 2) -> int:
+    """How many nodes of a channel are taken."""
+    count = 0
+    for port in range(channel, channel + nodes):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((ADDRESS, port))
+            except OSError:
+                count += 1
+    return count
+
+
+def free_channel(nodes: int = 2) -> int:
+    """Return the first channel from the usual one on that nobody is on.
+
+    Raises
+    ------
+    can.CanInitializationError
+        If there is none among a thousand.
+    """
+    for channel in range(CHANNEL, CHANNEL + 1000 * nodes, nodes):
+        if not taken(channel, nodes):
+            return channel
+    raise can.CanInitializationError("no free channel")
+
+
 def pack(message: can.Message) -> bytes:
     """Datagram of a frame.
 

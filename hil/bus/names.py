@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -14,8 +15,12 @@ from hil.signals import Answer, Readings, Status
 
 #: What a device says of itself: the cycle that it answers to, whether it runs, frames refused, readings absent.
 OWN = ("echo", "state", "rejected", "absent")
-#: States of a device: not started, and running.
-WAITING, RUNNING = 0, 1
+#: What a bench says to begin; the last one is whether it keeps the time of the device.
+START = ("soc", "session", "layout", "clocked")
+#: Session that starts nothing: a bench asks who is there.
+ANYBODY = 0
+#: States of a device: not started, running, and started by a bench with other cells or sensors.
+WAITING, RUNNING, FOREIGN = 0, 1, 2
 #: SI units, and what is added to a number in the unit of a signal to get them.
 UNITS = {
     "A": {"A": (1.0, 0.0), "mA": (1e-3, 0.0)},
@@ -48,6 +53,12 @@ def answer_names(cells: int, sensors: Sequence[str]) -> list[str]:
     """Names of a row of answers: estimates and flags of the cells, and what the device says of itself."""
     cell = ("core_degC", "core_std_K", "heat_fault", *(f"fault_{sensor}" for sensor in sensors))
     return [*(name for each in cell for name in indexed(each, cells)), *OWN]
+
+
+def layout_of(cells: int, sensors: Sequence[str]) -> int:
+    """Number of 16 bits that tells benches of other cells or sensors apart."""
+    names = " ".join((*reading_names(cells, sensors), *answer_names(cells, sensors)))
+    return int.from_bytes(hashlib.sha256(names.encode()).digest()[:2], "big")
 
 
 def unit_of(name: str) -> str:

@@ -8,6 +8,7 @@ import pickle
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.observer import Observer
-from hil.bus.can_device import CanDevice, open_bus
+from hil.bus.can_device import LOOK_S, CanDevice, open_bus
 from hil.bus.link import DeviceEnd, Link
 from hil.bus.spec import BusSpec
 from hil.devices.device import Device, DeviceError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from hil.bus.frame_faults import Injected
     from hil.scenario import Scenario
 
-#: Seconds: between signs of life of a device that nobody asks, between lines that it prints, for a child to come up.
+#: Seconds: between signs of life of a device that waits, between lines that it prints, for a child to come up.
 SIGN_S, PRINT_S, START_S = 0.5, 5.0, 60.0
 
 
@@ -46,9 +47,10 @@ def serve(
 ) -> None:
     """Be a device on a bus until Ctrl-C: hear readings, check them, step, answer.
 
-    A step is taken when the frames of a cycle are there, or after a quarter of ``answer_s`` (half a step, if that is
-    less) from the first of them on, with what has come till then. Its time is its own count of steps, so that it keeps
-    step with a bench of any clock. With no frame at all it does not step, and says twice a second that it is there.
+    Where the bench tells the time, a step is taken when it says so. Elsewhere one is taken when the frames of a cycle
+    are there; or a quarter of ``answer_s`` (half a step, if that is less) after the first of them, with what has come
+    till then; or, once it runs, after one and a half steps in which nothing came. It counts the time in its own steps.
+    Before it runs, it says twice a second that it is there.
 
     Parameters
     ----------
@@ -101,31 +103,29 @@ class _Served:
         self.steps, self.printed = 0, 0
 
     def run(self, stop: Callable[[], bool]) -> None:
-        begun = shown = heard = time.monotonic()
-        late = None
-        self.report(f"{self.node.device.name} on {self.bus.channel_info}: {self.link.cells} cells")
-        self._send(self.node.sign())
+        node, step_s = self.node, self.link.step_s
+        begun = shown = spoke = stepped = time.monotonic()
+        late = None  # when a cycle that has begun is not waited for any longer
+        self.report(f"{node.device.name} on {self.bus.channel_info}: {self.link.cells} cells")
         while not stop():
             now = time.monotonic()
-            wait_s = SIGN_S - (now - heard) if late is None else late - now
-            message = self._receive(min(max(wait_s, 0.0), 0.1))
-            at_s, closed = (self.steps + 1) * self.link.step_s, False
-            if message is not None:
-                closed = self.node.take(message, at_s)
+            message = self._receive(min(max(late - now, 0.0), LOOK_S) if late else LOOK_S)
+            closed = message is not None and node.take(message, (self.steps + 1) * step_s)
             now = time.monotonic()
-            if message is not None and self.node.heard.fresh:
-                heard = now
-                late = now + self.patience_s if late is None else late
-            if closed or (late is not None and now >= late):
-                self.steps, late = self.steps + 1, None
+            if not node.clocked and node.heard.fresh and late is None:
+                late = now + self.patience_s
+            alone = node.running and not node.clocked and now - stepped >= 1.5 * step_s
+            if closed or alone or (late is not None and now >= late):
+                self.steps, late, stepped = node.count if node.clocked else self.steps + 1, None, now
+                at_s = self.steps * step_s
                 try:
-                    self._send(self.node.step(at_s, at_s, self.link.step_s / 2))
+                    self._send(node.step(at_s, at_s, step_s / 2))
                 except DeviceError as error:
                     self.report(f"the device is gone: {error}")
                     return
-            elif late is None and now - heard >= SIGN_S:
-                heard = now
-                self._send(self.node.sign())
+            elif node.asked or (not node.running and now - spoke >= SIGN_S):
+                spoke = now
+                self._send(node.sign())
             if now - shown >= PRINT_S:
                 shown = now
                 self.report(self._line(now - begun))
@@ -170,9 +170,11 @@ class Child:
 
     def __init__(self, tested: Any, bus: BusSpec, **given: Any) -> None:
         around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        # a pipe that nobody reads would hold it up once it is full
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hil.bus.process"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
+            stderr=self._said, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
         )  # fmt: skip
         order = pickle.dumps((tested, bus, given))
         try:
@@ -182,6 +184,11 @@ class Child:
         except OSError:
             self.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
@@ -189,9 +196,10 @@ class Child:
     @property
     def last_words(self) -> str:
         """Last line that it wrote before it ended."""
-        if self._process.stderr is None or self.alive():
+        if self.alive():
             return ""
-        lines = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     def close(self) -> None:
@@ -199,10 +207,10 @@ class Child:
         if self.alive():
             self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._said.close()
 
 
 class SpawnedDevice(CanDevice):
@@ -215,6 +223,11 @@ class SpawnedDevice(CanDevice):
         except BaseException:
             child.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self.child.pid
 
     def close(self) -> None:
         """Leave the bus, and end the child."""
@@ -284,10 +297,17 @@ def can_device(
     given: dict[str, Any] = {"wait": not real, "injector": injector}
     if spec.interface != "udp_loopback":
         return CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
-    device = CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
-    if device.hear(2.5 * SIGN_S):
-        return device
-    device.close()
+    from hil.bus.loopback import CHANNEL, free_channel, taken
+
+    nodes, channel = int(spec.config.get("nodes", 2)), spec.channel or CHANNEL
+    there = taken(int(channel), nodes) if str(channel).isdecimal() else 0
+    if 0 < there < nodes:
+        device = CanDevice(spec, cells, observer.measured, step_s=scenario.step_s, **given)
+        if device.hear(2.5 * SIGN_S):
+            return device
+        device.close()
+    if there and spec.channel is None:  # somebody else's bench
+        spec = spec.model_copy(update={"channel": free_channel(nodes)})
     return spawn_device(observer, spec, cells=cells, **given)
 
 
@@ -297,7 +317,10 @@ def _child() -> None:
     tested, bus, given = pickle.loads(sys.stdin.buffer.read(size))
 
     def orphaned() -> bool:
-        return bool(select.select([0], [], [], 0.0)[0])  # nothing more is written: there is something when it is closed
+        try:
+            return bool(select.select([0], [], [], 0.0)[0])  # nothing more comes: it is readable when it is closed
+        except OSError:  # Windows waits for sockets only
+            return False
 
     serve(tested, bus, stop=orphaned, **given)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,8 +43,10 @@ class Receiver:
     ----------
     wire
         Numbers and frames.
-    timeouts_s
-        Age from which a frame is stale, of each frame of the wire.
+    cycles_s
+        Cycle of each frame of the wire.
+    timeout_cycles
+        Age from which a frame is stale, in its cycles.
 
     Attributes
     ----------
@@ -51,8 +54,11 @@ class Receiver:
         How often each of `REASONS` was met; of ``stale`` and ``absent``, by frame and reading of the row.
     """
 
-    def __init__(self, wire: Wire, timeouts_s: Array) -> None:
-        self.wire, self.timeouts_s = wire, np.asarray(timeouts_s, float)
+    def __init__(self, wire: Wire, cycles_s: Sequence[float], timeout_cycles: float = 1.5) -> None:
+        self.wire = wire
+        self.timeouts_s = timeout_cycles * np.array(cycles_s, float)
+        #: Silence after which a counter of 16 says nothing of what was lost.
+        self._forgets_s = (MOST_LOST + 0.5) * np.array(cycles_s, float)
         self.counts: Counter[str] = Counter()
         self._frame_of = np.zeros(len(wire.names), int)
         for k, frame in enumerate(wire.frames):
@@ -153,13 +159,13 @@ class Receiver:
         return None
 
     def _counts_on(self, which: int, count: int, now_s: float) -> bool:
-        """Whether the alive counter of a frame has moved on; after a time-out it may begin anywhere."""
+        """Whether the alive counter of a frame has moved on; after a long silence it may begin anywhere."""
         last = self._alive[which]
         step = (count - last) % COUNTS
         if last >= 0 and step == 0:
             self._refuse("repeated", [which])
             return False
-        if last >= 0 and now_s - self.when[which] <= self.timeouts_s[which]:
+        if last >= 0 and now_s - self.when[which] <= self._forgets_s[which]:
             if step > MOST_LOST:
                 self._refuse("order", [which])
                 return False

@@ -39,12 +39,14 @@ class BusSpec(BaseModel):
     timeout_cycles: float = Field(default=1.5, ge=0.1, le=1e6)
     """A reading older than so many of its cycles is absent: between 1 and 2, one lost frame is bridged by the value
     before it, and two are not."""
-    base_id: int = Field(default=0x100, ge=0, le=0x7FF)
-    """First identifier of the bench's own messages."""
+    base_id: int = Field(default=0x100, ge=0, le=0x400)
+    """First identifier of the bench's own messages; the last is 0x3ff above it."""
     coolant_degC: float | None = Field(default=None, ge=-100, le=300)
     """What a device of ours takes for the ambient where the bus does not carry it."""
     answer_s: float = Field(default=1.0, gt=0, le=60)
     """Longest wait for an answer, in real time, on the virtual clock."""
+    grace_s: float = Field(default=0.02, ge=0, le=60)
+    """The same on the real clock, there never more than a quarter of a step: who answers later is heard in the next."""
     give_up: int = Field(default=3, ge=1)
     """A device that left so many steps in a row unanswered is gone; on the virtual clock."""
     flood: int = Field(default=2000, ge=1)

@@ -11,41 +11,16 @@ from bmsthermal.errors import InputError
 from bmsthermal.observer import Observer
 from firmware_export.measure.listing import Program
 from firmware_export.targets.machine import Machine, version
-from firmware_export.targets.toolchains import Image, Toolchain, build, core_named, toolchains
-from hil.devices.cache import built, digest
+from firmware_export.targets.toolchains import core_named
 from hil.devices.compiled import exported
 from hil.devices.device import DeviceError
+from hil.devices.images import image
 from hil.devices.stepped import Stepped
 from hil.devices.texts import BundleTexts, Rows
 from hil.signals import Readings
 
 #: More instructions than any call of ours takes, by a factor of ten and more: what goes on so long hangs.
 MOST_INSTRUCTIONS = 10_000_000
-LEVEL = "-O2"
-
-
-def image(observer: Observer, core_name: str) -> Image:
-    """The observer's bundle as a program for a core; what was built before is taken as it is.
-
-    Raises
-    ------
-    InputError
-        If there is no such core, or nothing that compiles for it.
-    """
-    core, bundle = core_named(core_name), exported(observer)
-    toolchain = preferred(toolchains(core))
-    if toolchain is None:
-        raise InputError(f"nothing that compiles for {core.name}", hint='pip install "bmsthermal[target]"')
-    manifest = (bundle.folder / "manifest.json").read_bytes()
-    key = digest([core.name, str(toolchain), *toolchain.command, LEVEL, manifest])
-    program = f"{bundle.name}.elf"
-    folder = built(key, lambda at: build(bundle.folder, bundle.name, core, toolchain, at, level=LEVEL), program)
-    return Image(folder / program, (), core, toolchain, LEVEL)
-
-
-def preferred(found: list[Toolchain]) -> Toolchain | None:
-    """The one to build with: gcc where it is there, as it is quicker; None where none is."""
-    return next((each for each in found if each.name == "gcc"), next(iter(found), None))
 
 
 class Emulated(Stepped):
@@ -68,11 +43,12 @@ class Emulated(Stepped):
 
     def __init__(self, observer: Observer, core: str, cells: int = 1) -> None:
         self.name, self.cells, self.sensors = f"emulated:{core}", cells, tuple(observer.measured)
-        core_named(core)
-        if version() is None:
+        if core_named(core).unicorn is not None and version() is None:
             raise InputError(f"nothing that emulates {core}", hint='pip install "bmsthermal[target]"')
-        self.image = image(observer, core)
-        texts = BundleTexts.read(exported(observer).folder)
+        bundle = exported(observer)
+        self.image = image(bundle, core_named(core))
+        texts = BundleTexts.read(bundle.folder)
+        self.digests = texts.digests
         self._machine, self._program = Machine(self.image), Program(self.image.path)
         self._rows = Rows(texts.inputs, len(self.sensors), cells, texts.output, texts.places, texts.dtype)
         width = texts.dtype().itemsize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +61,7 @@ class Fmu(Stepped):
         step_s: float | None = None,
     ) -> None:  # fmt: skip
         fmpy = _fmpy()
-        self.name, self.cells, self._instances = "fmu", cells, list[Any]()
+        self.name, self.cells, self._instances, self._begun = "fmu", cells, list[Any](), False
         self._place = tempfile.mkdtemp(prefix="bmsthermal-fmu-")
         try:
             if isinstance(source, Observer):
@@ -77,6 +78,7 @@ class Fmu(Stepped):
                 raise InputError(f"is no FMU ({error})", where=self._where) from error
             if self._about.coSimulation is None:
                 raise InputError("is no FMU for co-simulation", where=self._where)
+            self.digests = {"fmu": str(self._about.guid or self._about.instantiationToken)}
             self._read_names(dict(names or {}))
             own = getattr(self._about.defaultExperiment, "stepSize", None)
             self._usual_s = float(step_s or own or 1.0)
@@ -114,15 +116,18 @@ class Fmu(Stepped):
                 f"has no variable {unknown[0]!r}", where=self._where, expected=f"one of {', '.join(variables)}"
             )
 
+        sensed, codes = ([form.format(sensor) for sensor in self.sensors] for form in ("{}_K", "fault_{}"))
+        ours = (*INPUTS, *sensed, *codes, *OUTPUTS, *STARTS)
+        if unknown := [name for name in names if name not in ours]:
+            raise InputError(f"name {unknown[0]!r}", where=self._where, expected=f"one of {', '.join(ours)}")
+
         def find(name: str) -> list[Any]:
             if name == "ambient_K" and name not in names and name not in variables:
                 return [each for each in variables.values() if each.name.startswith("coolant_")]
             theirs = names.get(name, own.get(name, name))
             return [variables[each] for each in (theirs, name) if each in variables][:1]
 
-        sensed = [f"{sensor}_K" for sensor in self.sensors]
-        codes = [f"fault_{sensor}" for sensor in self.sensors]
-        found = {name: find(name) for name in (*INPUTS, *sensed, *codes, *OUTPUTS, *STARTS)}
+        found = {name: find(name) for name in ours}
         lacking = [name for name in ("current_A", "core_K") if not found[name]]
         if lacking or not any(found[name] for name in sensed):
             asked = ", ".join(lacking or sensed)
@@ -231,14 +236,23 @@ def guarded_fmu(
 ) -> Guarded:  # fmt: skip
     """An FMU of somebody else's in a process of its own; for its arguments see `Fmu`.
 
+    Where no names are given they are those of a file beside it: ``theirs.names.json`` of ``theirs.fmu``.
+
     Raises
     ------
     InputError
-        If fmpy is not installed, or there is no such file.
+        If fmpy is not installed, there is no such file, or `Fmu` refuses it.
     """
     _fmpy()
     if not path.is_file():
         raise InputError("is no file", where=str(path), expected="an FMU")
+    beside = path.with_suffix(".names.json")
+    if names is None and beside.is_file():
+        try:
+            names = {str(ours): str(theirs) for ours, theirs in json.loads(beside.read_text(encoding="utf-8")).items()}
+        except (OSError, ValueError, AttributeError) as error:
+            expected = 'an object of names, {"core_K": "T_core"}'
+            raise InputError(f"cannot be read ({error})", where=str(beside), expected=expected) from error
     what = {"fmu": str(path.resolve()), "sensors": list(sensors), "names": dict(names or {}), "step_s": step_s}
     return Guarded(f"fmu:{path}", what, cells, sensors, answer_s)
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +51,7 @@ class Guarded(Stepped):
     Raises
     ------
     InputError
-        Where the system has no pairs of sockets that a process inherits.
+        If it cannot be made there, or the system has no pairs of sockets that a process inherits.
     """
 
     def __init__(
@@ -62,6 +64,11 @@ class Guarded(Stepped):
         self._room = np.empty(4 + cells * (1 + len(self.sensors)))
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._place = ""
+        try:
+            self._start()
+        except DeviceError as error:
+            raise InputError(str(error)) from error
 
     def begin(self, start_K: Array, soc: float) -> None:
         """Start the process where there is none, and begin each cell."""
@@ -81,21 +88,25 @@ class Guarded(Stepped):
         return np.frombuffer(self._ask(b"s", 8 * rows, self._answer_s)).reshape(cells, -1)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and remove what it left in its folder."""
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._socket = self._process = None
+        if self._place:
+            shutil.rmtree(self._place, ignore_errors=True)
+        self._socket, self._process, self._place = None, None, ""
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        self._place = tempfile.mkdtemp(prefix="bmsthermal-")
         around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, self._what], stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
+                stderr=subprocess.DEVNULL, cwd=self._place,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around)), "TMPDIR": self._place},
             )  # fmt: skip
         self._socket = ours
         self._answer(0, START_S)
@@ -115,12 +126,12 @@ class Guarded(Stepped):
         assert self._socket is not None
         until, found = time.monotonic() + within_s, bytearray()
         try:
-            while len(found) < 1 + size:
+            while len(found) < 1 + size or found[:1] == b"e":  # a sentence goes on to the end
                 self._socket.settimeout(max(until - time.monotonic(), 1e-3))
-                more = self._socket.recv(1 + size - len(found) if found[:1] != b"e" else _LONGEST_WORD)
+                more = self._socket.recv(max(1 + size - len(found), _LONGEST_WORD))
+                if not more and found[:1] == b"e":
+                    break
                 if not more:
-                    if found[:1] == b"e":
-                        break
                     self._gone()
                 found += more
         except TimeoutError:

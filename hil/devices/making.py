@@ -30,7 +30,7 @@ DEVICES = {
 def make_device(
     text: str, scenario: Scenario, injector: Injector | None = None, *, bus: str | None = None, real: bool = False
 ) -> Device:
-    """Make the device of a scenario; one of this process stands behind frames where the scenario has a bus.
+    """Make the device of a scenario; one of this process stands behind frames where there is a bus, or faults of one.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def make_device(
     injector
         Faults of frames.
     bus
-        Interface of python-can, instead of the scenario's.
+        Interface of python-can, and ``:channel``, instead of the scenario's.
     real
         Whether the bench keeps real time.
 
@@ -61,11 +61,13 @@ def make_device(
 
         return serial_device(rest, observer, cells, timeout_s=scenario.step_s / 2 if real else 1.0)
     device = plain_device(text, observer, cells)
-    if scenario.bus is None:
+    frames = any(fault.spec.stage == "bus" for fault in scenario.faults)
+    if scenario.bus is None and bus is None and not frames:
         return device
-    from hil.bus import Framed
+    from hil.bus import BusSpec, Framed
 
-    return Framed(device, scenario.bus, injector, cells, sensors, step_s=scenario.step_s)
+    spec = (scenario.bus or BusSpec()).on(bus)
+    return Framed(device, spec, injector, cells, sensors, step_s=scenario.step_s)
 
 
 def plain_device(

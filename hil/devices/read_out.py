@@ -63,15 +63,23 @@ class ReadOut:
 
     @cached_property
     def _places(self) -> NDArray[np.int_]:
-        """Place of each number of the covariance ``(n, n)`` behind the state's rows with a zero; the zero elsewhere."""
-        n, from_ = self._states, self._factors
-        places = np.full((n, n), -1)
+        """Place of each number of the covariance ``(n, n)`` in a state, on and above the diagonal; 0 elsewhere.
+
+        In columns: factors are kept so, and of a packed covariance the lower triangle is turned over.
+        """
+        n = self._states
+        places, found = np.zeros((n, n), int), self._factors + np.arange(n * (n + 1) // 2)
         if self._kind == "ud":
-            places[np.triu_indices(n)] = from_ + np.arange(n * (n + 1) // 2)
-        else:  # P[j, i] of the lower triangle, at [i, j], so that columns are summed up
-            i, j = np.tril_indices(n)
-            places[j, i] = from_ + np.arange(n * (n + 1) // 2)
+            places[np.triu_indices(n)] = found
+        else:
+            places.T[np.tril_indices(n)] = found
         return places
+
+    @cached_property
+    def _weights(self) -> Row:
+        """What each of these numbers counts in a column's sum ``(n, n)``: nothing on and below the diagonal."""
+        weights: Row = np.triu(np.broadcast_to(self._whole[:, None], (self._states, self._states)), 1)
+        return weights
 
     def __call__(self, states: Row) -> Array:
         """Rows as of `hil.devices.numbers` ``(cells, 3 + sensors)`` of states ``(cells, numbers)``."""
@@ -96,15 +104,11 @@ class ReadOut:
     def _spread(self, states: Row) -> Row:
         """``row P row'``, as ``spread`` of observer.h and of ud.h."""
         row, n = self._whole, self._states
-        room = np.zeros((len(states), states.shape[1] + 1), self.dtype)  # the last one stays 0
-        room[:, :-1] = states
-        both = room[:, self._places]
+        diagonal = states[:, self._places.diagonal()]
         parts = np.empty((len(states), n + 1, n), self.dtype)
-        d = both[:, np.arange(n), np.arange(n)]
-        np.multiply(row[:, None], both, out=parts[:, 1:])
-        parts[:, 1 + np.arange(n), np.arange(n)] = 0
-        parts[:, 0] = row if self._kind == "ud" else (self.dtype(0.5) * row) * d
+        parts[:, 0] = row if self._kind == "ud" else (self.dtype(0.5) * row) * diagonal
+        np.multiply(self._weights, states[:, self._places], out=parts[:, 1:])
         f = np.add.accumulate(parts, axis=1)[:, -1]
-        terms = d * f * f if self._kind == "ud" else row * f
+        terms = diagonal * f * f if self._kind == "ud" else row * f
         total: Row = np.add.accumulate(terms, axis=1)[:, -1]
         return total if self._kind == "ud" else total + total

@@ -31,7 +31,9 @@ SPARE = 4096
 _FATAL = (1, 2, 3, 4, 5)
 
 
-def serial_device(port: str, observer: Observer, cells: int = 1, *, timeout_s: float = 1.0) -> SerialDevice:
+def serial_device(
+    port: str, observer: Observer, cells: int = 1, *, timeout_s: float = 1.0, real: Real = "float"
+) -> SerialDevice:
     """Open a board for an observer.
 
     Parameters
@@ -40,22 +42,24 @@ def serial_device(port: str, observer: Observer, cells: int = 1, *, timeout_s: f
         As of `SerialDevice`, with the baud rate behind an ``@`` if it is not the usual one: ``/dev/ttyACM0@921600``.
         ``desk``: a board that is a program on this machine, from the observer's own exported C.
     observer
-        Says step, sensors and number type.
+        Says step and sensors.
     cells
         Of the module.
     timeout_s
         Longest wait for an answer.
+    real
+        Number type of the board.
 
     Raises
     ------
     InputError
         As of `SerialDevice`; for ``desk`` as of `firmware_export.export` and `hil.serial.desk`.
     """
-    settings: dict[str, Any] = {"step_s": observer.reduced.step_s, "timeout_s": timeout_s, "real": observer.real}
+    settings: dict[str, Any] = {"step_s": observer.reduced.step_s, "timeout_s": timeout_s, "real": real}
     if port == "desk":
         from hil.serial.desk import desk_of
 
-        desk = desk_of(observer, cells)
+        desk = desk_of(observer, cells, real)
         try:
             device = SerialDevice(desk.port, cells, observer.measured, **settings)
         except BaseException:
@@ -177,6 +181,11 @@ class SerialDevice:
         answer = numbers.answer(readings.time_s, np.column_stack([column.astype(float) for column in columns]))
         self.counts["garbage"] += answer.status == Status.GARBAGE
         return answer
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What the board said it computes with, for the verdict."""
+        return {"board": f"{self.model:08x}"} if self.model else {}
 
     def close(self) -> None:
         """Let go of the port."""

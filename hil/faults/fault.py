@@ -27,7 +27,10 @@ class Fault(BaseModel):
     ('bias', 2.0)
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False,
+        json_schema_extra={"additionalProperties": True},  # an editor cannot know which parameters a kind has
+    )  # fmt: skip
 
     kind: str
     """One of `hil.faults.KINDS`."""

@@ -156,7 +156,7 @@ class Kind:
         """Say whether the unit is wrong, or the name."""
         alike = [each for each in self.parameters if each.unit and f"{name}_".startswith(f"{each.stem}_")]
         if alike:
-            unit = name.removeprefix(alike[0].stem).strip("_")
+            unit = name.removeprefix(alike[0].stem).strip("_").replace("_", "/")
             said = f"{name} is in {unit}" if unit else f"{name} has no unit"
             raise InputError(said, where=where, expected=" or ".join(each.name for each in alike))
         have = ", ".join(parameter.name for parameter in self.parameters)

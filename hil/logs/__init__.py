@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from bmsthermal.errors import InputError
-from hil.logs.frames import FrameLog, write_frames
+from hil.logs.frames import FrameLog, read_frames, write_frames
+from hil.logs.reading import REPLAYED, read
+from hil.logs.replaying import figures, initial_soc, readings_of, replay, step_of
 from hil.logs.tables import write_csv, write_npz
 from hil.record import Record
 
-__all__ = ["FrameLog", "write", "write_frames"]
+__all__ = [
+    "FRAMES", "RECORDS", "REPLAYED", "FrameLog", "figures", "initial_soc", "read", "read_frames", "readings_of",
+    "replay", "step_of", "write", "write_frames",
+]  # fmt: skip
 
 #: Endings of what a record can be written as.
 RECORDS = (".csv", ".npz", ".mf4")

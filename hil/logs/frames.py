@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 WAITING_BYTES = 16 * 1024
 #: A time that looks like a date: one that python-can writes into the head of a BLF file.
 _DATE_S = 631152000.0
+#: Bytes of the head of a BLF file; the length that it says until it is closed.
+_BLF_HEAD = 144
 #: Head of an ASC file, with the time that the clock of a bench starts from in place of the day's.
 _ASC_HEAD = """\
 date Thu Jan 01 00:00:00.000 1970
@@ -54,11 +56,14 @@ class FrameLog:
             raise InputError(f"cannot be written ({error.strerror})", where=str(path)) from error
         self._writer = _blf_writer(self._file)
 
+    def __call__(self, frame: can.Message) -> None:
+        """Take a frame, not earlier than the one before: what `hil.bus.Framed` wants as its log."""
+        self._writer.on_message_received(frame)
+
     def write(self, frames: Iterable[can.Message]) -> None:
         """Take frames, in the order of their times."""
-        take = self._writer.on_message_received
         for frame in frames:
-            take(frame)
+            self._writer.on_message_received(frame)
 
     def close(self) -> None:
         """Write what waits, and the head with its sizes; may be called twice."""
@@ -96,8 +101,56 @@ def can_io(name: str) -> Any:
         raise InputError("frames need python-can, which is missing", hint='pip install "bmsthermal[can]"') from error
 
 
-def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:
+def read_frames(path: Path) -> list[can.Message]:
+    """Frames of a ``.blf``, ``.asc``, candump's ``.log`` or a bus log in ``.mf4``, in their order.
+
+    A BLF file whose writer was killed has no sizes in its head: what there is of it is read.
+
+    Raises
+    ------
+    InputError
+        If the file is of another kind, cut short, or otherwise damaged, or a package is missing.
+    """
+    open_ = {
+        ".blf": ("blf", "BLFReader"), ".asc": ("asc", "ASCReader"), ".log": ("canutils", "CanutilsLogReader"),
+        ".mf4": ("mf4", "MF4Reader"),
+    }  # fmt: skip
+    name, reader = open_[path.suffix.lower()]
+    whole = path.suffix.lower() != ".blf" or _blf_is_closed(path)
+    frames: list[can.Message] = []
+    try:
+        with getattr(can_io(name), reader)(path) as found:
+            for frame in found:
+                frames.append(frame)  # what came before a mistake stays
+    except InputError:
+        raise
+    except Exception as error:  # python-can's readers raise whatever comes
+        if whole or not frames:
+            raise InputError(f"cannot be read ({error or type(error).__name__})", where=str(path)) from error
+    return frames
+
+
+def _blf_is_closed(path: Path) -> bool:
+    """Whether the head of a BLF file says how long it is.
+
+    Raises
+    ------
+    InputError
+        If it is no BLF file, or shorter than it says.
+    """
+    head = path.read_bytes()[:24]
+    if len(head) < 24 or head[:4] != b"LOGG":
+        raise InputError("is no BLF file", where=str(path), expected="one that begins with LOGG")
+    length, size = int.from_bytes(head[16:24], "little"), path.stat().st_size
+    if size < length:
+        raise InputError(f"is cut short: {size} of {length} bytes", where=str(path))
+    return length > _BLF_HEAD
+
+
+def write_frames(frames: Iterable[can.Message], path: str | Path, dbc: str | Path | None = None) -> None:
     """Write frames as ``.blf``, ``.asc``, candump's ``.log`` or ``.mf4`` (a bus log of ASAM MDF 4).
+
+    Error and remote frames are not in an ``.mf4``, and candump's log has one kind of error frame only.
 
     Parameters
     ----------
@@ -105,11 +158,14 @@ def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:
         In the order of their times, which are the bench's.
     path
         File to write; its ending says what.
+    dbc
+        Database whose signals go into an ``.mf4`` in place of the frames, in their units.
 
     Raises
     ------
     InputError
-        If the ending is another, a time looks like a date, a package is missing, or the place cannot be written.
+        If the ending is another, the database is none or of other frames, a time looks like a date, a package is
+        missing, or the place cannot be written.
     """
     path, frames = Path(path), list(frames)
     writers: dict[str, Callable[[list[can.Message]], bytes | str]] = {
@@ -120,6 +176,15 @@ def write_frames(frames: Iterable[can.Message], path: str | Path) -> None:
     late = next((frame.timestamp for frame in frames if not 0 <= frame.timestamp < _DATE_S), None)
     if late is not None:
         raise InputError(f"a frame at {late!r} s", where=str(path), expected="seconds of the bench, not a date")
+    if dbc is not None:
+        if path.suffix.lower() != ".mf4":
+            raise InputError("signals of a database", where=str(path), expected="a file .mf4")
+        from hil.bus.dbc import read_dbc
+        from hil.logs.mf4 import decoded
+
+        read_dbc(dbc)  # and tells what is wrong with it
+        write_whole(path, decoded(frames, Path(dbc)))
+        return
     write_whole(path, writers[path.suffix.lower()](frames))
 
 

@@ -74,6 +74,23 @@ def write_mf4(record: Record, path: Path) -> None:
     write_whole(path, _bytes(mdf))
 
 
+def decoded(frames: Sequence[can.Message], dbc: Path) -> bytes:
+    """Signals of frames in the units of their database, a group for each message.
+
+    Raises
+    ------
+    InputError
+        If no frame is of the database.
+    """
+    package = asammdf()
+    with package.MDF(io.BytesIO(bus_log(frames))) as raw:
+        found = raw.extract_bus_logging({"CAN": [(str(dbc), 0)]})  # 0: whatever the channel
+    if not found.groups:
+        found.close()
+        raise InputError(f"none of its messages is among {len(frames)} frames", where=str(dbc))
+    return _bytes(found)
+
+
 def bus_log(frames: Sequence[can.Message]) -> bytes:
     """Frames as a bus log: the group that python-can, asammdf and the tools of the trade know as ``CAN_DataFrame``."""
     package = asammdf()

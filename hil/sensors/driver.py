@@ -80,7 +80,7 @@ class Table(BaseModel):
     def _divides(self) -> Table:
         """Check the number of points."""
         if (self.points - 1) & (self.points - 2):
-            raise InputError(f"points is {self.points}", where="table", expected="a power of two, and one")
+            raise InputError(f"points is {self.points}", expected="a power of two, and one")
         return self
 
     def decode(self, codes: ArrayLike, points_K: Array, bits: int) -> Array:

@@ -17,10 +17,11 @@ from hil.serial.render import serial_texts
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
     from firmware_export.bundle import Bundle
+    from firmware_export.render import Real
 
 
-def compile_board(bundle: Bundle, program: Path, cells: int = 1) -> Path:
-    """Compile a bundle with its side of the line and its main loop, with the strict flags, into a program.
+def compile_board(bundle: Bundle, program: Path, cells: int = 1, *flags: str) -> Path:
+    """Compile a bundle with its side of the line and its main loop, with the strict and further flags, into a program.
 
     Raises
     ------
@@ -32,12 +33,11 @@ def compile_board(bundle: Bundle, program: Path, cells: int = 1) -> Path:
         for file, text in serial_texts(bundle, cells).items():
             (Path(place) / file).write_bytes(text)
         added = [f"{place}/{name}_{part}.c" for part in ("serial", "board")]
-        return compile_bundle(
-            bundle.folder, [f"{name}.c", f"{name}_model.c", *added], program, "-I", str(bundle.folder), "-I", place
-        )
+        sources, seen = [f"{name}.c", f"{name}_model.c", *added], ("-I", str(bundle.folder), "-I", place)
+        return compile_bundle(bundle.folder, sources, program, *seen, *flags)
 
 
-def desk_of(observer: Observer, cells: int = 1) -> Desk:
+def desk_of(observer: Observer, cells: int = 1, real: Real = "float") -> Desk:
     """Start a board with an observer's exported C.
 
     Raises
@@ -46,7 +46,7 @@ def desk_of(observer: Observer, cells: int = 1) -> Desk:
         As of `firmware_export.export` and `compile_board`.
     """
     with tempfile.TemporaryDirectory() as place:
-        bundle = export(observer, Path(place) / "c", real=observer.real, name="board_cell")
+        bundle = export(observer, Path(place) / "c", real=real, name="board_cell")
         # a program that runs stays when its file goes
         return Desk(compile_board(bundle, Path(place) / "board", cells))
 

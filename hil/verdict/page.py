@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bmsthermal.files import check_outputs, write_whole
 from bmsthermal.pages import STYLE, table_html
 from hil.outcome import Outcome
-from hil.verdict import told
+from hil.verdict import tables, times, told
 from hil.verdict.strips import Strips, steps, thinned, whole_numbers
 
 if TYPE_CHECKING:
@@ -62,20 +62,12 @@ def page_text(outcomes: Outcome | Sequence[Outcome], title: str = "", most_B: in
 
 
 def chosen(outcomes: Sequence[Outcome]) -> list[int]:
-    """Which runs are drawn: those that failed first, then one of each case."""
-    if len(outcomes) == 1:
-        return [0] if len(outcomes[0].record.rows) else []
-    seen: set[str] = set()
-    failed: list[int] = []
-    first: list[int] = []
-    for at, outcome in enumerate(outcomes):
-        if not len(outcome.record.rows):
-            continue
-        new = outcome.scenario.name not in seen
-        seen.add(outcome.scenario.name)
-        if new:
-            (first if outcome.passed else failed).append(at)
-    return [*failed, *first][:DRAWN]
+    """Which runs are drawn: one of each case, those that failed first."""
+    drawable = [at for at, each in enumerate(outcomes) if len(each.record.rows)]
+    firsts: dict[str, int] = {}
+    for at in sorted(drawable, key=lambda at: outcomes[at].passed):
+        firsts.setdefault(outcomes[at].scenario.name, at)
+    return list(firsts.values())[:DRAWN]
 
 
 def charted(outcome: Outcome, points: int) -> dict[str, Any]:
@@ -92,7 +84,7 @@ def charted(outcome: Outcome, points: int) -> dict[str, Any]:
 def _rendered(outcomes: Sequence[Outcome], title: str, charts: dict[int, dict[str, Any]]) -> str:
     one = outcomes[0] if len(outcomes) == 1 else None
     if not title:
-        title = f"{one.scenario.title or one.scenario.name}, on {one.device}" if one else "Campaign"
+        title = f"{told.headline(one)}, on {one.device}" if one else "Campaign"
     verdict = told.sentence(one) if one else told.campaign_sentence(outcomes) if outcomes else "There was no run."
     good = bool(outcomes) and all(each.passed for each in outcomes)
     return rendered(
@@ -106,18 +98,21 @@ def rendered(**context: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    folder = files("hil.verdict") / "templates"
-    texts = {name: (folder / name).read_text("utf-8") for name in
-             ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE", "charts.js", "page.css")}  # fmt: skip
-    script = texts["uPlot.iife.min.js"] + "\n" + texts["charts.js"]
+    folder = files("hil.verdict")
+    scripts = ("uPlot.iife.min.js", "charts.js", "sources.js")
+    texts = {
+        name: (folder / name).read_text("utf-8")
+        for name in (*scripts, "uPlot.min.css", "uPlot.LICENSE.txt", "page.css")
+    }
+    script = "\n".join(texts[name] for name in scripts)
     env = Environment(
-        loader=PackageLoader("hil.verdict"), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
+        loader=PackageLoader("hil.verdict", ""), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     return env.get_template("page.html.jinja").render(
         style=Markup(STYLE + texts["uPlot.min.css"] + "\n" + texts["page.css"]), script=Markup(script),
-        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(), notice=texts["uPlot.LICENSE"],
-        told=told, table=_table, **context,
+        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(), notice=texts["uPlot.LICENSE.txt"],
+        told=told, tables=tables, times=times, table=_table, **context,
     )  # fmt: skip
 
 
@@ -138,16 +133,18 @@ def embedded(charts: dict[int, dict[str, Any]]) -> Markup:
 def _matrix(outcomes: Sequence[Outcome], charts: dict[int, Any]) -> dict[str, Any]:
     """Cases and seeds: what was found of each, and where it is drawn."""
     seeds = sorted({told.seed_of(each) for each in outcomes})
-    devices = len({each.device for each in outcomes}) > 1
+    devices = [each.device for each in outcomes]
+    usual = max(dict.fromkeys(devices), key=devices.count, default="")
     cases: dict[tuple[str, str], dict[int, Any]] = {}
     for at, outcome in enumerate(outcomes):
         word, why = told.found(outcome)
         cell = {"word": word, "why": why, "at": at if at in charts else None, "name": outcome.scenario.name}
-        key = (outcome.scenario.name, outcome.device if devices else "")
+        key = (outcome.scenario.name, "" if outcome.device == usual else outcome.device)
         cases.setdefault(key, {}).setdefault(told.seed_of(outcome), cell)
     rows = [
         {
-            "name": f"{name}, {device}" if device else name,
+            "name": name,
+            "device": device,
             "cells": [row.get(seed) for seed in seeds],
             "why": next((each["why"] for each in row.values() if each["word"] not in ("found", "passed")), ""),
         }

@@ -77,7 +77,7 @@ class Strips:
             worst = np.where(np.isnan(error), -1.0, np.abs(error)).argmax(1)
             made |= {"hot": true[at, hot], "median": np.median(true, 1), "cold": true.min(1)}
             made |= {"core": said[at, hot], "std": std[at, hot]}
-            made |= {"error": error[at, worst], "error_std": std[at, worst], "worst": np.asarray(worst + 1, float)}
+            made |= {"error": error[at, worst], "error_std": std[at, worst], "worst": worst.astype(float)}
             seen = np.concatenate([each(rows, f"seen_{sensor}_degC") for sensor in self.sensors], 1)
             surfaces = np.concatenate([each(rows, f"true_{sensor}_degC") for sensor in self.sensors], 1)
             made |= {"true_high": surfaces.max(1), "true_low": surfaces.min(1)}
@@ -229,9 +229,10 @@ def whole_numbers(columns: dict[str, Array], digits: dict[str, int]) -> list[lis
         After the point, by key: those that are wanted, in this order.
     """
     units = 10.0 ** np.array(list(digits.values()))
-    numbers = np.array([columns[key] for key in digits]) * units[:, None]
-    known = np.isfinite(numbers)
-    made: list[list[int | None]] = np.rint(np.clip(np.where(known, numbers, 0), -1e12, 1e12)).astype(int).tolist()
+    values = np.array([columns[key] for key in digits])
+    known = np.isfinite(values)
+    scaled = np.clip(np.where(known, values, 0.0), -1e9, 1e9) * units[:, None]  # a broken device says anything
+    made: list[list[int | None]] = np.rint(scaled).astype(np.int64).tolist()
     for row, column in zip(*np.nonzero(~known), strict=True):
         made[row][column] = None
     return made

@@ -1,20 +1,11 @@
-"""What came of runs, in words and tables: verdict, requirements, faults, cells, how the time was kept, the scenario."""
+"""What came of runs, in words: of one, of each requirement, of a campaign."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from bmsthermal.faults import NAMES
 from bmsthermal.files import figures
-from bmsthermal.pages import Table
 from hil.outcome import Outcome, Result
-
-#: Histograms are drawn in bins of half a decade.
-PER_BAR = 10
 
 
 def word(result: Result) -> str:
@@ -65,84 +56,9 @@ def span(seconds: float) -> str:
     return f"{figures(seconds / 3600)} h"
 
 
-def fault_table(outcome: Outcome) -> Table | None:
-    """When each fault was injected, and what the device said first after that; none without faults."""
-    record, rows = outcome.record, []
-    flags: list[tuple[str, tuple[str, ...], Any]] = [(f"{sensor}{_cell(record.cells, cell)}", NAMES, column)
-             for sensor in record.sensors for cell, column in enumerate(record.each(f"fault_{sensor}").T)]  # fmt: skip
-    flags += [(f"heat{_cell(record.cells, cell)}", ("none", "flagged"), column)
-              for cell, column in enumerate(record.each("heat_fault").T)]  # fmt: skip
-    for fault in record.faults:
-        windows = record.injected(fault)
-        if not windows:
-            rows.append((fault, "never injected", "", "", ""))
-        for start, end in windows:
-            first = int(np.searchsorted(record.time_s, start))
-            found = None
-            for name, words, column in flags:
-                before = column[first - 1] if first else 0
-                new = np.flatnonzero((column[first:] > 0) & (column[first:] != before))
-                if new.size and (found is None or new[0] < found[0]):
-                    code = int(column[first + new[0]])
-                    found = int(new[0]), f"{name}: {words[code] if code < len(words) else code}"
-            if found is None:
-                rows.append((fault, f"{start:g} s", f"{end:g} s", "nothing", ""))
-            else:
-                after = float(record.time_s[first + found[0]]) - start
-                late = " (after its end)" if start + after > end else ""
-                rows.append((fault, f"{start:g} s", f"{end:g} s", found[1] + late, f"{after:g} s"))
-    columns = ("fault", "injected from", "to", "first new flag after that", "time to it")
-    return Table("Faults that were injected, in time of the bench", columns, tuple(rows)) if rows else None
-
-
-def _cell(cells: int, cell: int) -> str:
-    return f" of cell {cell + 1}" if cells > 1 else ""
-
-
-def cell_table(outcome: Outcome) -> Table | None:
-    """Each cell of a module, the worst marked; none for one cell."""
-    record = outcome.record
-    if record.cells == 1 or not len(record.rows):
-        return None
-    true, said = record.each("true_core_degC"), record.each("core_degC")
-    error = np.abs(said - true)
-    known = np.isfinite(error)
-    largest = np.where(known, error, -1.0).max(0)
-    square = np.where(known, error**2, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    flagged = np.zeros(record.cells, bool)
-    for name in (*(f"fault_{sensor}" for sensor in record.sensors), "heat_fault"):
-        flagged |= (record.each(name) > 0).any(0)
-    rows = tuple(
-        (
-            f"{cell + 1}", f"{true[:, cell].min():.2f}", f"{true[:, cell].max():.2f}",
-            f"{np.sqrt(square[cell]):.2f}" if known[:, cell].any() else "no answer",
-            f"{largest[cell]:.2f}" if known[:, cell].any() else "no answer",
-            f"{record.time_s[largest_row(error[:, cell])]:g}",
-            "yes" if flagged[cell] else "",
-        )
-        for cell in range(record.cells)
-    )  # fmt: skip
-    columns = ("cell", "coldest core, degC", "hottest core, degC", "error rms, K", "error max, K", "at, s", "flagged")
-    return Table("Cells, true core and error of the estimate", columns, rows, (int(largest.argmax()),))
-
-
-def largest_row(error: Any) -> int:
-    """Row of the largest error; the first where there is none."""
-    return int(np.where(np.isfinite(error), error, -1.0).argmax())
-
-
-def timing_facts(timing: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How the time was kept, name and value."""
-    facts = []
-    for key, value in timing.items():
-        if key in ("edges_s", "lateness", "tasks"):
-            continue
-        for name, each in value.items() if isinstance(value, Mapping) else [("", value)]:
-            if isinstance(each, (list, tuple)) and not any(isinstance(one, (Mapping, list, tuple)) for one in each):
-                facts.append((_named(key, name), ", ".join(_valued(name or key, one) for one in each[:8])))
-            elif not isinstance(each, (Mapping, list, tuple)):
-                facts.append((_named(key, name), _valued(name or key, each)))
-    return facts
+def headline(outcome: Outcome) -> str:
+    """Title of the scenario, or its name."""
+    return str(outcome.scenario.title or outcome.scenario.name).rstrip(".")
 
 
 def lead(outcome: Outcome) -> str:
@@ -155,90 +71,6 @@ def lead(outcome: Outcome) -> str:
     if clock := outcome.timing.get("clock"):
         parts.append(f"{clock} clock")
     return ", ".join(parts)
-
-
-def _named(key: str, name: str = "") -> str:
-    return f"{key} {name}".strip().removesuffix("_s").replace("_", " ")
-
-
-def _valued(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (int, float)) and name.endswith("_s"):
-        return span(value)
-    return figures(value) if isinstance(value, float) else str(value)
-
-
-def task_table(timing: Mapping[str, Any]) -> Table | None:
-    """Lateness of the steps and execution times of the tasks: figures of their histograms."""
-    rows = []
-    for name, report, task in _histograms(timing):
-        if report.get("count"):
-            figured = [span(report[key]) for key in ("mean_s", "p50_s", "p99_s", "p99_9_s", "max_s") if key in report]
-            rows.append((name, f"{report['count']}", *figured, f"{task.get('overruns', '')}"))
-    columns = ("", "count", "mean", "50 %", "99 %", "99.9 %", "largest", "overruns")
-    fits = rows and all(len(row) == len(columns) for row in rows)
-    return Table("Lateness of steps, execution time of tasks", columns, tuple(rows)) if fits else None
-
-
-def _histograms(timing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    tasks = timing.get("tasks") or {}
-    lateness = [("lateness of the step", timing["lateness"], timing)] if timing.get("lateness") else []
-    return [*lateness, *((name, task.get("execution") or {}, task) for name, task in tasks.items())]
-
-
-def histograms(timing: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Bars of each histogram that counted something, `PER_BAR` bins a bar, their heights as shares of the highest."""
-    edges, made = timing.get("edges_s") or [], []
-    for name, report, _ in _histograms(timing):
-        counts = np.asarray(report.get("counts") or [], float)
-        if len(counts) != len(edges) + 1 or not counts.sum() or not report.get("max_s"):
-            continue
-        sums = np.add.reduceat(counts[1:-1], np.arange(0, len(counts) - 2, PER_BAR))
-        sums[0] += counts[0]
-        sums[-1] += counts[-1]
-        starts = [float(edge) for edge in edges[:-1:PER_BAR]]
-        used = np.flatnonzero(sums)
-        first, last = max(int(used[0]) - 1, 0), min(int(used[-1]) + 2, len(sums))
-        # counts differ by powers of ten: one late step in a thousand must be seen
-        heights = np.log10(1 + sums) / np.log10(1 + sums.max())
-        made.append({
-            "name": name, "count": int(counts.sum()),
-            "bars": [{"from": span(starts[i]), "count": int(sums[i]), "height": round(float(heights[i]), 3)}
-                     for i in range(first, last)],
-        })  # fmt: skip
-    return made
-
-
-def scenario_table(scenario: Any) -> Table:
-    """The scenario as it was run: key and value, nested keys with dots."""
-    data = scenario.model_dump(mode="json") if hasattr(scenario, "model_dump") else dict(vars(scenario))
-    return Table("Scenario as it was run", ("key", "value"), tuple(_flat("", data)))
-
-
-def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
-    """Rows of nested settings; long lists are cut."""
-    if isinstance(value, Mapping):
-        return [row for key, each in value.items() for row in _flat(f"{prefix}.{key}" if prefix else str(key), each)]
-    if isinstance(value, (list, tuple)) and any(isinstance(each, Mapping) for each in value):
-        return [row for i, each in enumerate(value) for row in _flat(f"{prefix}[{i + 1}]", each)]
-    if value is None or value == [] or value == ():
-        return []
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return [(prefix, text if len(text) <= 300 else text[:300] + " ...")]
-
-
-def sentences(outcome: Outcome, most: int = 50) -> Table | None:
-    """What the device was heard to say, with the time; the first `most`."""
-    said = outcome.record.said
-    rows = tuple((f"{at:g} s", text[:500]) for at, text in said[:most])
-    more = f", the first {most} of {len(said)}" if len(said) > most else ""
-    return Table(f"What was heard of the device{more}", ("at", "sentence"), rows) if rows else None
-
-
-def named_table(title: str, named: Mapping[str, str]) -> Table | None:
-    """Names and sentences as a table; none without any."""
-    return Table(title, ("", ""), tuple((str(k), str(v)) for k, v in named.items())) if named else None
 
 
 def seed_of(outcome: Outcome) -> int:
@@ -278,3 +110,10 @@ def campaign_sentence(outcomes: Sequence[Outcome]) -> str:
     passed = sum(each.passed for each in outcomes)
     start = "Passed" if passed == len(outcomes) else "Failed"
     return f"{start}: {passed} of {plural(len(outcomes), 'run')} hold what is required of them. {', '.join(said)}."
+
+
+def campaign_lead(outcomes: Sequence[Outcome]) -> str:
+    """What was run, in a line."""
+    cases, seeds = {each.scenario.name for each in outcomes}, {seed_of(each) for each in outcomes}
+    devices = list(dict.fromkeys(each.device for each in outcomes))
+    return f"{plural(len(cases), 'case')}, {plural(len(seeds), 'seed')}, on {', '.join(devices)}"

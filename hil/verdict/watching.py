@@ -114,6 +114,7 @@ class Watcher:
             raise _taken(port) from error
         self.port = int(self._server.server_address[1])
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # a whole run comes at once
         try:
             self._socket.bind((HOST, self.port))
         except OSError as error:
@@ -145,10 +146,9 @@ class Watcher:
         self._socket.close()
 
     def wait(self) -> None:
-        """Serve until someone interrupts."""
-        with contextlib.suppress(KeyboardInterrupt):
-            while True:
-                self._threads[0].join(1.0)
+        """Serve until someone interrupts: `KeyboardInterrupt`."""
+        while True:  # a join without an end hears no signal on Windows
+            self._threads[0].join(1.0)
 
     def _listen(self) -> None:
         while not self.board.closed:
@@ -162,7 +162,7 @@ class Watcher:
 def _taken(port: int) -> InputError:
     return InputError(
         f"port {port} of {HOST} cannot be had", expected="a free one from 1 to 65535",
-        hint="another watch may be running: open its page, or give this one and the run another --port",
+        hint=f"another watch may be running: look at http://{HOST}:{port}/",
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def watch(port: int = PORT, *, open_browser: bool = False) -> None:
     """
     from bmsthermal.console import console
 
-    with Watcher(port) as watcher:
+    with contextlib.suppress(KeyboardInterrupt), Watcher(port) as watcher:
         console.print(f"live page: {watcher.url} (end with Ctrl-C)")
         if open_browser:
             import webbrowser

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from bmsthermal.console import print_table
-from hil.bench import open_bench
+from hil.bench import GRACE_STEPS, open_bench
 from hil.record import column_names
 from hil.scenario import Scenario
 from hil.signals import Status
@@ -31,7 +31,7 @@ from hil.timing import CsvSink, Stream, realtime
 STEP_S, CYCLE_S = 0.1, 600.0
 
 
-def module(cells: int, minutes: float, bus: str | None) -> Scenario:
+def module(cells: int, minutes: float) -> Scenario:
     """A drive of US06 by a module whose cells are not alike."""
     return Scenario.model_validate({
         "name": "module",
@@ -41,19 +41,19 @@ def module(cells: int, minutes: float, bus: str | None) -> Scenario:
         "initial_soc": 0.9,
         "profile": [{"kind": "drive", "schedule": "us06", "repeat": math.ceil(60.0 * minutes / CYCLE_S)}],
         "plant": {"cells": cells},
-        "bus": None if bus is None else {"interface": bus},
+        "bus": {},
         "requirements": [{"id": "OVERRUNS", "kind": "overruns"}],
     })  # fmt: skip
 
 
-def measure(scenario: Scenario, device: str, policy: str) -> dict[str, Any]:
+def measure(scenario: Scenario, device: str, bus: str, policy: str) -> dict[str, Any]:
     """Run it, with the rows going to a logger; how the time was kept, and what the logger and the device did."""
     names = column_names(scenario.plant.cells, scenario.observer.sensors, ())
     with (
         tempfile.TemporaryDirectory() as folder,
         Stream(len(names), partial(CsvSink, Path(folder) / "module.csv", names), depth=64) as stream,
         open_bench(
-            scenario, device=device, clock="real", policy=policy, seen=lambda _, row: stream.put(row)
+            scenario, device=device, bus=bus, clock="real", policy=policy, seen=lambda _, row: stream.put(row)
         ) as bench,
     ):  # fmt: skip
         for name, pid in (("device", getattr(bench.device, "pid", None)), ("logger", stream.pid)):
@@ -62,7 +62,8 @@ def measure(scenario: Scenario, device: str, policy: str) -> dict[str, Any]:
         with realtime():
             record = bench.run()
         stream.close()
-        status = np.bincount(record["status"].astype(int), minlength=len(Status))
+        # the first answer comes a step late: what starts up is not counted, as it is not among the overruns
+        status = np.bincount(record["status"][GRACE_STEPS:].astype(int), minlength=len(Status))
         return bench.pacer.report() | {
             "logger": stream.report(),
             "answers": {each.name: int(status[each]) for each in Status if status[each]},
@@ -99,13 +100,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--cells", type=int, default=96)
     parser.add_argument("--device", default="can")
-    parser.add_argument("--bus", default="udp_loopback", help="python-can interface, or 'none'")
+    parser.add_argument("--bus", default="udp_loopback", help="python-can interface, or interface:channel")
     parser.add_argument("--policy", default="drop")
     given = parser.parse_args()
-    scenario = module(given.cells, given.minutes, None if given.bus == "none" else given.bus)
-    timing = measure(scenario, given.device, given.policy)
+    scenario = module(given.cells, given.minutes)
+    timing = measure(scenario, given.device, given.bus, given.policy)
     show(timing)
-    held = not timing["overruns"] and not timing["skipped"] and timing["answers"].get("OK", 0) >= 0.999 * scenario.steps
+    answered = timing["answers"].get("OK", 0) / sum(timing["answers"].values())
+    held = not timing["overruns"] and not timing["skipped"] and answered >= 0.999
     print(f"bar 0 overruns in {given.minutes:g} min: {'holds' if held else 'MISSED'}")
     return int(not held)
 

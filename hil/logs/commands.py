@@ -1,0 +1,170 @@
+"""Sub-commands of hil: replay and convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from bmsthermal.errors import InputError
+
+if TYPE_CHECKING:
+    from bmsthermal.observer import Observer
+    from hil.devices.device import Device
+    from hil.record import Record
+    from hil.scenario import Scenario
+
+
+def replay(
+    record: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Recorded run: .csv, .csv.gz, .npz, .mf4, .blf, .asc or .log.")
+    ],
+    device: Annotated[
+        str, typer.Option(help="model, sil, sil:FOLDER, emulated:CORE, fmu, fmu:FILE or serial:PORT.")
+    ] = "sil",
+    cell: Annotated[str, typer.Option(help="Shipped name or cell file (BPX JSON).")] = "a123_26650",
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            help="Scenario that was recorded: its cell, observer and bus in place of --cell; a record is judged by it."
+        ),
+    ] = None,
+    dbc: Annotated[Path | None, typer.Option(help="Database of the frames, if they are not the bench's own.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Other names of columns or signals: current_A=I_pack,surface_degC=T_1,...")
+    ] = None,
+    sensors: Annotated[
+        str | None, typer.Option(help="Sensors of a cell: surface,surface_left; a record of a bench knows its own.")
+    ] = None,
+    cells: Annotated[int, typer.Option(min=1, help="Cells of frames.")] = 1,
+    step_s: Annotated[
+        float | None, typer.Option("--step-s", help="Step of the device; by default the record's, else 1.")
+    ] = None,
+    soc: Annotated[
+        float | None, typer.Option("--initial-soc", help="At the first row; by default what that tells.")
+    ] = None,
+    ambient_degC: Annotated[
+        float | None, typer.Option("--ambient-degC", help="Ambient in place of the recorded one, in degC.")
+    ] = None,
+    current_sign: Annotated[
+        Literal["discharge", "charge"], typer.Option(help="What a positive current does in measured data.")
+    ] = "discharge",
+    log: Annotated[Path | None, typer.Option("--log", help="All signals (.csv, .npz, .mf4).")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Page with charts and the verdict (.html); with --scenario.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Verdict for a test server (.xml); with --scenario.")
+    ] = None,
+) -> None:
+    """Step a device over recorded readings, and judge it where the core was recorded."""
+    from bmsthermal.console import console, listed, mapped, print_table
+    from bmsthermal.files import check_outputs
+    from hil.logs import RECORDS, figures, initial_soc, read, step_of, write
+    from hil.logs import replay as replayed
+    from hil.scenario import ObserverSpec, load_scenario
+
+    check_outputs((log, RECORDS), (report, (".html",)), (junit, (".xml",)), inputs=[record])
+    loaded = None if scenario is None else load_scenario(scenario)
+    if loaded is None and (report or junit):
+        raise InputError("there is nothing to judge by", where="--report, --junit", hint="say --scenario")
+    given: dict[str, Any] = {"ambient_degC": ambient_degC, "current_sign": current_sign, "cells": cells}
+    if loaded is not None:
+        given |= {"cells": loaded.plant.cells, "sensors": loaded.observer.sensors, "step_s": loaded.step_s}
+        given |= {"bus": None if dbc else loaded.bus}
+    if sensors is not None:
+        given["sensors"] = tuple(listed(sensors, "--sensors"))
+    if step_s is not None:
+        given["step_s"] = step_s
+    found = read(record, dbc, mapped(columns, "--columns"), **given)
+    if loaded is None:
+        from bmsthermal.cell import load_cell
+
+        observer = ObserverSpec(sensors=found.sensors).observer(load_cell(cell), step_of(found))
+    else:
+        observer = loaded.make_observer()
+        if observer.measured != found.sensors or loaded.plant.cells != found.cells:
+            here = f"{found.cells} x {', '.join(found.sensors)}"
+            expected = f"the {loaded.plant.cells} x {', '.join(observer.measured)} of {loaded.name}"
+            raise InputError(here, where=str(record), expected=expected)
+        if not _judged(loaded, found):
+            if report or junit:
+                here = "knows no true core, or not when the scenario's faults were injected"
+                raise InputError(here, where=str(record), expected=f"a record of {loaded.name} (--log)")
+            loaded = None
+    begin = initial_soc(found, observer) if soc is None else soc
+    tested = device_of(device, observer, found.cells)
+    try:
+        answered = replayed(tested, found, observer.reduced.step_s, initial_soc=begin)
+    finally:
+        tested.close()
+    print_table(f"{record.name} on {tested.name}", ("quantity", "value"), figures(answered))
+    if loaded is None:
+        for at, said in answered.said[:10]:
+            console.print(f"{at:,.0f} s: {said}")
+    if log is not None:
+        write(answered, log)
+        console.print(f"wrote {log}", soft_wrap=True)
+    if loaded is not None:
+        from hil.outcome import Outcome
+        from hil.requirements import judge
+        from hil.verdict.printed import print_verdict, write_verdict
+
+        digests = {"scenario": loaded.digest, "cell": loaded.loaded.digest, "record": answered.digest}
+        results = judge(loaded, answered, {})
+        outcome = Outcome(loaded, f"{tested.name}, replayed", answered, results, {}, {}, digests)
+        print_verdict(outcome)
+        write_verdict(outcome, report, junit)
+        if not outcome.passed:
+            raise typer.Exit(1)
+
+
+def _judged(scenario: Scenario, record: Record) -> bool:
+    """Whether a record has what the requirements of a scenario look at."""
+    known = record.faults == tuple(fault.name for fault in scenario.faults)
+    return known and bool(np.isfinite(record.each("true_core_degC")).any())
+
+
+def device_of(text: str, observer: Observer, cells: int) -> Device:
+    """Make a device that can be stepped over a record.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or it is one that keeps a time of its own.
+    """
+    if text.startswith("serial:"):
+        from hil.devices.serial import serial_device
+
+        return serial_device(text.removeprefix("serial:"), observer, cells)
+    if text == "can":
+        raise InputError("device 'can'", expected="one that is stepped", hint="send the log on the bus, or take 'sil'")
+    from hil.devices.making import plain_device
+
+    return plain_device(text, observer, cells)
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="Frames: .blf, .asc, .log or .mf4.")],
+    target: Annotated[Path, typer.Argument(metavar="TO", help="Frames: .blf, .asc, .log or .mf4.")],
+    dbc: Annotated[
+        Path | None, typer.Option(help="Database: an .mf4 then holds its signals in their units, not the frames.")
+    ] = None,
+) -> None:
+    """Write a log of CAN frames as another kind, or its signals as MF4."""
+    from bmsthermal.console import console
+    from bmsthermal.files import check_outputs
+    from hil.logs import FRAMES, read_frames, write_frames
+    from hil.logs.from_frames import DATE_S
+
+    if source.suffix.lower() not in FRAMES:
+        raise InputError(f"ends in {source.suffix!r}", where=str(source), expected=" or ".join(FRAMES))
+    check_outputs((target, FRAMES), inputs=[source])
+    frames = read_frames(source)
+    begin = frames[0].timestamp if frames and frames[0].timestamp > DATE_S else 0.0
+    for frame in frames if begin else ():
+        frame.timestamp -= begin
+    write_frames(frames, target, dbc)
+    console.print(f"wrote {target}: {len(frames)} frames", soft_wrap=True)
