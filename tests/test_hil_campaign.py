@@ -54,7 +54,8 @@ def test_what_is_found_is_told_and_the_rest_has_a_reason():
     assert all(run.core_error_K < 1.0 for run in outcome.runs)
     first, second = outcome.rows()
     assert first[:4] == ("open", "open", "within 5 s", "2 of 2")
-    assert second[2] == "not: " + NOISE["reason"]
+    assert second[2] == "not"
+    assert outcome.reasons() == [("noise", NOISE["reason"])]
 
 
 def test_what_should_be_found_and_is_not_fails():
