@@ -167,7 +167,8 @@ def test_all_that_is_detectable_is_found(seeds):
     shipped = load_campaign("faults")
     if len(seeds) == 1:  # the first case of each kind: those that are to be found come first
         first = {case.fault.kind: case for case in reversed(shipped.case)}
-        shipped = Campaign.model_validate(shipped.model_dump(exclude_unset=True) | {"case": tuple(first.values())})
+        less = {"case": tuple(first.values()), "scenario": shipped.scenario | {"duration_s": 2400.0}}
+        shipped = Campaign.model_validate(shipped.model_dump(exclude_unset=True) | less)
     pytest.importorskip("can", reason="frames need python-can")
     outcome = run_campaign(shipped, seeds=seeds, workers=2)
     assert outcome.passed, [row for row in outcome.rows() if "0 of" in row[3]]
