@@ -108,6 +108,8 @@ class CanDevice:
         self._bus: can.BusABC | None = open_bus(bus) if opened is None else opened
         self._patience_s = bus.answer_s if wait else min(bus.grace_s, step_s / 4)
         self.missed, self.unread, self.dead = 0, 0, ""
+        #: What a device has for the first answer after a start on the real clock; all later ones may come a step late.
+        self._begins_s = 0.0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -122,11 +124,11 @@ class CanDevice:
         DeviceError
             If it says that it has other cells or sensors.
         """
-        self.missed, self.dead = 0, ""
+        self.missed, self.dead, self._begins_s = 0, "", self.link.step_s / 2
         self._receive(first.time_s, 0.0)  # what is left of an earlier run
         frames = self.bench.begin(first, soc, self.link.step_s / 2, clocked=self.wait)
         if not self._send(frames, first.time_s):
-            self._receive(first.time_s, self._patience_s)
+            self._receive(first.time_s, max(self._patience_s, self._begins_s))
         self.bench.heard.fresh.clear()
         self._check_kin()
 
@@ -147,7 +149,8 @@ class CanDevice:
         if self.dead:
             return self._none(now, Status.DEAD, self.dead)
         wrong, unread = heard.rejected + heard.counts["unknown"], self.unread
-        said = self._send(frames, now) or self._receive(now, self._patience_s)
+        said = self._send(frames, now) or self._receive(now, max(self._patience_s, self._begins_s))
+        self._begins_s = 0.0
         FrameFaults.settle(self.bench.faults)
         self._check_kin()
         answer = self.bench.answer(now if self.wait else self.bench.answered(now), now, any_cycle=not self.wait)
