@@ -29,7 +29,7 @@ import sys, time
 from hil_outcomes import outcome
 from hil.verdict import Live
 port, cells, pause_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-made = outcome(cells=cells, title=f"run of {cells}", steps=1500)
+made = outcome(cells=cells, title=f"run of {cells}", steps=800)
 live = Live(made.scenario.title, made.device, port)
 for row in made.record.rows:
     time.sleep(pause_s)

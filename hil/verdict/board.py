@@ -164,7 +164,11 @@ class Board:
         results = [_texts(each, 5) for each in message["results"][:60]]
         if any(len(each) != 5 for each in results):
             return False
-        self._end = {"sentence": _text(message["sentence"]), "tone": _text(message["tone"]), "results": results}
+        self._end = {
+            "sentence": _text(message["sentence"]),
+            "tone": message["tone"] if message["tone"] in ("good", "bad") else "",
+            "results": results,
+        }
         return True
 
 

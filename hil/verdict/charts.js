@@ -1,6 +1,6 @@
-// Strip charts with one cursor. Two sources: what is embedded in the page, or events of the server that it came from.
+// Strip charts with one cursor.
 "use strict";
-(() => {
+const strips = (() => {
   const root = document.documentElement;
   const css = name => getComputedStyle(root).getPropertyValue("--" + name).trim();
   const element = (tag, text, kind) => {
@@ -77,18 +77,20 @@
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
     ctx.textAlign = "left";
-    const rows = [];
+    const rows = [], said = new Set();
     for (const each of run.windows) {
       const from = u.valToPos(each.from, "x", true), to = Math.max(u.valToPos(each.to, "x", true), from + ratio);
       if (to < bbox.left || from > bbox.left + bbox.width) continue;
       ctx.fillStyle = css("fault-shade");
       ctx.fillRect(from, bbox.top, to - from, bbox.height);
-      if (!named) continue;
-      const at = Math.max(from, bbox.left) + 4 * ratio, width = ctx.measureText(each.label).width;
+      if (!named || said.has(each.label)) continue;
+      said.add(each.label); // what comes and goes is named once
+      const width = ctx.measureText(each.label).width + 4 * ratio;
+      const at = Math.min(Math.max(from, bbox.left) + 4 * ratio, bbox.left + bbox.width - width);
       let row = rows.findIndex(end => end < at);
       if (row < 0) row = rows.length;
       if (row > 3) continue;
-      rows[row] = at + width + 8 * ratio;
+      rows[row] = at + width;
       ctx.fillStyle = css("fault");
       ctx.fillText(each.label, at, bbox.top + (3 + 14 * row) * ratio);
     }
@@ -103,7 +105,7 @@
     ctx.textAlign = "left";
     ctx.lineWidth = ratio;
     ctx.setLineDash([2 * ratio, 2 * ratio]);
-    const rows = [];
+    const rows = [], last = new Map();
     for (const each of run.marks) {
       const at = Math.round(u.valToPos(each.at, "x", true)) + 0.5;
       if (at < bbox.left || at > bbox.left + bbox.width) continue;
@@ -112,7 +114,9 @@
       ctx.moveTo(at, bbox.top);
       ctx.lineTo(at, bbox.top + bbox.height);
       ctx.stroke();
-      if (!named) continue;
+      const near = at - (last.get(each.label) ?? -Infinity) < 160 * ratio;
+      if (!named || near) continue;
+      last.set(each.label, at);
       const width = ctx.measureText(each.label).width + 8 * ratio;
       const begin = Math.min(at + 4 * ratio, bbox.left + bbox.width - width);
       let row = rows.findIndex(end => end < begin);
@@ -156,8 +160,10 @@
     ctx.restore();
   }
 
+  const REACH = {degC: 1, K: 0.5, A: 1, V: 0.02, W: 0.1}; // where the truth hardly moves
+
   // the scale follows the truth; an estimate, a band and broken sensors stretch it only so far
-  function scaled(lines, run, band) {
+  function scaled(lines, run, band, unit) {
     return u => {
       const [first, last] = u.series[0].idxs ?? [0, 0], time = run.columns.time;
       // from here on the start is forgotten: before, bands and errors are as wide as it was uncertain
@@ -186,7 +192,7 @@
         lines.forEach(line => take(line.key, -Infinity, Infinity));
       }
       if (low > high) return [0, 1];
-      const reach = Math.max(0.4 * (high - low), band && !band[0] ? 0.5 : 0), least = low - reach, most = high + reach;
+      const reach = Math.max(0.4 * (high - low), REACH[unit] ?? 0), least = low - reach, most = high + reach;
       lines.forEach(line => take(line.key, least, most));
       if (band) for (const sign of [-2, 2]) take(band[0], least, most, run.columns[band[1]], sign);
       const space = 0.06 * (high - low) || 0.5;
@@ -250,7 +256,7 @@
       });
     const options = {
       ...common(width, spec.height, sync), series,
-      scales: {x: {time: false}, y: {range: scaled(lines, run, band)}},
+      scales: {x: {time: false}, y: {range: scaled(lines, run, band, spec.unit)}},
       axes: [timeAxis(first), {...axis(), size: 56, space: 28}],
       hooks: {drawClear: [u => shade(u, run, first)], draw: [u => mark(u, run, first)]},
     };
@@ -330,71 +336,5 @@
     for (const plot of plots) plot.setSize({width: plot.before ?? plot.width, height: plot.height});
   });
 
-  function embedded() {
-    const runs = JSON.parse(document.getElementById("runs").textContent);
-    document.querySelectorAll(".charts").forEach(place => {
-      const run = runs[place.dataset.run];
-      if (run) show(place, decoded(run), "run" + place.dataset.run);
-    });
-  }
-
-  // the live page: the whole run when the server says so, then rows as they come
-  function live() {
-    const at = id => document.getElementById(id);
-    let run = null, shown = null, waiting = false, heard = 0, over = true;
-    const say = (text, tone = "") => { at("sentence").textContent = text; at("sentence").className = "verdict " + tone; };
-    const begin = message => {
-      if (shown) shown.remove();
-      at("results").replaceChildren();
-      run = decoded(message);
-      over = false;
-      at("title").textContent = `${message.title}, on ${message.device}`;
-      document.title = `${message.title} (live)`;
-      say("Running.");
-      shown = run.columns.time.length ? show(at("charts"), run, "live") : null;
-    };
-    const rows = message => {
-      if (!run) return;
-      run.keys.forEach((key, i) => run.columns[key].push(...numbers(message.columns[i], run.digits[i], false)));
-      if (waiting) return;
-      waiting = true;
-      requestAnimationFrame(() => {
-        waiting = false;
-        if (!run.columns.time.length) return;
-        if (shown) shown.update();
-        else shown = show(at("charts"), run, "live");
-      });
-    };
-    const end = message => {
-      over = true;
-      say(message.sentence, message.tone);
-      at("results").replaceChildren(...message.results.map(cells => {
-        const row = element("tr");
-        row.append(...cells.map((text, i) => element("td", text, i === 4 ? text.replace(" ", "-").toLowerCase() : "")));
-        return row;
-      }));
-      at("required").hidden = !message.results.length;
-    };
-    const earlier = message => {
-      at("earlier").replaceChildren(...message.runs.map(cells => {
-        const row = element("tr");
-        row.append(...cells.map(text => element("td", text)));
-        return row;
-      }));
-      at("before").hidden = !message.runs.length;
-    };
-    const source = new EventSource("events");
-    for (const [name, act] of Object.entries({run: begin, rows, end, earlier}))
-      source.addEventListener(name, event => { heard = performance.now(); act(JSON.parse(event.data)); });
-    source.onopen = () => { at("state").textContent = "connected"; };
-    source.onerror = () => { at("state").textContent = "the server is gone; this page tries again by itself"; };
-    setInterval(() => {
-      if (source.readyState !== EventSource.OPEN) return;
-      const quiet = Math.floor((performance.now() - heard) / 1000);
-      at("state").textContent = over || !run || quiet < 2 ? "connected" : `no news for ${quiet} s`;
-    }, 500);
-  }
-
-  if (document.getElementById("runs")) embedded();
-  else live();
+  return {decoded, element, numbers, show};
 })();

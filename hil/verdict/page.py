@@ -84,7 +84,7 @@ def charted(outcome: Outcome, points: int) -> dict[str, Any]:
 def _rendered(outcomes: Sequence[Outcome], title: str, charts: dict[int, dict[str, Any]]) -> str:
     one = outcomes[0] if len(outcomes) == 1 else None
     if not title:
-        title = f"{one.scenario.title or one.scenario.name}, on {one.device}" if one else "Campaign"
+        title = f"{told.headline(one)}, on {one.device}" if one else "Campaign"
     verdict = told.sentence(one) if one else told.campaign_sentence(outcomes) if outcomes else "There was no run."
     good = bool(outcomes) and all(each.passed for each in outcomes)
     return rendered(
@@ -99,9 +99,12 @@ def rendered(**context: Any) -> str:
     from markupsafe import Markup
 
     folder = files("hil.verdict")
-    texts = {name: (folder / name).read_text("utf-8") for name in
-             ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt", "charts.js", "page.css")}  # fmt: skip
-    script = texts["uPlot.iife.min.js"] + "\n" + texts["charts.js"]
+    scripts = ("uPlot.iife.min.js", "charts.js", "sources.js")
+    texts = {
+        name: (folder / name).read_text("utf-8")
+        for name in (*scripts, "uPlot.min.css", "uPlot.LICENSE.txt", "page.css")
+    }
+    script = "\n".join(texts[name] for name in scripts)
     env = Environment(
         loader=PackageLoader("hil.verdict", ""), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
         lstrip_blocks=True,

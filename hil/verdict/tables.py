@@ -13,6 +13,9 @@ from bmsthermal.pages import Table
 from hil.outcome import Outcome
 from hil.verdict.strips import FLAGS
 
+#: Of a table of what happened: what comes often is seen in the charts.
+MOST_ROWS = 40
+
 
 def fault_table(outcome: Outcome) -> Table | None:
     """When each fault was injected, and what the device said first after that; none without faults."""
@@ -44,7 +47,12 @@ def fault_table(outcome: Outcome) -> Table | None:
                 late = " (after its end)" if start + after > end else ""
                 rows.append((fault, f"{start:g} s", f"{end:g} s", found[1] + late, f"{after:g} s"))
     columns = ("fault", "injected from", "to", "first new flag after that", "time to it")
-    return Table("Faults that were injected, in time of the bench", columns, tuple(rows)) if rows else None
+    more = f", the first {MOST_ROWS} of {len(rows)}" if len(rows) > MOST_ROWS else ""
+    return (
+        Table(f"Faults that were injected, in time of the bench{more}", columns, tuple(rows[:MOST_ROWS]))
+        if rows
+        else None
+    )
 
 
 def _cell(cells: int, cell: int) -> str:
@@ -75,7 +83,7 @@ def cell_table(outcome: Outcome) -> Table | None:
         for cell in range(record.cells)
     )  # fmt: skip
     columns = ("cell", "coldest core, degC", "hottest core, degC", "error rms, K", "error max, K", "at, s", "flagged")
-    return Table("Cells, true core and error of the estimate", columns, rows, (int(largest.argmax()),))
+    return Table("Cells over the whole run: true core, error of the estimate", columns, rows, (int(largest.argmax()),))
 
 
 def largest_row(error: Any) -> int:
@@ -101,12 +109,12 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
     return [(prefix, text if len(text) <= 300 else text[:300] + " ...")]
 
 
-def sentences(outcome: Outcome, most: int = 50) -> Table | None:
-    """What the device was heard to say, with the time; the first `most`."""
+def sentences(outcome: Outcome) -> Table | None:
+    """What the device was heard to say, with the time."""
     said = outcome.record.said
-    rows = tuple((f"{at:g} s", text[:500]) for at, text in said[:most])
-    more = f", the first {most} of {len(said)}" if len(said) > most else ""
-    return Table(f"What was heard of the device{more}", ("at", "sentence"), rows) if rows else None
+    rows = tuple((f"{at:g} s", text[:500]) for at, text in said[:MOST_ROWS])
+    more = f", the first {MOST_ROWS} of {len(said)}" if len(said) > MOST_ROWS else ""
+    return Table(f"What was heard on the way{more}", ("at", "sentence"), rows) if rows else None
 
 
 def named_table(title: str, named: Mapping[str, str]) -> Table | None:

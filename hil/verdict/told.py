@@ -56,6 +56,11 @@ def span(seconds: float) -> str:
     return f"{figures(seconds / 3600)} h"
 
 
+def headline(outcome: Outcome) -> str:
+    """Title of the scenario, or its name."""
+    return str(outcome.scenario.title or outcome.scenario.name).rstrip(".")
+
+
 def lead(outcome: Outcome) -> str:
     """What was run, in a line."""
     record, step = outcome.record, getattr(outcome.scenario, "step_s", None)

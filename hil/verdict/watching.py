@@ -114,6 +114,7 @@ class Watcher:
             raise _taken(port) from error
         self.port = int(self._server.server_address[1])
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # a whole run comes at once
         try:
             self._socket.bind((HOST, self.port))
         except OSError as error:
