@@ -120,6 +120,7 @@ def run_scenario(
             except KeyboardInterrupt:
                 ended = "interrupted"
         record, timing = bench.record, bench.pacer.report()
+        cost = getattr(_behind(bench.device), "cost", dict)()
         name, frames = bench.device.name, tuple(getattr(bench.device, "frames", ()))
         digests = _digests(scenario, bench) | {"record": record.digest}
     same: Mapping[str, str] = {}
@@ -134,4 +135,9 @@ def run_scenario(
 def _digests(scenario: Scenario, bench: Bench) -> dict[str, str]:
     """Of everything that a run is made from."""
     found = {"scenario": scenario.digest, "cell": scenario.loaded.digest, "plant": bench.plant.digest}
-    return found | dict(getattr(bench.device, "digests", {}))
+    return found | dict(getattr(_behind(bench.device), "digests", {}))
+
+
+def _behind(device: Any) -> Any:
+    """What is under test, where it stands behind frames."""
+    return getattr(device, "device", device)

@@ -24,7 +24,13 @@ def modules():
 
 @pytest.mark.parametrize("name", [name for name in modules() if not name.endswith(("._step", "._observer", "._cell"))])
 def test_docstring_examples(name):
-    assert doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS).failed == 0
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if str(error.name).split(".")[0] in PACKAGES:
+            raise
+        pytest.skip(f"needs {error.name}, which an extra brings")
+    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0
 
 
 def blocks():

@@ -43,7 +43,7 @@ class Bench:
         """What a good device does with a frame that has come."""
         message = self.node.recv(1.0)
         if self.end.take(message, self.steps + 1.0):
-            self.steps += 1
+            self.steps = self.end.count if self.end.clocked else self.steps + 1
             for each in self.end.step(float(self.steps), float(self.steps), 0.5):
                 self.node.send(each)
         if self.end.asked:
@@ -154,17 +154,52 @@ def test_faults_reach_a_device_on_a_bus(bench):
     one = bench(good, faults=faults)
     drive(one.device, 12, faults)
     seen = [np.isnan(each.voltage_V).all() for each in one.end.device.readings]
-    # without them the device does not know that a cycle is whole until its last frame, which closes it
     assert seen == 6 * [False] + 7 * [True] and one.end.heard.counts["checksum"] == 8
 
 
-def test_on_the_real_clock_nothing_waits_and_the_last_answer_stands(bench):
-    one = bench(lambda self: good(self) if self.device.bench.step < 6 else silent(self), wait=False)
+def test_a_silent_bus_does_not_stop_a_device_of_which_the_bench_keeps_the_time(bench):
+    faults = injector({"kind": "dropout", "at_s": 3, "duration_s": 6})
+    one = bench(good, faults=faults)
+    answers, _ = drive(one.device, 12, faults)
+    assert [int(answer.status) for answer in answers] == 12 * [0]
+    assert [int(answer.fault.all()) for answer in answers] == 4 * [0] + 5 * [1] + 3 * [0]
+    assert [seen.time_s for seen in one.end.device.readings] == list(range(13))
+
+
+def test_a_second_bench_begins_anew(bench):
+    one = bench(good)
+    drive(one.device, 3, soc=0.4)
+    other = CanDevice(one.spec, 2, SENSORS, opened=one.device._bus, log=one.log)
+    answers, _ = drive(other, 3, soc=0.7)
+    assert one.end.device.soc == pytest.approx(0.7) and all(answer.status == Status.OK for answer in answers)
+
+
+@pytest.mark.parametrize("grace_s", [0.0, 0.02])
+def test_on_the_real_clock_the_last_answer_stands_until_it_is_too_old(grace_s, bench):
+    one = bench(lambda self: good(self) if self.device.bench.step < 6 else silent(self), wait=False, grace_s=grace_s)
     answers, _ = drive(one.device, 12)
     assert [answer.time_s for answer in answers[:5]] == [1, 2, 3, 4, 5]  # here the other node is quicker than the bench
     assert [int(answer.status) for answer in answers] == 7 * [0] + 5 * [int(Status.LATE)]
     assert answers[6].time_s == 5.0  # two steps old, within one and a half cycles after its step
     assert np.isnan(answers[7].core_K).all()
+
+
+def test_on_the_real_clock_an_answer_that_comes_late_is_known_to_be_old(bench):
+    held = []
+
+    def slow(self):
+        """Keep each answer until the next question has begun."""
+        for message in held:
+            self.node.send(message)
+        held.clear()
+        send, self.node.send = self.node.send, held.append
+        good(self)
+        self.node.send = send
+
+    answers, asked = drive(bench(slow, wait=False).device, 6)
+    assert [answer.time_s for answer in answers[1:]] == [1, 2, 3, 4, 5]
+    for answer, told in zip(answers[1:], asked, strict=False):
+        assert np.abs(answer.core_K - told.surfaces_K[:, 0] - 5).max() <= 0.005001
 
 
 def test_a_process_that_has_ended_is_dead_at_once(bench):

@@ -18,7 +18,7 @@ from hil.bus.process import Child
 from hil.signals import Status
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hil_frames import free_channel, readings
+from hil_frames import SENSORS, Warmer, free_channel, readings
 
 pytest.importorskip("can")
 pytest.importorskip("cantools")
@@ -50,8 +50,9 @@ def test_the_observer_in_another_process_says_what_it_says_here(observer):
             assert other.status == Status.OK and other.time_s == one.time_s
             assert np.array_equal(one.core_K, other.core_K) and np.array_equal(one.core_std_K, other.core_std_K)
             assert np.array_equal(one.fault, other.fault)
-        # the same frames too, but for the signs of life before the start
-        data = [[bytes(m.data)[2:] for m in device.frames[-50:]] for device in (here, there)]
+        # the same frames too, but for the bench's time and for counters of who has waited longer
+        clock = there.link.clock.frames[0].message.frame_id
+        data = [[bytes(m.data)[2:] for m in each.frames if m.arbitration_id != clock][-50:] for each in (here, there)]
         assert data[0] == data[1]
         there.child._process.send_signal(signal.SIGSTOP)
         there.bus = there.bus.model_copy(update={"answer_s": 0.1})
@@ -146,3 +147,29 @@ def test_a_device_that_does_not_come_up_is_said(observer):
         thief.bind(("127.0.0.1", taken.channel))
         with pytest.raises(InputError, match="did not come up"):
             spawn_device(observer, taken)
+
+
+def test_on_its_own_clock_a_device_goes_on_where_nothing_comes():
+    from hil.bus.link import BenchEnd, DeviceEnd, Link
+    from hil.bus.process import _Served
+
+    link = Link(BusSpec(), 2, SENSORS, 0.01)
+    device, bench = Warmer(), BenchEnd(link)
+    frames = bench.begin(readings(0.0), 0.3, 0.005) + bench.ask(readings(0.01), 0.005)
+
+    class Line:
+        channel_info = "a line"
+        sent = []
+
+        def recv(self, wait_s):
+            time.sleep(0 if frames else wait_s)
+            return frames.pop(0) if frames else None
+
+        def send(self, message, timeout=None):
+            self.sent.append(message)
+
+    said = []
+    _Served(link, DeviceEnd(link, device), Line(), said.append).run(lambda: len(device.readings) >= 6)
+    assert device.soc == pytest.approx(0.3) and said == ["warmer on a line: 2 cells"]
+    assert [bool(np.isnan(seen.surfaces_K).all()) for seen in device.readings] == 3 * [False] + 3 * [True]
+    assert [seen.time_s for seen in device.readings] == pytest.approx([0.01 * k for k in range(1, 7)])

@@ -71,6 +71,17 @@ def test_compiled_c_says_what_the_observer_in_process_says_to_the_last_bit(kind)
 
 
 @needs_compiler
+def test_what_it_computes_with_has_a_digest():
+    made = [
+        device for kind in ("watched", "joint_slab") for device in (InProcess(observer(kind)), Compiled(observer(kind)))
+    ]
+    kernels, models = ([device.digests[name] for device in made] for name in ("kernel", "model"))
+    assert kernels[0] == kernels[1] != kernels[2] == kernels[3]  # one text, here and there
+    assert len(set(models)) == 4  # in another precision constants are others
+    assert InProcess(observer("watched")).digests == made[0].digests
+
+
+@needs_compiler
 @pytest.mark.parametrize("kind", ["cylinder", "watched"])
 def test_in_double_precision_too(kind):
     readings = drive(observer(kind), 60, 2)

@@ -59,6 +59,20 @@ def test_a_recorded_scenario_is_judged_again(tmp_path):
         call(replay, tmp_path / "run.npz", "--device", "model", "--scenario", "us06_sensor_drift")
 
 
+def test_frames_of_a_scenario_are_read_by_its_bus_and_not_judged(tmp_path):
+    pytest.importorskip("cantools")
+    scenario = load_scenario("can_loss")
+    with open_bench(scenario, device="model") as bench:
+        bench.step(30)
+        frames = bench.device.frames
+    write_frames(frames, tmp_path / "run.blf")
+    words = (tmp_path / "run.blf", "--device", "model", "--scenario", "can_loss", "--initial-soc", 0.6)
+    done = call(replay, *words, "--log", tmp_path / "out.csv")
+    assert done.exit_code == 0 and "30 of 30" in done.output and "CORE-1" not in done.output
+    with pytest.raises(InputError, match=r"knows no true core.*expected a record of can_loss"):
+        call(replay, *words, "--report", tmp_path / "page.html")
+
+
 def test_what_cannot_be_is_refused(drive, tmp_path):
     with pytest.raises(InputError, match="nothing to judge by"):
         call(replay, drive, "--report", tmp_path / "page.html")

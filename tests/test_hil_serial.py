@@ -144,7 +144,7 @@ def test_the_c_takes_anything_and_answers_the_next_frame(board, observer):
 
 @needs_compiler
 def test_the_c_stays_inside_its_buffers_whatever_comes(bundle, tmp_path):
-    """The sanitizers of addresses and undefined behaviour find nothing in thousands of whole, cut and flipped frames."""
+    """Sanitizers of addresses and undefined behaviour find nothing in thousands of whole, cut and flipped frames."""
     try:
         sanitize = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g0"
         program = compile_board(bundle, tmp_path / "board", CELLS, *sanitize)

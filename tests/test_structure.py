@@ -48,6 +48,8 @@ def test_the_wheel_holds_exactly_the_four_packages(tmp_path):
         "bmsthermal/schedules/us06.csv", "rom/py.typed", "bmsthermal/py.typed",
     ):  # fmt: skip
         assert needed in names
+    data = {str(path.relative_to(ROOT)) for path in (ROOT / "hil").rglob("*") if path.is_file()}
+    assert {name for name in data if "__pycache__" not in name} <= {*names}
     assert not [name for name in names if name.startswith("tests")]
 
 

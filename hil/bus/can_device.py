@@ -51,10 +51,10 @@ def open_bus(bus: BusSpec) -> can.BusABC:
 class CanDevice:
     """A device on a bus of python-can.
 
-    On the virtual clock the bench waits for each answer, up to ``answer_s`` of real time; after ``give_up`` steps in a
-    row without one the device is gone, and is not waited for again. On the real clock nothing waits: what has arrived
-    is taken, and the last answer stands until it is older than its time-out. At most ``flood`` frames are taken in a
-    step, so that no device can hold the bench up; there is no second thread.
+    On the virtual clock the bench tells the time (`Clock`) and waits for each answer, up to ``answer_s`` of real time;
+    after ``give_up`` steps in a row without one the device is gone, and is not waited for again. On the real clock
+    an answer has ``grace_s``; then what has arrived is taken, and the last answer stands until it is too old. At most
+    ``flood`` frames are taken in a step, so that no device can hold the bench up; there is no second thread.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class CanDevice:
     step_s
         Of the bench.
     wait
-        Whether to wait for answers: on the virtual clock.
+        Whether the bench keeps the time and waits for answers: on the virtual clock.
     injector
         Faults of the frames to the device.
     opened
@@ -106,7 +106,10 @@ class CanDevice:
         self.frames: list[can.Message] = []
         self.log = log or self.frames.append
         self._bus: can.BusABC | None = open_bus(bus) if opened is None else opened
+        self._patience_s = bus.answer_s if wait else min(bus.grace_s, step_s / 4)
         self.missed, self.unread, self.dead = 0, 0, ""
+        #: What the first answer after a start is waited for in real time; all later ones may come a step late.
+        self._begins_s = 0.0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -121,11 +124,11 @@ class CanDevice:
         DeviceError
             If it says that it has other cells or sensors.
         """
-        self.missed, self.dead = 0, ""
+        self.missed, self.dead, self._begins_s = 0, "", self.link.step_s / 2
         self._receive(first.time_s, 0.0)  # what is left of an earlier run
-        frames = self.bench.begin(first, soc, self.link.step_s / 2)
+        frames = self.bench.begin(first, soc, self.link.step_s / 2, clocked=self.wait)
         if not self._send(frames, first.time_s):
-            self._receive(first.time_s, self.bus.answer_s if self.wait else 0.0)
+            self._receive(first.time_s, self._patience_s)
         self.bench.heard.fresh.clear()
         self._check_kin()
 
@@ -146,7 +149,8 @@ class CanDevice:
         if self.dead:
             return self._none(now, Status.DEAD, self.dead)
         wrong, unread = heard.rejected + heard.counts["unknown"], self.unread
-        said = self._send(frames, now) or self._receive(now, self.bus.answer_s if self.wait else 0.0)
+        said = self._send(frames, now) or self._receive(now, max(self._patience_s, self._begins_s))
+        self._begins_s = 0.0
         FrameFaults.settle(self.bench.faults)
         self._check_kin()
         answer = self.bench.answer(now if self.wait else self.bench.answered(now), now, any_cycle=not self.wait)
@@ -216,7 +220,7 @@ class CanDevice:
                     continue
                 return ""
             # where the bench waits its time stands still: only the order is kept, and the log is the same every time
-            message.timestamp = now_s + half + (1e-6 * taken if wait_s else min(passed, half))
+            message.timestamp = now_s + half + (1e-6 * taken if self.wait else min(passed, half))
             self.log(message)
             self.bench.heard.take(message, now_s)
             if wait_s and (self.bench.complete() or self.bench.foreign):

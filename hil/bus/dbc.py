@@ -4,12 +4,13 @@
 message             signals                bits, resolution            range
 ==================  =====================  ==========================  =============================
 Start               soc, session           16 of 0.0001, 8             0 to 1; number of the start
-..                  layout                 16                          of cells and sensors, see `layout_of`
+..                  layout, clocked        16, 8                       of cells and sensors; 1 if `Clock` is sent
 Voltages_k          three voltage_V        16 unsigned of 0.1 mV       0 to 6.5535 V
 Temperatures_k      three <sensor>_degC    16 signed of 0.01 K         -327.68 to 327.67 degC
 Pack                current_A              24 signed of 1 mA           -8388.608 to 8388.607 A
 ..                  ambient_degC           16 signed of 0.01 K         as above
 ..                  cycle                  8                           number of the cycle, closes it
+Clock               step                   32                          steps of the bench since the start
 Estimate_k          core_degC, core_std_K  16 of 0.01 K, 16 of 0.001   sigma up to 65.535 K
 ..                  heat_fault, fault_s    1, 4                        codes of `bmsthermal.faults`
 Status              echo, state            8, 4                        cycle answered; 1 runs
@@ -18,8 +19,9 @@ Status              echo, state            8, 4                        cycle ans
 
 Each message begins with the checksum (8 bits) and the alive counter (4 bits); then come flags of one bit, ``_invalid``
 where the signal does not hold, then the signals, little endian. A number beyond the range of its signal is sent as the
-nearest one, NaN as invalid. `Start` has the identifier ``base_id``, `Pack` and `Status` have 0x3fe and 0x3ff above it,
-so that they close readings and answer; the others count up from ``base_id`` in the order above.
+nearest one, NaN as invalid. `Start` has the identifier ``base_id``; `Pack`, `Clock` and `Status` have 0x3fd to 0x3ff
+above it, so that they close readings and answer; the others count up from ``base_id`` in the order above. `Clock` is
+what stands for a device's own timer where the time is the bench's: no fault touches it, and no car has it.
 """
 
 from __future__ import annotations
@@ -41,11 +43,12 @@ LAYOUT = {
     "A": (24, True, 0.001), "V": (16, False, 0.0001), "degC": (16, True, 0.01), "K": (16, False, 0.001),
     "cycle": (8, False, 1), "echo": (8, False, 1), "state": (4, False, 1), "rejected": (16, False, 1),
     "absent": (16, False, 1), "soc": (16, False, 0.0001), "session": (8, False, 1), "layout": (16, False, 1),
+    "clocked": (8, False, 1), "step": (32, False, 1),
     "heat_fault": (1, False, 1),
     "fault": (4, False, 1),
 }  # fmt: skip
-#: Identifiers of what closes the readings, and the answer, above the first.
-PACK, STATUS = 0x3FE, 0x3FF
+#: Identifiers above the first: of what closes the readings, of the bench's time, and of what closes the answer.
+PACK, CLOCK, STATUS = 0x3FD, 0x3FE, 0x3FF
 #: Bits of a frame; where its flags begin, and where its signals do.
 BITS, FLAGS, SIGNALS = 64, 12, 16
 HINT = 'pip install "bmsthermal[can]"'
@@ -93,6 +96,7 @@ def bench_database(cells: int, sensors: Sequence[str], bus: BusSpec, step_s: flo
     numbered = [
         *enumerate(rows),
         (PACK, ("Pack", ["current_A", "ambient_degC", "cycle"], "pack")),
+        (CLOCK, ("Clock", ["step"], "")),
         (STATUS, ("Status", list(OWN), "pack")),
     ]
     made = [

@@ -80,7 +80,9 @@ class Link:
             self.answers = Wire(self.database, answers, mapped, str(bus.dbc))
         else:
             self.answers = Wire(own, answers)
-        self.start = Wire(own, START) if self.readings.carried[-1] else None
+        ours = bool(self.readings.carried[-1])  # what others have made does not know of it
+        self.start = Wire(own, START) if ours else None
+        self.clock = Wire(own, ("step",)) if ours else None
         self.cycles = [self._steps(bus.cycle_s.get(frame.group)) for frame in self.readings.frames]
 
     def _steps(self, cycle_s: float | None) -> int:
@@ -117,31 +119,34 @@ class BenchEnd:
         self.faults = None if injector is None else FrameFaults(injector)
         self.sender = Sender(link.readings, link.cycles, self.faults)
         self.starter = None if link.start is None else Sender(link.start, [1])
+        self.ticker = None if link.clock is None else Sender(link.clock, [1])
+        self.clocked = False
         self.heard = link.receiver(link.answers)
         self.session, self.step, self.last = 0, 0, None  # type: int, int, Answer | None
         self._echo = len(link.answers.names) - len(OWN)
         self._has_echo = bool(link.answers.carried[self._echo])
 
-    def begin(self, first: Readings, soc: float, window_s: float) -> list[can.Message]:
-        """Frames that start the device; no fault touches them."""
-        self.session, self.step, self.last = self.session % 255 + 1, 0, None
-        self.sender.reset()
+    def begin(self, first: Readings, soc: float, window_s: float, *, clocked: bool = False) -> list[can.Message]:
+        """Frames that start the device; no fault touches them. Where it is `clocked`, the bench keeps its time."""
+        self.session, self.step, self.last, self.clocked = self.session % 255 + 1, 0, None, clocked
+        self.sender.reset(counters=False)  # not everybody who listens knows of a start
         self.heard.reset()
         if self.faults is not None:
             self.faults.reset()
         begin = first.time_s
         if self.starter is not None:
             layout = layout_of(self.link.cells, self.link.sensors)
-            self.starter.put(np.array([soc, self.session, layout]), 0, begin, 0.0)
+            self.starter.reset()
+            self.starter.put(np.array([soc, self.session, layout, clocked]), 0, begin, 0.0)
         self.sender.put(row_of_readings(first, 0), 0, begin, window_s, faulty=False)
         started = [] if self.starter is None else self.starter.take(begin)
-        return started + self.sender.take(begin + window_s)
+        return started + self.sender.take(begin + window_s) + self._tick(begin + window_s)
 
     def call(self) -> list[can.Message]:
         """Frame that asks whether a device is there."""
         if self.starter is None:
             return []
-        return self.starter.only(0, np.array([0.0, ANYBODY, layout_of(self.link.cells, self.link.sensors)]))
+        return self.starter.only(0, np.array([0.0, ANYBODY, layout_of(self.link.cells, self.link.sensors), 0.0]))
 
     def ask(self, readings: Readings, window_s: float) -> list[can.Message]:
         """Frames of a step's readings that are on the wire in a window of time from their end on."""
@@ -149,7 +154,13 @@ class BenchEnd:
         if self.faults is not None:
             self.faults.advance()
         self.sender.put(row_of_readings(readings, self.step), self.step, readings.time_s, window_s)
-        return self.sender.take(readings.time_s + window_s)
+        return self.sender.take(readings.time_s + window_s) + self._tick(readings.time_s + window_s)
+
+    def _tick(self, at_s: float) -> list[can.Message]:
+        if self.ticker is None or not self.clocked:
+            return []
+        self.ticker.put(np.array([self.step]), 0, at_s, 0.0)
+        return self.ticker.take(at_s)
 
     def complete(self, any_cycle: bool = False) -> bool:
         """Whether the answer to the last question, or to any, has been heard to its end."""
@@ -223,31 +234,43 @@ class DeviceEnd:
         self.heard = link.receiver(link.readings)
         self.started = None if link.start is None else link.receiver(link.start)
         self.sender = Sender(link.answers, [1] * len(link.answers.frames), self.faults)
-        self.session, self.cycle, self.running, self.foreign = -1, 0, False, False
-        self.asked = False
+        self.ticks = None if link.clock is None else link.receiver(link.clock)
+        self.cycle, self.count, self.running, self.clocked = 0, 0, False, False
+        self.asked, self.foreign = False, False
         self.seen: Readings | None = None
 
     def take(self, message: can.Message, now_s: float) -> bool:
         """Take a frame; return whether it closes a cycle."""
-        if self.started is not None and message.arbitration_id == self.started.wire.frames[0].message.frame_id:
+        if self.started is not None and self._meant(self.started, message):
+            self.started.reset()  # a bench that begins anew counts anew
             if self.started.take(message, now_s) is not None:
                 self._start(*self.started.values)
             return False
         if self.foreign:
             return False
+        if self.ticks is not None and self._meant(self.ticks, message):
+            if not self.clocked or self.ticks.take(message, now_s) is None:
+                return False
+            self.count = int(self.ticks.values[0])
+            return True
         which = self.heard.take(message, now_s)
-        if which is None:
+        if which is None or self.clocked:
             return False
         frames = self.link.readings.frames
-        closes = which == len(frames) - 1 if self.started is not None else False
-        return closes or len(self.heard.fresh) == len(frames)
+        return (which == len(frames) - 1 and self.started is not None) or len(self.heard.fresh) == len(frames)
 
-    def _start(self, soc: float, session: float, layout: float) -> None:
+    @staticmethod
+    def _meant(receiver: Receiver, message: can.Message) -> bool:
+        return message.arbitration_id == receiver.wire.frames[0].message.frame_id
+
+    def _start(self, soc: float, session: float, layout: float, clocked: float) -> None:
         foreign = int(layout) != layout_of(self.link.cells, self.link.sensors)
-        if int(session) == ANYBODY or foreign:
-            self.asked, self.foreign = True, foreign and (self.foreign or int(session) != ANYBODY)
-        elif int(session) != self.session:
-            self.session, self.soc, self.foreign = int(session), float(min(max(soc, 0.0), 1.0)), False
+        if int(session) == ANYBODY:
+            self.asked = True
+        elif foreign:
+            self.asked = self.foreign = True
+        else:
+            self.soc, self.foreign, self.clocked = float(min(max(soc, 0.0), 1.0)), False, bool(clocked)
             self.begin()
 
     def begin(self) -> None:
@@ -255,6 +278,8 @@ class DeviceEnd:
         self.running = False
         self.heard.reset()
         self.sender.reset()
+        if self.ticks is not None:
+            self.ticks.reset()
         if self.faults is not None:
             self.faults.reset()
 
@@ -269,6 +294,8 @@ class DeviceEnd:
 
     def step(self, time_s: float, now_s: float, window_s: float) -> list[can.Message]:
         """Step the device with what has been heard; return its answer's frames in a window of time from now on."""
+        if self.clocked:  # what has come since the last tick came before this one, however late it is
+            self.heard.when[list(self.heard.fresh)] = now_s
         counted = self.heard.fresh_at(-1)
         row = with_ambient(self.heard.read(now_s), self.link.bus.coolant_degC)
         self.seen = seen = readings_of_row(row, time_s, self.link.cells, len(self.link.sensors))

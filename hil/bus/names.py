@@ -15,8 +15,8 @@ from hil.signals import Answer, Readings, Status
 
 #: What a device says of itself: the cycle that it answers to, whether it runs, frames refused, readings absent.
 OWN = ("echo", "state", "rejected", "absent")
-#: What a bench says to begin.
-START = ("soc", "session", "layout")
+#: What a bench says to begin; the last one is whether it keeps the time of the device.
+START = ("soc", "session", "layout", "clocked")
 #: Session that starts nothing: a bench asks who is there.
 ANYBODY = 0
 #: States of a device: not started, running, and started by a bench with other cells or sensors.

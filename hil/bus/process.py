@@ -19,7 +19,7 @@ import numpy as np
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.observer import Observer
-from hil.bus.can_device import CanDevice, open_bus
+from hil.bus.can_device import LOOK_S, CanDevice, open_bus
 from hil.bus.link import DeviceEnd, Link
 from hil.bus.spec import BusSpec
 from hil.devices.device import Device, DeviceError
@@ -47,10 +47,10 @@ def serve(
 ) -> None:
     """Be a device on a bus until Ctrl-C: hear readings, check them, step, answer.
 
-    A step is taken when the frames of a cycle are there, or after a quarter of ``answer_s`` (half a step, if that is
-    less) from the first of them on, with what has come till then. Its time is its own count of steps, so that it keeps
-    step with a bench of any clock. With no frame at all it does not step; until it first does, it says twice a second
-    that it is there.
+    Where the bench tells the time, a step is taken when it says so. Elsewhere one is taken when the frames of a cycle
+    are there; or a quarter of ``answer_s`` (half a step, if that is less) after the first of them, with what has come
+    till then; or, once it runs, after one and a half steps in which nothing came. It counts the time in its own steps.
+    Before it runs, it says twice a second that it is there.
 
     Parameters
     ----------
@@ -103,31 +103,29 @@ class _Served:
         self.steps, self.printed = 0, 0
 
     def run(self, stop: Callable[[], bool]) -> None:
-        begun = shown = heard = time.monotonic()
-        late = None
-        self.report(f"{self.node.device.name} on {self.bus.channel_info}: {self.link.cells} cells")
-        self._send(self.node.sign())
+        node, step_s = self.node, self.link.step_s
+        begun = shown = spoke = stepped = time.monotonic()
+        late = None  # when a cycle that has begun is not waited for any longer
+        self.report(f"{node.device.name} on {self.bus.channel_info}: {self.link.cells} cells")
         while not stop():
             now = time.monotonic()
-            wait_s = SIGN_S - (now - heard) if late is None else late - now
-            message = self._receive(min(max(wait_s, 0.0), 0.1))
-            at_s, closed = (self.steps + 1) * self.link.step_s, False
-            if message is not None:
-                closed = self.node.take(message, at_s)
+            message = self._receive(min(max(late - now, 0.0), LOOK_S) if late else LOOK_S)
+            closed = message is not None and node.take(message, (self.steps + 1) * step_s)
             now = time.monotonic()
-            if message is not None and self.node.heard.fresh:
-                heard = now
-                late = now + self.patience_s if late is None else late
-            if closed or (late is not None and now >= late):
-                self.steps, late = self.steps + 1, None
+            if not node.clocked and node.heard.fresh and late is None:
+                late = now + self.patience_s
+            alone = node.running and not node.clocked and now - stepped >= 1.5 * step_s
+            if closed or alone or (late is not None and now >= late):
+                self.steps, late, stepped = node.count if node.clocked else self.steps + 1, None, now
+                at_s = self.steps * step_s
                 try:
-                    self._send(self.node.step(at_s, at_s, self.link.step_s / 2))
+                    self._send(node.step(at_s, at_s, step_s / 2))
                 except DeviceError as error:
                     self.report(f"the device is gone: {error}")
                     return
-            elif self.node.asked or (not self.node.running and now - heard >= SIGN_S):
-                heard = now
-                self._send(self.node.sign())
+            elif node.asked or (not node.running and now - spoke >= SIGN_S):
+                spoke = now
+                self._send(node.sign())
             if now - shown >= PRINT_S:
                 shown = now
                 self.report(self._line(now - begun))

@@ -36,9 +36,10 @@ class Sender:
             behind[cycle] = behind.get(cycle, 0) + 1
         self.reset()
 
-    def reset(self) -> None:
-        """Begin anew: all frames are due, nothing is on its way. The counters go on."""
-        self._counts = getattr(self, "_counts", [-1] * len(self.wire.frames))
+    def reset(self, *, counters: bool = True) -> None:
+        """Begin anew: nothing is on its way, and the `counters` are at their start."""
+        if counters:
+            self._counts = [-1] * len(self.wire.frames)
         self._due: list[tuple[float, int, Frame, bytes]] = []
         self._sent = 0
 

@@ -45,6 +45,8 @@ class BusSpec(BaseModel):
     """What a device of ours takes for the ambient where the bus does not carry it."""
     answer_s: float = Field(default=1.0, gt=0, le=60)
     """Longest wait for an answer, in real time, on the virtual clock."""
+    grace_s: float = Field(default=0.02, ge=0, le=60)
+    """The same on the real clock, there never more than a quarter of a step: who answers later is heard in the next."""
     give_up: int = Field(default=3, ge=1)
     """A device that left so many steps in a row unanswered is gone; on the virtual clock."""
     flood: int = Field(default=2000, ge=1)

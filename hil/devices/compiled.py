@@ -121,4 +121,6 @@ def guarded_bundle(folder: str | Path, sensors: Sequence[str], cells: int = 1, a
             hint="name its sensors in the scenario",
         )  # fmt: skip
     what = {"library": str(shared_object(texts)), "bundle": str(texts.folder.resolve())}
-    return Guarded(f"sil:{folder}", what, cells, texts.sensors, answer_s)
+    made = Guarded(f"sil:{folder}", what, cells, texts.sensors, answer_s)
+    made.digests = texts.digests
+    return made

@@ -48,6 +48,7 @@ class Emulated(Stepped):
         bundle = exported(observer)
         self.image = image(bundle, core_named(core))
         texts = BundleTexts.read(bundle.folder)
+        self.digests = texts.digests
         self._machine, self._program = Machine(self.image), Program(self.image.path)
         self._rows = Rows(texts.inputs, len(self.sensors), cells, texts.output, texts.places, texts.dtype)
         width = texts.dtype().itemsize

@@ -61,7 +61,7 @@ class Fmu(Stepped):
         step_s: float | None = None,
     ) -> None:  # fmt: skip
         fmpy = _fmpy()
-        self.name, self.cells, self._instances = "fmu", cells, list[Any]()
+        self.name, self.cells, self._instances, self._begun = "fmu", cells, list[Any](), False
         self._place = tempfile.mkdtemp(prefix="bmsthermal-fmu-")
         try:
             if isinstance(source, Observer):
@@ -78,6 +78,7 @@ class Fmu(Stepped):
                 raise InputError(f"is no FMU ({error})", where=self._where) from error
             if self._about.coSimulation is None:
                 raise InputError("is no FMU for co-simulation", where=self._where)
+            self.digests = {"fmu": str(self._about.guid or self._about.instantiationToken)}
             self._read_names(dict(names or {}))
             own = getattr(self._about.defaultExperiment, "stepSize", None)
             self._usual_s = float(step_s or own or 1.0)

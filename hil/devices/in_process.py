@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,19 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.observer import Observer, compiled
 from bmsthermal.reduced.observing import CoupledObserver
-from firmware_export.form import form_of, start_row
-from firmware_export.form_coupled import CoupledForm
+from firmware_export.folder import sha256
+from firmware_export.form import Form, form_of, start_row
+from firmware_export.form_coupled import KERNEL, CoupledForm
+from firmware_export.texts import kernel_text
 from hil.devices.read_out import ReadOut
 from hil.devices.stepped import Stepped
+from hil.devices.texts import kernel_digest
 from hil.signals import Readings
+
+
+def _texts(form: Form | CoupledForm) -> Mapping[str, str]:
+    """Files of the kernel, and the package of each."""
+    return KERNEL if isinstance(form, CoupledForm) else form.kernel
 
 
 class InProcess(Stepped):
@@ -48,6 +57,8 @@ class InProcess(Stepped):
         coupled = isinstance(observer, CoupledObserver)
         self.form = CoupledForm(observer, observer.real) if isinstance(observer, CoupledObserver) else form_of(observer)
         dtype: Any = observer.dtype
+        files = {file: sha256(kernel_text(package, file)) for file, package in _texts(self.form).items()}
+        self.digests = {"model": sha256(self.form.packed.row(dtype).tobytes()), "kernel": kernel_digest(files)}
         self._read = ReadOut(self.form, observer, dtype)
         # a coupled kernel has one cell; the others have all of them side by side
         self._kernels: list[Any] = [observer.kernel() for _ in range(cells)] if coupled else [observer.kernel(cells)]

@@ -34,6 +34,7 @@ class Library(Stepped):
 
     def __init__(self, path: Path, texts: BundleTexts, cells: int) -> None:
         self.name, self.texts, self.sensors, self.cells = "sil", texts, texts.sensors, cells
+        self.digests = texts.digests
         self.rows = Rows(texts.inputs, len(texts.sensors), cells, texts.output, texts.places, texts.dtype)
         self.states = np.zeros((cells, texts.state), texts.dtype)
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from bmsthermal.curves import Array
 from hil.devices import numbers
@@ -20,11 +22,15 @@ class Stepped(ABC):
         Sensors of each cell that it takes, in their order.
     cells
         How many cells it watches.
+    digests
+        Of what it computes with, by name: ``model``, its constants, and ``kernel``, its text, or an ``fmu``'s own
+        token; empty where unknown.
     """
 
     name: str
     sensors: tuple[str, ...]
     cells: int
+    digests: Mapping[str, str] = MappingProxyType({})
 
     def reset(self, first: Readings, soc: float) -> None:
         """Begin anew, each cell of one temperature: see `hil.devices.numbers.start_K`."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class BundleTexts:
         How many numbers each struct has.
     places
         Where in an output core, variance, codes of sensors and flag of heat are; -1 where there is none.
+    digests
+        Of its constants, ``model``, and its text, ``kernel``, as the manifest has them.
     """
 
     folder: Path
@@ -45,6 +48,7 @@ class BundleTexts:
     state: int
     output: int
     places: tuple[int, ...]
+    digests: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def read(cls, folder: str | Path) -> BundleTexts:
@@ -63,6 +67,7 @@ class BundleTexts:
             width = np.dtype(_dtype(real)).itemsize
             state, output = sizes["state_bytes"] // width, sizes["output_bytes"] // width
             inputs, sensors = tuple(manifest["inputs"]), tuple(sizes["sensors"])
+            digests = {"model": str(manifest["model"]), "kernel": kernel_digest(manifest["kernel"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"is no bundle ({error})", where=str(folder), expected=_NO_BUNDLE) from error
         if CURRENT not in inputs:
@@ -72,12 +77,17 @@ class BundleTexts:
         members = _members(header, f"{name}_output_t")
         if sum(size for _, size in members.values()) != output or "core_K" not in members:
             raise InputError(f"{name}.h and the manifest do not fit", where=str(folder), expected=_NO_BUNDLE)
-        return cls(folder, name, real, inputs, sensors, state, output, _places(members, len(sensors)))
+        return cls(folder, name, real, inputs, sensors, state, output, _places(members, len(sensors)), digests)
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
         """Number type as NumPy has it."""
         return _dtype(self.real)
+
+
+def kernel_digest(files: Mapping[str, str]) -> str:
+    """One digest of a kernel's files, each of which has one."""
+    return sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()
 
 
 def _dtype(real: str) -> type[np.floating[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import typer
 
 from bmsthermal.errors import InputError
@@ -26,7 +27,9 @@ def replay(
     cell: Annotated[str, typer.Option(help="Shipped name or cell file (BPX JSON).")] = "a123_26650",
     scenario: Annotated[
         str | None,
-        typer.Option(help="Scenario that was recorded: its cell, observer, bus and requirements, in place of --cell."),
+        typer.Option(
+            help="Scenario that was recorded: its cell, observer and bus in place of --cell; a record is judged by it."
+        ),
     ] = None,
     dbc: Annotated[Path | None, typer.Option(help="Database of the frames, if they are not the bench's own.")] = None,
     columns: Annotated[
@@ -86,6 +89,11 @@ def replay(
             here = f"{found.cells} x {', '.join(found.sensors)}"
             expected = f"the {loaded.plant.cells} x {', '.join(observer.measured)} of {loaded.name}"
             raise InputError(here, where=str(record), expected=expected)
+        if not _judged(loaded, found):
+            if report or junit:
+                here = "knows no true core, or not when the scenario's faults were injected"
+                raise InputError(here, where=str(record), expected=f"a record of {loaded.name} (--log)")
+            loaded = None
     begin = initial_soc(found, observer) if soc is None else soc
     tested = device_of(device, observer, found.cells)
     try:
@@ -93,13 +101,30 @@ def replay(
     finally:
         tested.close()
     print_table(f"{record.name} on {tested.name}", ("quantity", "value"), figures(answered))
-    for at, said in answered.said[:10]:
-        console.print(f"{at:,.0f} s: {said}")
+    if loaded is None:
+        for at, said in answered.said[:10]:
+            console.print(f"{at:,.0f} s: {said}")
     if log is not None:
         write(answered, log)
         console.print(f"wrote {log}", soft_wrap=True)
-    if loaded is not None and not _judge(loaded, answered, tested.name, report, junit):
-        raise typer.Exit(1)
+    if loaded is not None:
+        from hil.outcome import Outcome
+        from hil.requirements import judge
+        from hil.verdict.printed import print_verdict, write_verdict
+
+        digests = {"scenario": loaded.digest, "cell": loaded.loaded.digest, "record": answered.digest}
+        results = judge(loaded, answered, {})
+        outcome = Outcome(loaded, f"{tested.name}, replayed", answered, results, {}, {}, digests)
+        print_verdict(outcome)
+        write_verdict(outcome, report, junit)
+        if not outcome.passed:
+            raise typer.Exit(1)
+
+
+def _judged(scenario: Scenario, record: Record) -> bool:
+    """Whether a record has what the requirements of a scenario look at."""
+    known = record.faults == tuple(fault.name for fault in scenario.faults)
+    return known and bool(np.isfinite(record.each("true_core_degC")).any())
 
 
 def device_of(text: str, observer: Observer, cells: int) -> Device:
@@ -119,20 +144,6 @@ def device_of(text: str, observer: Observer, cells: int) -> Device:
     from hil.devices.making import plain_device
 
     return plain_device(text, observer, cells)
-
-
-def _judge(scenario: Scenario, record: Record, device: str, report: Path | None, junit: Path | None) -> bool:
-    """Judge a replay by the requirements of what was recorded; whether it passed."""
-    from hil.outcome import Outcome
-    from hil.requirements import judge
-    from hil.verdict.printed import print_verdict, write_verdict
-
-    digests = {"scenario": scenario.digest, "cell": scenario.loaded.digest, "record": record.digest}
-    results = judge(scenario, record, {})
-    outcome = Outcome(scenario, f"{device}, replayed", record, results, {}, {}, digests)
-    print_verdict(outcome)
-    write_verdict(outcome, report, junit)
-    return outcome.passed
 
 
 def convert(

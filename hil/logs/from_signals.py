@@ -46,8 +46,8 @@ def read_mf4(
 
 def _record(mdf: Any, path: Path) -> Record:
     """Record that `hil.logs.write` wrote."""
-    group = mdf.groups[0]
-    signals = [mdf.get(group=0, index=i) for i, channel in enumerate(group.channels) if channel.name != "time"]
+    channels = [(None, 0, i) for i, channel in enumerate(mdf.groups[0].channels) if channel.name != "time"]
+    signals = mdf.select(channels)  # together: one by one each would unpack the whole group
     said: list[tuple[float, str]] = []
     if "said" in mdf.channels_db:
         spoken = mdf.get("said")

@@ -11,6 +11,7 @@ device takes by itself, in a module of as many cells.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -81,6 +82,8 @@ def main() -> int:
     for _ in range(repeats):
         for key, run in table.items():
             found[key].append(run())
+    if hasattr(os, "getloadavg"):
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors: what else runs here is in the times")
     print(f"{'scenario':<20}{'device':<24}{'x real time':>12}{'least':>9}{'us per step':>13}")
     for (name, device), ratios in found.items():
         middle = statistics.median(ratios)
