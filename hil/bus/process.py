@@ -112,7 +112,9 @@ class _Served:
             message = self._receive(min(max(late - now, 0.0), LOOK_S) if late else LOOK_S)
             closed = message is not None and node.take(message, (self.steps + 1) * step_s)
             now = time.monotonic()
-            if not node.clocked and node.heard.fresh and late is None:
+            if node.clocked or not node.heard.fresh:
+                late = None
+            elif late is None:
                 late = now + self.patience_s
             alone = node.running and not node.clocked and now - stepped >= 1.5 * step_s
             if closed or alone or (late is not None and now >= late):
