@@ -50,6 +50,7 @@ def demo(
 
 
 Device = Annotated[str, typer.Option(help="model, sil, sil:FOLDER, emulated:CORE, fmu, fmu:FILE, can or serial:PORT.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Of the live page, on this machine only.")]
 ReportPath = Annotated[Path | None, typer.Option("--report", help="Page with charts and the verdict (.html).")]
 JUnitPath = Annotated[Path | None, typer.Option("--junit", help="Verdict for a test server (.xml).")]
 
@@ -87,12 +88,14 @@ def run(
     junit: JUnitPath = None,
     log: Annotated[Path | None, typer.Option("--log", help="All signals (.csv, .npz, .mf4).")] = None,
     frames: Annotated[Path | None, typer.Option("--frames", help="All CAN frames (.blf, .asc, .log, .mf4).")] = None,
+    port: Port = 8734,
 ) -> None:
     """Run a scenario on a device, and say whether it passed: exit code 0, or 1 if it did not."""
     from bmsthermal.console import console, timeline
     from bmsthermal.files import check_outputs
     from hil.bench import run_scenario
-    from hil.logs import FRAMES, RECORDS, write, write_frames
+    from hil.logs import FRAMES, RECORDS, write
+    from hil.logs.passing import logged
     from hil.scenario import load_scenario
     from hil.verdict import Live
     from hil.verdict.printed import print_verdict, write_verdict
@@ -101,10 +104,13 @@ def run(
         (report, (".html",)), (junit, (".xml",)), (log, RECORDS), (frames, FRAMES), inputs=[scenario]
     )  # fmt: skip
     loaded = load_scenario(scenario)
-    live = Live(loaded.title, device)
+    live = Live(loaded.title, device, port)
     if clock != "virtual":
         console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
-    with timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at:
+    with (
+        logged(frames, clock) as take,
+        timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at,
+    ):
         due_s = 0.0
 
         def seen(names: tuple[str, ...], row: Array) -> None:
@@ -116,7 +122,7 @@ def run(
 
         outcome = run_scenario(
             loaded, device=device, bus=bus, clock=clock, policy=policy, duration_s=duration_s, seed=seed, seen=seen,
-            compare=_cores(compare, report),
+            compare=_cores(compare, report), log=take,
         )  # fmt: skip
     live.end(outcome)
     print_verdict(outcome)
@@ -124,8 +130,7 @@ def run(
         write(outcome.record, log)
         console.print(f"wrote {log}", soft_wrap=True)
     if frames is not None:
-        write_frames(outcome.frames, frames)
-        console.print(f"wrote {frames}, {len(outcome.frames)} frames", soft_wrap=True)
+        console.print(f"wrote {frames}" if frames.exists() else "no frames: there is no bus; --bus virtual has one")
     write_verdict(outcome, report, junit)
     if not outcome.passed:
         raise typer.Exit(1)
@@ -197,7 +202,7 @@ def campaign(
 
 
 def watch(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page, on this machine only.")] = 8734,
+    port: Port = 8734,
     browser: Annotated[bool, typer.Option("--browser", help="Open it.")] = False,
 ) -> None:
     """Show runs as they go on, on a page of this machine, until Ctrl-C."""

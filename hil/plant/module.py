@@ -12,7 +12,7 @@ from bmsthermal.curves import Array
 from bmsthermal.files import ZERO_DEGC_K
 from hil.signals import Actuators, Command, Truth
 
-#: Temperatures in K that the parameters' laws reach; beyond them the end counts. A coolant is held a little inside.
+#: Temperatures in K that the laws of the parameters reach, beyond which the end counts, and those of a coolant.
 WARMTH_K, COOLANT_K = (213.15, 393.15), (150.0, 500.0)
 #: Most current that is asked of a cell, in its capacity per hour, and most of a factor, a resistance, a heat, a shift.
 MOST_C, MOST_FACTOR, MOST_OHM, MOST_W, MOST_INLET_K = 1e3, 1e3, 1e3, 1e5, 300.0

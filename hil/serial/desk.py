@@ -61,8 +61,8 @@ class Desk:
 
     Attributes
     ----------
-    port
-        Name of the serial port.
+    port, end
+        Name of the serial port, and its descriptor, held open so that the line stays when the bench closes it.
 
     Raises
     ------
@@ -75,13 +75,13 @@ class Desk:
             import tty
         except ImportError as error:
             raise InputError("no pseudo-terminals on this system", expected="Linux or macOS") from error
-        board, self._end = os.openpty()
-        tty.setraw(self._end)  # held open, so that the line stays when the bench closes it
-        self.port = os.ttyname(self._end)
+        board, self.end = os.openpty()
+        tty.setraw(self.end)
+        self.port = os.ttyname(self.end)
         try:
             self.process = subprocess.Popen(command, stdin=board, stdout=board, stderr=subprocess.DEVNULL)
         except OSError as error:
-            os.close(self._end)
+            os.close(self.end)
             raise InputError(f"does not start ({error.strerror})", where=str(command[0])) from error
         finally:
             os.close(board)
@@ -91,9 +91,9 @@ class Desk:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self._end >= 0:
-            os.close(self._end)
-            self._end = -1
+        if self.end >= 0:
+            os.close(self.end)
+            self.end = -1
 
     def __enter__(self) -> Desk:
         return self
