@@ -172,3 +172,20 @@ def test_on_its_own_clock_a_device_goes_on_where_nothing_comes():
     assert device.soc == pytest.approx(0.3) and said == ["warmer on a line: 2 cells"]
     assert [bool(np.isnan(seen.surfaces_K).all()) for seen in device.readings] == 3 * [False] + 3 * [True]
     assert [seen.time_s for seen in device.readings] == pytest.approx([0.01 * k for k in range(1, 7)])
+
+
+def test_a_scenario_whose_bus_ends_with_the_process_is_taken_between_two(monkeypatch):
+    from types import SimpleNamespace
+
+    from hil.bus import process
+
+    made = []
+    monkeypatch.setattr(process, "spawn_device", lambda tested, bus, **given: made.append(bus.interface))
+    monkeypatch.setattr("hil.bus.loopback.taken", lambda channel, nodes: 0)
+    observed = SimpleNamespace(measured=("surface",))
+    plant = SimpleNamespace(cells=1)
+    scenario = SimpleNamespace(bus=BusSpec(), make_observer=lambda: observed, plant=plant, step_s=1.0)
+    process.can_device(scenario)
+    assert made == ["udp_loopback"]
+    with pytest.raises(InputError, match="ends with this process"):
+        process.can_device(scenario, bus="virtual")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: Seconds: between signs of life of a device that waits, between lines that it prints, for a child to come up.
 SIGN_S, PRINT_S, START_S = 0.5, 5.0, 60.0
 
+VIRTUAL, BETWEEN = "the bus 'virtual' ends with this process", "udp_loopback, or another interface of python-can"
+
 
 def serve(
     tested: Observer | Device,
@@ -259,9 +261,7 @@ def spawn_device(
         If the bus does not go between processes, or the device does not come up.
     """
     if bus.interface == "virtual":
-        raise InputError(
-            "the bus 'virtual' ends with this process", expected="udp_loopback, or an interface of python-can"
-        )
+        raise InputError(VIRTUAL, expected=BETWEEN)
     if isinstance(tested, Observer):
         sensors, step_s = tested.measured, tested.reduced.step_s
     Link(bus, cells, sensors, step_s)  # what does not fit is said here and not there
@@ -295,7 +295,11 @@ def can_device(
     InputError
         If the bus cannot be opened.
     """
-    spec = (scenario.bus or BusSpec(interface="udp_loopback")).on(bus)
+    spec = (scenario.bus or BusSpec()).on(bus)
+    if spec.interface == "virtual":
+        if bus is not None:
+            raise InputError(VIRTUAL, expected=BETWEEN)
+        spec = spec.on("udp_loopback")  # a scenario's bus of this process, between two
     observer, cells = scenario.make_observer(), scenario.plant.cells
     given: dict[str, Any] = {"wait": not real, "injector": injector}
     if spec.interface != "udp_loopback":
