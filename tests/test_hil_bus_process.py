@@ -55,7 +55,7 @@ def test_the_observer_in_another_process_says_what_it_says_here(observer):
         data = [[bytes(m.data)[2:] for m in each.frames if m.arbitration_id != clock][-50:] for each in (here, there)]
         assert data[0] == data[1]
         there.child._process.send_signal(signal.SIGSTOP)
-        there.bus = there.bus.model_copy(update={"answer_s": 0.1})
+        there._patience_s = 0.1
         stopped = there.step(readings(26.0, 3, 1))
         there.child._process.kill()
         assert stopped.status == Status.LATE
@@ -127,14 +127,12 @@ s.sendto(b"here", to)
         device._bus._socket.settimeout(20.0)
         device._bus._socket.recv(99)  # it is up
         device._bus._socket.setblocking(False)
-        begun = time.monotonic()
         answers = run(device, 300, 1)
-        passed = time.monotonic() - begun
     finally:
         process.kill()
         process.wait()
         device.close()
-    assert passed < 30  # no measurement: at most four waits of 0.1 s, and the rest does not wait
+    # four waits of 0.1 s at most: of the start, and of the steps until it is given up
     assert {answer.status for answer in answers[:3]} <= {Status.LATE, Status.GARBAGE}
     assert {answer.status for answer in answers[3:]} == {Status.DEAD}
 
