@@ -244,3 +244,15 @@ def test_signals_of_a_database_in_mf4(tmp_path):
         )
     with pytest.raises(InputError, match=r"expected a file \.mf4"):
         write_frames(logged, tmp_path / "x.blf", tmp_path / "bench.dbc")
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "hint"), [("can", "f.blf", "bmsthermal[can]"), ("asammdf", "r.mf4", "bmsthermal[mdf]")]
+)
+def test_a_package_that_is_missing_is_named(package, name, hint, tmp_path, monkeypatch):
+    for module in [each for each in sys.modules if each == package or each.startswith(f"{package}.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError) as refused:
+        FrameLog(tmp_path / name) if package == "can" else write(record(), tmp_path / name)
+    assert hint in str(refused.value) and list(tmp_path.iterdir()) == []

@@ -49,6 +49,7 @@ class FrameLog:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        can_io("blf")  # before there is a file
         try:
             # unbuffered: a container that is full is on its way to the disk, whatever becomes of this process
             self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115
