@@ -21,6 +21,8 @@ from hil.timing import Overrun, Pacer, open_clock, realtime
 
 #: Called with names and row after each step.
 Seen = Callable[[tuple[str, ...], Array], None]
+#: Called with each frame of CAN.
+Log = Callable[[Any], None]
 #: Steps at the start of a run that time is not counted in: the first of each part is slow.
 GRACE_STEPS = 10
 
@@ -76,7 +78,7 @@ def open_bench(
 def run_scenario(
     scenario: Scenario | str, *, device: str | Device = "sil", bus: str | None = None, clock: str = "virtual",
     policy: str = "slip", duration_s: float | None = None, seed: int | None = None, seen: Seen | None = None,
-    compare: tuple[str, ...] = (),
+    compare: tuple[str, ...] = (), log: Log | None = None,
 ) -> Outcome:  # fmt: skip
     """Run a scenario to its end, or to what ends it, and judge it.
 
@@ -91,6 +93,8 @@ def run_scenario(
     compare
         Cores on which the device's observer is run again on what this run's device saw, see `hil.equality`; ``host``
         is this machine.
+    log
+        Called with each CAN frame as it passes; by default frames are kept on the virtual clock, and else are not.
 
     Returns
     -------
@@ -112,6 +116,8 @@ def run_scenario(
     scenario = scenario.model_copy(update=changes) if changes else scenario
     with open_bench(scenario, device=device, bus=bus, clock=clock, policy=policy, seen=seen) as bench:
         ended = ""
+        if hasattr(bench.device, "log") and (log is not None or bench.pacer.real):
+            bench.device.log = log or (lambda _: None)  # of a long run in real time nobody could keep them all
         with realtime() if bench.pacer.real else nullcontext():
             try:
                 bench.run()
@@ -128,6 +134,9 @@ def run_scenario(
         from hil.equality import equality
 
         same = equality(scenario.make_observer(), record, scenario.initial_soc, cores=compare)
+    if cost:
+        most = f"at most {cost['most_instructions']:,} instructions a step, with what is read out"
+        same = dict(same) | {"cost": f"{most} ({cost['core']}, {cost['toolchain']}, {cost['emulator']})"}
     results = judge(scenario, record, timing)
     return Outcome(scenario, name, record, results, timing, same, digests, ended, frames)
 

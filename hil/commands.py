@@ -92,7 +92,8 @@ def run(
     from bmsthermal.console import console, timeline
     from bmsthermal.files import check_outputs
     from hil.bench import run_scenario
-    from hil.logs import FRAMES, RECORDS, write, write_frames
+    from hil.logs import FRAMES, RECORDS, write
+    from hil.logs.passing import logged
     from hil.scenario import load_scenario
     from hil.verdict import Live
     from hil.verdict.printed import print_verdict, write_verdict
@@ -104,7 +105,10 @@ def run(
     live = Live(loaded.title, device)
     if clock != "virtual":
         console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
-    with timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at:
+    with (
+        logged(frames, clock) as take,
+        timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at,
+    ):
         due_s = 0.0
 
         def seen(names: tuple[str, ...], row: Array) -> None:
@@ -116,7 +120,7 @@ def run(
 
         outcome = run_scenario(
             loaded, device=device, bus=bus, clock=clock, policy=policy, duration_s=duration_s, seed=seed, seen=seen,
-            compare=_cores(compare, report),
+            compare=_cores(compare, report), log=take,
         )  # fmt: skip
     live.end(outcome)
     print_verdict(outcome)
@@ -124,8 +128,7 @@ def run(
         write(outcome.record, log)
         console.print(f"wrote {log}", soft_wrap=True)
     if frames is not None:
-        write_frames(outcome.frames, frames)
-        console.print(f"wrote {frames}, {len(outcome.frames)} frames", soft_wrap=True)
+        console.print(f"wrote {frames}" if frames.exists() else "no frames: there is no bus; --bus virtual has one")
     write_verdict(outcome, report, junit)
     if not outcome.passed:
         raise typer.Exit(1)

@@ -157,6 +157,15 @@ def test_faults_reach_a_device_on_a_bus(bench):
     assert seen == 6 * [False] + 7 * [True] and one.end.heard.counts["checksum"] == 8
 
 
+def test_a_device_on_foxbms_frames_is_asked_and_heard_though_nobody_names_the_cycle(bench):
+    one = bench(good, profile="foxbms", coolant_degC=25)
+    answers, asked = drive(one.device, 8)
+    one.device.bench.step += 5  # a bench that has asked before
+    for answer, told in zip(answers, asked, strict=True):
+        assert answer.status == Status.OK and np.abs(answer.core_K - told.surfaces_K[:, 0] - 5).max() <= 0.505
+    assert one.device.step(readings(14.0)).status == Status.OK
+
+
 def test_a_silent_bus_does_not_stop_a_device_of_which_the_bench_keeps_the_time(bench):
     faults = injector({"kind": "dropout", "at_s": 3, "duration_s": 6})
     one = bench(good, faults=faults)

@@ -108,7 +108,7 @@ class CanDevice:
         self._bus: can.BusABC | None = open_bus(bus) if opened is None else opened
         self._patience_s = bus.answer_s if wait else min(bus.grace_s, step_s / 4)
         self.missed, self.unread, self.dead = 0, 0, ""
-        #: What the first answer after a start is waited for in real time; all later ones may come a step late.
+        #: What a device has for the first answer after a start on the real clock; all later ones may come a step late.
         self._begins_s = 0.0
 
     @property
@@ -128,7 +128,7 @@ class CanDevice:
         self._receive(first.time_s, 0.0)  # what is left of an earlier run
         frames = self.bench.begin(first, soc, self.link.step_s / 2, clocked=self.wait)
         if not self._send(frames, first.time_s):
-            self._receive(first.time_s, self._patience_s)
+            self._receive(first.time_s, max(self._patience_s, self._begins_s))
         self.bench.heard.fresh.clear()
         self._check_kin()
 

@@ -124,7 +124,8 @@ class BenchEnd:
         self.heard = link.receiver(link.answers)
         self.session, self.step, self.last = 0, 0, None  # type: int, int, Answer | None
         self._echo = len(link.answers.names) - len(OWN)
-        self._has_echo = bool(link.answers.carried[self._echo])
+        # who was not told the cycle cannot name it
+        self._has_echo = bool(link.answers.carried[self._echo]) and link.start is not None
 
     def begin(self, first: Readings, soc: float, window_s: float, *, clocked: bool = False) -> list[can.Message]:
         """Frames that start the device; no fault touches them. Where it is `clocked`, the bench keeps its time."""
@@ -170,7 +171,7 @@ class BenchEnd:
 
     def answered(self, now_s: float) -> float:
         """Time of the readings that were answered, by the cycle that the device names."""
-        behind = (self.step - self.echo) % 256 if self.echo >= 0 else 0
+        behind = (self.step - self.echo) % 256 if self._has_echo and self.echo >= 0 else 0
         return now_s - behind * self.link.step_s
 
     @property

@@ -116,7 +116,8 @@ class _Served:
                 late = now + self.patience_s
             alone = node.running and not node.clocked and now - stepped >= 1.5 * step_s
             if closed or alone or (late is not None and now >= late):
-                self.steps, late, stepped = node.count if node.clocked else self.steps + 1, None, now
+                self.steps, late = node.count if node.clocked else self.steps + 1, None
+                stepped = now if not alone else stepped + step_s
                 at_s = self.steps * step_s
                 try:
                     self._send(node.step(at_s, at_s, step_s / 2))

@@ -60,39 +60,50 @@ const strips = (() => {
         if (lane.shades && each.value === last)
           windows.push({from: each.from, to: each.to, label: lane.label.replace("injected: ", "")});
         if (lane.marks && each.value > 0)
-          marks.push({at: each.from, label: lane.label.replace("device on ", "") + ": " + lane.words[each.value], colour: lane.colour});
+          marks.push({at: each.from, label: `${lane.label.replace("device on ", "")}: ${lane.words[each.value]}`});
       }
     }
+    windows.sort((a, b) => a.from - b.from);
     marks.sort((a, b) => a.at - b.at);
     run.windows = windows;
     run.marks = marks;
   }
 
-  function shade(u, run, named) {
-    const {ctx, bbox} = u, ratio = devicePixelRatio;
+  function shade(u, run) {
+    const {ctx, bbox} = u;
     ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-    ctx.clip();
+    ctx.fillStyle = css("fault-shade");
+    for (const {left, right} of shown(u, run)) ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    ctx.restore();
+  }
+
+  // windows in pixels, those that are in sight
+  function shown(u, run) {
+    const {left, width} = u.bbox, pixel = time => u.valToPos(time, "x", true);
+    return run.windows.map(({label, from, to}) => ({
+      label, left: Math.max(pixel(from), left),
+      right: Math.min(Math.max(pixel(to), pixel(from) + devicePixelRatio), left + width),
+    })).filter(each => each.right > each.left);
+  }
+
+  // what comes and goes is named once
+  function name(u, run) {
+    const {ctx, bbox} = u, ratio = devicePixelRatio, rows = [], said = new Set();
+    ctx.save();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
     ctx.textAlign = "left";
-    const rows = [], said = new Set();
-    for (const each of run.windows) {
-      const from = u.valToPos(each.from, "x", true), to = Math.max(u.valToPos(each.to, "x", true), from + ratio);
-      if (to < bbox.left || from > bbox.left + bbox.width) continue;
-      ctx.fillStyle = css("fault-shade");
-      ctx.fillRect(from, bbox.top, to - from, bbox.height);
-      if (!named || said.has(each.label)) continue;
-      said.add(each.label); // what comes and goes is named once
-      const width = ctx.measureText(each.label).width + 4 * ratio;
-      const at = Math.min(Math.max(from, bbox.left) + 4 * ratio, bbox.left + bbox.width - width);
+    ctx.fillStyle = css("fault");
+    for (const {label, left} of shown(u, run)) {
+      if (said.has(label)) continue;
+      said.add(label);
+      const width = ctx.measureText(label).width + 4 * ratio;
+      const at = Math.min(left + 4 * ratio, bbox.left + bbox.width - width);
       let row = rows.findIndex(end => end < at);
       if (row < 0) row = rows.length;
       if (row > 3) continue;
       rows[row] = at + width;
-      ctx.fillStyle = css("fault");
-      ctx.fillText(each.label, at, bbox.top + (3 + 14 * row) * ratio);
+      ctx.fillText(label, at, bbox.top + (3 + 14 * row) * ratio);
     }
     ctx.restore();
   }
@@ -258,7 +269,7 @@ const strips = (() => {
       ...common(width, spec.height, sync), series,
       scales: {x: {time: false}, y: {range: scaled(lines, run, band, spec.unit)}},
       axes: [timeAxis(first), {...axis(), size: 56, space: 28}],
-      hooks: {drawClear: [u => shade(u, run, first)], draw: [u => mark(u, run, first)]},
+      hooks: {drawClear: [u => shade(u, run)], draw: [u => mark(u, run, first), ...first ? [u => name(u, run)] : []]},
     };
     if (band) {
       for (let i = 0; i < 2; i++) series.push({label: "", class: "unnamed", width: 0, points: {show: false}});
@@ -281,7 +292,7 @@ const strips = (() => {
       }))],
       scales: {x: {time: false}, y: {range: [0, 1]}},
       axes: [timeAxis(true), {...axis(), size: 56, values: () => [], grid: {show: false}, ticks: {show: false}}],
-      hooks: {drawClear: [u => shade(u, run, false)], draw: [u => drawLanes(u, lanes)]},
+      hooks: {drawClear: [u => shade(u, run)], draw: [u => drawLanes(u, lanes)]},
     };
     return {options, data: () => [run.columns.time, ...lanes.map(lane => run.columns[lane.key])]};
   }
@@ -295,7 +306,8 @@ const strips = (() => {
       const figure = element("figure");
       figure.append(element("figcaption", spec.unit ? `${spec.title}, ${spec.unit}` : spec.title));
       place.append(figure);
-      const {options, data} = spec.lanes ? laneStrip(spec, run, width(), sync) : strip(spec, run, width(), sync, i === 0);
+      const draw = spec.lanes ? laneStrip : strip;
+      const {options, data} = draw(spec, run, width(), sync, i === 0);
       const plot = new uPlot(options, data(), figure);
       plots.add(plot);
       return {plot, data, whole: null};

@@ -14,7 +14,10 @@
   function live() {
     const at = id => document.getElementById(id);
     let run = null, shown = null, waiting = false, heard = 0, over = true;
-    const say = (text, tone = "") => { at("sentence").textContent = text; at("sentence").className = "verdict " + tone; };
+    const say = (text, tone = "") => {
+      at("sentence").textContent = text;
+      at("sentence").className = `verdict ${tone}`;
+    };
     const begin = message => {
       if (shown) shown.remove();
       at("results").replaceChildren();
