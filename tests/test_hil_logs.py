@@ -125,7 +125,7 @@ def test_same_content_same_bytes_at_another_time_in_another_zone(name, tmp_path,
     assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-@pytest.mark.parametrize(("ending", "within_s"), [("blf", 2e-9), ("asc", 1e-6), ("log", 1e-6), ("mf4", 0)])
+@pytest.mark.parametrize(("ending", "within_s"), [("blf", 1e-12), ("asc", 1e-6), ("log", 1e-6), ("mf4", 0)])
 def test_frames_read_back_on_the_clock_of_the_bench(ending, within_s, tmp_path):
     if ending == "mf4":
         pytest.importorskip("asammdf")
@@ -184,7 +184,28 @@ def test_a_log_is_whole_when_the_run_is_aborted(tmp_path):
     with pytest.raises(KeyboardInterrupt), FrameLog(tmp_path / "f.blf") as log:
         log.write(frames(100))
         raise KeyboardInterrupt
-    same(read_frames(tmp_path / "f.blf"), frames(100), 2e-9)
+    same(read_frames(tmp_path / "f.blf"), frames(100), 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("ending", "clock"), [("blf", "virtual"), ("mf4", "virtual"), ("blf", "real"), ("asc", "real")]
+)
+def test_frames_that_pass_are_logged_until_a_run_is_aborted(ending, clock, tmp_path):
+    if ending == "mf4":
+        pytest.importorskip("asammdf")
+    from hil.logs.passing import logged
+
+    some = frames(200)
+    with pytest.raises(KeyboardInterrupt), logged(tmp_path / f"f.{ending}", clock) as take:
+        for frame in some:
+            take(frame)
+        raise KeyboardInterrupt
+    same(read_frames(tmp_path / f"f.{ending}"), some, 1e-6)
+    with logged(tmp_path / "none.blf", "virtual"):
+        pass
+    with logged(None, clock) as nobody:
+        assert nobody is None
+    assert [path.name for path in tmp_path.iterdir()] == [f"f.{ending}"]
 
 
 def test_a_log_is_readable_when_the_process_is_killed(tmp_path):
@@ -244,3 +265,15 @@ def test_signals_of_a_database_in_mf4(tmp_path):
         )
     with pytest.raises(InputError, match=r"expected a file \.mf4"):
         write_frames(logged, tmp_path / "x.blf", tmp_path / "bench.dbc")
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "hint"), [("can", "f.blf", "bmsthermal[can]"), ("asammdf", "r.mf4", "bmsthermal[mdf]")]
+)
+def test_a_package_that_is_missing_is_named(package, name, hint, tmp_path, monkeypatch):
+    for module in [each for each in sys.modules if each == package or each.startswith(f"{package}.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError) as refused:
+        FrameLog(tmp_path / name) if package == "can" else write(record(), tmp_path / name)
+    assert hint in str(refused.value) and list(tmp_path.iterdir()) == []

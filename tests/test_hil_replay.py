@@ -8,7 +8,7 @@ from bmsthermal.files import ZERO_DEGC_K
 from hil.bench import open_bench
 from hil.devices.device import DeviceError
 from hil.devices.in_process import InProcess
-from hil.logs import figures, initial_soc, read, readings_of, replay, step_of, write, write_frames
+from hil.logs import FrameLog, figures, initial_soc, read, readings_of, replay, step_of, write, write_frames
 from hil.logs.records import record_of_readings, record_of_run
 from hil.scenario import load_scenario
 from hil.signals import Answer, Readings, Status
@@ -210,6 +210,34 @@ def test_a_bus_log_is_what_the_device_saw_of_it(tmp_path):
             np.testing.assert_allclose(one.surfaces_K, other.surfaces_K, rtol=0, atol=1e-12)
         ours = replay(InProcess(scenario.make_observer()), record, initial_soc=scenario.initial_soc)
         assert np.isfinite(ours["core_degC"]).all()
+
+
+@pytest.mark.parametrize("given", [{}, {"profile": "foxbms", "coolant_degC": 25.0}, {"cycle_s": {"temperature": 4.0}}])
+def test_a_module_on_any_bus_logged_as_it_runs_until_it_is_aborted(given, tmp_path):
+    pytest.importorskip("cantools")
+    from hil.bus import BusSpec
+
+    bus, seen = BusSpec(**given), []
+    scenario = load_scenario("module_branch").model_copy(update={"bus": bus})
+    with (
+        pytest.raises(KeyboardInterrupt),
+        FrameLog(tmp_path / "run.blf") as log,
+        open_bench(scenario, device="model") as bench,
+    ):
+        bench.device.log = log
+        while True:
+            bench.step()
+            seen.append(bench.device.seen)
+            if len(seen) == 20:
+                raise KeyboardInterrupt
+    cells, sensors = scenario.plant.cells, scenario.observer.sensors
+    record = read(tmp_path / "run.blf", bus=bus, cells=cells, sensors=sensors, step_s=scenario.step_s)
+    assert record.cells == cells > 1
+    for one, other in zip(readings_of(record), seen, strict=True):
+        assert one.time_s == pytest.approx(other.time_s)
+        np.testing.assert_allclose([one.current_A, one.ambient_K], [other.current_A, other.ambient_K], rtol=1e-15)
+        np.testing.assert_allclose(one.voltage_V, other.voltage_V, rtol=1e-15)
+        np.testing.assert_allclose(one.surfaces_K, other.surfaces_K, rtol=1e-15)
 
 
 @pytest.fixture

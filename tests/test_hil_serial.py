@@ -346,6 +346,28 @@ def test_bundles_and_ports_that_do_not_do_are_refused(bundle, observer, tmp_path
         Desk(tmp_path / "none")
 
 
+@needs_compiler
+def test_a_scenario_on_a_board_is_that_on_its_c_and_one_whose_board_dies_ends_whole():
+    from hil.bench import run_scenario
+    from hil.scenario import load_scenario
+
+    found = [run_scenario("us06", device=each, duration_s=30) for each in ("sil", "serial:desk")]
+    assert found[0].record.digest == found[1].record.digest
+    assert len(found[1].digests["board"]) == 8
+    dying = serial_device("desk", load_scenario("us06").make_observer(), timeout_s=20.0)
+
+    def seen(names, row):
+        if row[0] == 10:
+            dying.desk.process.kill()
+            dying.desk.process.wait()
+
+    dead = run_scenario("us06", device=dying, duration_s=30, seen=seen)
+    assert not dead.passed and len(dead.record.time_s) == 30
+    assert dead.record["status"].tolist() == [Status.OK] * 10 + [Status.DEAD] * 20
+    ((at_s, said),) = dead.record.said
+    assert at_s == 11 and said.startswith("desk is gone")
+
+
 def test_a_person_writes_a_board(tmp_path, capsys):
     from hil.serial.commands import board as write_board
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from bmsthermal.errors import InputError
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
     from hil.devices.device import Device
+    from hil.outcome import Result
     from hil.record import Record
     from hil.scenario import Scenario
 
@@ -52,24 +54,21 @@ def replay(
         Literal["discharge", "charge"], typer.Option(help="What a positive current does in measured data.")
     ] = "discharge",
     log: Annotated[Path | None, typer.Option("--log", help="All signals (.csv, .npz, .mf4).")] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Page with charts and the verdict (.html); with --scenario.")
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", help="Verdict for a test server (.xml); with --scenario.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Page with charts and the verdict (.html).")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Verdict for a test server (.xml).")] = None,
 ) -> None:
     """Step a device over recorded readings, and judge it where the core was recorded."""
-    from bmsthermal.console import console, listed, mapped, print_table
+    from bmsthermal.console import console, listed, mapped
     from bmsthermal.files import check_outputs
-    from hil.logs import RECORDS, figures, initial_soc, read, step_of, write
+    from hil.logs import RECORDS, initial_soc, read, step_of, write
     from hil.logs import replay as replayed
+    from hil.outcome import Outcome
+    from hil.requirements import judge
     from hil.scenario import ObserverSpec, load_scenario
+    from hil.verdict.printed import print_verdict, write_verdict
 
     check_outputs((log, RECORDS), (report, (".html",)), (junit, (".xml",)), inputs=[record])
     loaded = None if scenario is None else load_scenario(scenario)
-    if loaded is None and (report or junit):
-        raise InputError("there is nothing to judge by", where="--report, --junit", hint="say --scenario")
     given: dict[str, Any] = {"ambient_degC": ambient_degC, "current_sign": current_sign, "cells": cells}
     if loaded is not None:
         given |= {"cells": loaded.plant.cells, "sensors": loaded.observer.sensors, "step_s": loaded.step_s}
@@ -101,25 +100,37 @@ def replay(
         answered = replayed(tested, found, observer.reduced.step_s, initial_soc=soc)
     finally:
         tested.close()
-    print_table(f"{record.name} on {tested.name}", ("quantity", "value"), figures(answered))
-    if loaded is None:
-        for at, said in answered.said[:10]:
-            console.print(f"{at:,.0f} s: {said}")
     if log is not None:
         write(answered, log)
         console.print(f"wrote {log}", soft_wrap=True)
-    if loaded is not None:
-        from hil.outcome import Outcome
-        from hil.requirements import judge
-        from hil.verdict.printed import print_verdict, write_verdict
-
+    if loaded is None or not _judged(loaded, answered):
+        told = {"step_s": step_of(found), "initial_soc": begin, "sensors": found.sensors}
+        about: Any = SimpleNamespace(
+            name=record.stem, title=f"{record.name}, replayed", cell=observer.reduced.cell.name, **told
+        )
+        outcome = Outcome(about, tested.name, answered, _results(answered), digests={"record": answered.digest})
+    else:
         digests = {"scenario": loaded.digest, "cell": loaded.loaded.digest, "record": answered.digest}
         results = judge(loaded, answered, {})
-        outcome = Outcome(loaded, f"{tested.name}, replayed", answered, results, {}, {}, digests)
-        print_verdict(outcome)
-        write_verdict(outcome, report, junit)
-        if not outcome.passed:
-            raise typer.Exit(1)
+        outcome = Outcome(loaded, f"{tested.name}, replayed", answered, results, digests=digests)
+    print_verdict(outcome)
+    write_verdict(outcome, report, junit)
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+def _results(record: Record) -> tuple[Result, ...]:
+    """What can be asked of any device, and what is only noted."""
+    from hil.logs import figures
+    from hil.outcome import Result
+
+    found = dict(figures(record))
+    answered = bool(np.isfinite(record.each("core_degC")).all())
+    noted = [
+        Result(name, "noted, as nobody said how much it may be", None, value, "", True)
+        for name, value in found.items() if name != "steps answered"
+    ]  # fmt: skip
+    return Result("ANSWERS", "The device answers every step.", answered, found["steps answered"], "all"), *noted
 
 
 def _judged(scenario: Scenario, record: Record) -> bool:

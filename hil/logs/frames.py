@@ -49,6 +49,7 @@ class FrameLog:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        can_io("blf")  # before there is a file
         try:
             # unbuffered: a container that is full is on its way to the disk, whatever becomes of this process
             self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115
@@ -78,10 +79,10 @@ class FrameLog:
 
 
 def _blf_writer(file: Any) -> Any:
-    """python-can's writer, with times from the bench's zero: by itself it counts from the first frame."""
+    """python-can's writer, with times from the bench's zero: by itself it counts from the first frame, and cuts off."""
     BLFWriter = can_io("blf").BLFWriter
     writer = BLFWriter(file, max_container_size=WAITING_BYTES)
-    writer.start_timestamp = 0.0
+    writer.start_timestamp = -0.5e-9  # half of its resolution: times are rounded, and read back as they were
     return writer
 
 
