@@ -301,7 +301,9 @@ def test_bad_frame_logs_are_told(their_dbc, tmp_path):
     ours = {"dbc": path, "names": THEIRS}
     refused(r"110 frames, and none with readings \(unknown: 110\); is the DBC its own\?")
     refused("no signal 'nothing'", dbc=path, names=THEIRS | {"current_A": "nothing"})
-    refused("there is no reading of surface_degC", dbc=path, names={"current_A": "I", "voltage_V": "U"})
+    refused(
+        r"110 frames, and none with surface_degC \(none refused\)", dbc=path, names={"current_A": "I", "voltage_V": "U"}
+    )
     (tmp_path / "car.blf").write_bytes(whole[:-200])
     refused(rf"is cut short: {len(whole) - 200} of {len(whole)} bytes", **ours)
     (tmp_path / "car.blf").write_bytes(whole[:100])

@@ -11,7 +11,7 @@ from bmsthermal.errors import InputError
 from hil.bus.link import Link
 from hil.bus.names import readings_of_row
 from hil.bus.receiver import with_ambient
-from hil.logs.records import record_of_readings
+from hil.logs.records import absent, record_of_readings
 from hil.record import Record
 from hil.signals import Readings
 
@@ -58,12 +58,12 @@ def record_of_frames(frames: Sequence[can.Message], link: Link, where: str) -> R
         raise InputError(f"{at.max() - at.min()} steps of {link.step_s:g} s", where=where, expected="a log of fewer")
     receiver, order = link.receiver(link.readings), np.argsort(times, kind="stable")
     cells, sensors, step_s = link.cells, link.sensors, link.step_s
-    averaged = link.bus.dbc is not None
+    steps, averaged = at[order], link.bus.dbc is not None
     readings: list[Readings] = []
     last, begin = -1, 0
     while begin < len(order):
-        step = at[order[begin]]
-        end = begin + int(np.searchsorted(at[order[begin:]], step, side="right"))
+        step = int(steps[begin])
+        end = begin + int(np.searchsorted(steps[begin:], step, side="right"))
         sums, counts = np.zeros(len(link.readings.names)), np.zeros(len(link.readings.names))
         for i in order[begin:end]:
             which = receiver.take(frames[i], times[i] - zero)
@@ -74,7 +74,7 @@ def record_of_frames(frames: Sequence[can.Message], link: Link, where: str) -> R
                 counts[here] += ~np.isnan(new)
                 last = len(readings)
         begin = end
-        upto = at[order[begin]] if begin < len(order) else step + 1
+        upto = int(steps[begin]) if begin < len(order) else step + 1
         for k in range(step, upto):
             row = receiver.read((k + 0.5) * step_s)
             if averaged and k == step:
@@ -82,10 +82,13 @@ def record_of_frames(frames: Sequence[can.Message], link: Link, where: str) -> R
             if last >= 0:
                 row = with_ambient(row, link.bus.coolant_degC)
                 readings.append(readings_of_row(row, k * step_s, cells, len(sensors)))
+    refused = {reason: n for reason, n in sorted(receiver.counts.items()) if reason not in ("stale", "flagged", "lost")}
+    said = ", ".join(f"{reason}: {n}" for reason, n in refused.items()) or "none refused"
     if last < 0:
-        refused = {reason: n for reason, n in sorted(receiver.counts.items()) if reason != "stale"}
-        said = ", ".join(f"{reason}: {n}" for reason, n in refused.items())
-        raise InputError(
-            f"{len(frames)} frames, and none with readings ({said})", where=where, hint="is the DBC its own?"
-        )
-    return record_of_readings(readings[: last + 1], sensors)
+        what = f"{len(frames)} frames, and none with readings ({said})"
+        raise InputError(what, where=where, hint="is the DBC its own?")
+    record = record_of_readings(readings[: last + 1], sensors)
+    if (name := absent(record)) is not None:
+        what = f"{len(frames)} frames, and none with {name} ({said})"
+        raise InputError(what, where=where, hint="is the DBC its own?")
+    return record

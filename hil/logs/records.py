@@ -35,11 +35,16 @@ def checked(record: Record, path: Path) -> Record:
             f"time_s goes from {time_s[i]:.12g} to {time_s[i + 1]:.12g} in row {i + 2}", where=where,
             expected=f"even steps of {step_s:g} s" if step_s > 0 else "times that increase",
         )  # fmt: skip
-    for name in ("seen_current_A", *(f"seen_{sensor}_degC" for sensor in record.sensors)):
-        values = record.each(name) if name != "seen_current_A" else record[name]
-        if np.isnan(values).all():
-            raise InputError(f"there is no reading of {name.removeprefix('seen_')}", where=where)
+    if (name := absent(record)) is not None:
+        raise InputError(f"there is no reading of {name}", where=where)
     return record
+
+
+def absent(record: Record) -> str | None:
+    """Name of what a device cannot do without and of which there is no reading at all: the current, a sensor."""
+    signals = {"current_A": record["seen_current_A"]}
+    signals |= {f"{sensor}_degC": record.each(f"seen_{sensor}_degC") for sensor in record.sensors}
+    return next((name for name, values in signals.items() if np.isnan(values).all()), None)
 
 
 def record_of_run(run: Run, sensors: Sequence[str], step_s: float) -> Record:
