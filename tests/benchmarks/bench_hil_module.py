@@ -56,9 +56,8 @@ def measure(scenario: Scenario, device: str, bus: str, policy: str) -> dict[str,
             scenario, device=device, bus=bus, clock="real", policy=policy, seen=lambda _, row: stream.put(row)
         ) as bench,
     ):  # fmt: skip
-        for name, pid in (("device", getattr(bench.device, "pid", None)), ("logger", stream.pid)):
-            if pid is not None:
-                bench.pacer.usage.watch(name, pid)
+        if stream.pid is not None:
+            bench.pacer.usage.watch("logger", stream.pid)
         with realtime():
             record = bench.run()
         stream.close()
