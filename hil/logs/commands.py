@@ -94,10 +94,11 @@ def replay(
                 here = "knows no true core, or not when the scenario's faults were injected"
                 raise InputError(here, where=str(record), expected=f"a record of {loaded.name} (--log)")
             loaded = None
-    begin = initial_soc(found, observer) if soc is None else soc
+    if soc is None:
+        soc = initial_soc(found, observer) if loaded is None else loaded.initial_soc
     tested = device_of(device, observer, found.cells)
     try:
-        answered = replayed(tested, found, observer.reduced.step_s, initial_soc=begin)
+        answered = replayed(tested, found, observer.reduced.step_s, initial_soc=soc)
     finally:
         tested.close()
     print_table(f"{record.name} on {tested.name}", ("quantity", "value"), figures(answered))
