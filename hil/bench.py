@@ -126,7 +126,7 @@ def run_scenario(
             except KeyboardInterrupt:
                 ended = "interrupted"
         record, timing = bench.record, bench.pacer.report()
-        cost = getattr(_behind(bench.device), "cost", dict)()
+        cost: dict[str, Any] = getattr(_behind(bench.device), "cost", dict)()
         name, frames = bench.device.name, tuple(getattr(bench.device, "frames", ()))
         digests = _digests(scenario, bench) | {"record": record.digest}
     same: Mapping[str, str] = {}

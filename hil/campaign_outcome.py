@@ -112,6 +112,10 @@ class CampaignOutcome:
         """Runs of a case, in the order of their seeds."""
         return tuple(run for run in self.runs if run.case is case)
 
+    def reasons(self) -> list[tuple[str, str]]:
+        """Cases that are not detectable, each with the reason."""
+        return [(case.name, case.reason) for case in self.campaign.case if not case.detectable]
+
     def rows(self) -> list[tuple[str, ...]]:
         """Case, kind, what was expected and found, flags, time to detect, false alarms, worst core error."""
         table: list[tuple[str, ...]] = []
@@ -121,7 +125,7 @@ class CampaignOutcome:
             flags = dict.fromkeys(flag for run in runs for flag in run.flags)
             errors = [run.core_error_K for run in runs if np.isfinite(run.core_error_K)]
             crashed = sum(bool(run.crashed) for run in runs)
-            expected = f"within {case.within_s:g} s" if case.detectable else f"not: {case.reason}"
+            expected = f"within {case.within_s:g} s" if case.detectable else "not"
             found = f"{len(times)} of {len(runs)}" + (f", {crashed} crashed" if crashed else "")
             table.append((
                 case.name, case.fault.kind, expected, found, ", ".join(flags),

@@ -50,6 +50,7 @@ def demo(
 
 
 Device = Annotated[str, typer.Option(help="model, sil, sil:FOLDER, emulated:CORE, fmu, fmu:FILE, can or serial:PORT.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Of the live page, on this machine only.")]
 ReportPath = Annotated[Path | None, typer.Option("--report", help="Page with charts and the verdict (.html).")]
 JUnitPath = Annotated[Path | None, typer.Option("--junit", help="Verdict for a test server (.xml).")]
 
@@ -87,6 +88,7 @@ def run(
     junit: JUnitPath = None,
     log: Annotated[Path | None, typer.Option("--log", help="All signals (.csv, .npz, .mf4).")] = None,
     frames: Annotated[Path | None, typer.Option("--frames", help="All CAN frames (.blf, .asc, .log, .mf4).")] = None,
+    port: Port = 8734,
 ) -> None:
     """Run a scenario on a device, and say whether it passed: exit code 0, or 1 if it did not."""
     from bmsthermal.console import console, timeline
@@ -102,7 +104,7 @@ def run(
         (report, (".html",)), (junit, (".xml",)), (log, RECORDS), (frames, FRAMES), inputs=[scenario]
     )  # fmt: skip
     loaded = load_scenario(scenario)
-    live = Live(loaded.title, device)
+    live = Live(loaded.title, device, port)
     if clock != "virtual":
         console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
     with (
@@ -200,7 +202,7 @@ def campaign(
 
 
 def watch(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page, on this machine only.")] = 8734,
+    port: Port = 8734,
     browser: Annotated[bool, typer.Option("--browser", help="Open it.")] = False,
 ) -> None:
     """Show runs as they go on, on a page of this machine, until Ctrl-C."""

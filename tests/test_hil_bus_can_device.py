@@ -2,7 +2,6 @@
 
 import random
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -119,10 +118,8 @@ def test_the_log_is_the_same_every_time(bench):
 
 @pytest.mark.parametrize("react", [silent, flooding, raving, answering_always_the_same])
 def test_a_bad_device_never_hangs_the_bench_and_is_given_up(react, bench):
-    begun = time.monotonic()
     answers, _ = drive(bench(react).device, 400)
-    assert len(answers) == 400
-    assert time.monotonic() - begun < 60  # 4 waits of 50 ms and some work: this is no measurement, it is not hanging
+    assert len(answers) == 400  # with four waits of 50 ms: of the start, and of the steps until it is given up
     first, last = {answer.status for answer in answers[:3]}, {answer.status for answer in answers[3:]}
     assert first <= {Status.LATE, Status.GARBAGE} and last == {Status.DEAD}
     assert first == ({Status.LATE} if react is silent else {Status.GARBAGE})

@@ -159,6 +159,12 @@ def test_a_mapping_that_does_not_fit(signals, message, tmp_path):
         Link(BusSpec(dbc=tmp_path / "own.dbc", signals=signals), 2, ["surface"])
 
 
+def test_answers_have_identifiers_of_their_own(tmp_path):
+    (tmp_path / "own.dbc").write_text(OWN_DBC)
+    with pytest.raises(InputError, match="0x64 of Shunt is one of the bench's answers"):
+        Link(BusSpec(dbc=tmp_path / "own.dbc", signals=MAPPING, base_id=0x60), 2, ["surface"])
+
+
 def test_a_file_that_is_no_dbc(tmp_path):
     with pytest.raises(InputError, match=r"no\.dbc: cannot be read"):
         read_dbc(tmp_path / "no.dbc")
@@ -186,3 +192,18 @@ def test_a_spec_that_does_not_fit(given, message):
         BusSpec(**given)
     with pytest.raises(InputError, match="whole steps of 1 s"):
         Link(BusSpec(cycle_s={"voltage": 1.5}), 1, ["surface"])
+
+
+def test_a_frame_byte_by_byte():
+    wire = Link(BusSpec(), 2, ["surface"]).readings
+    row = np.array([-1.5, 273.15 + 21.5, 3.7, np.nan, 273.15 - 10.01, 273.15 + 60.0, 200])
+    sender = Sender(wire, [1, 1, 1])
+    for step in range(6):
+        sender.put(row, step, float(step), 0.5)
+        frames = {message.arbitration_id: bytes(message.data) for message in sender.take(step + 0.5)}
+    # counter 5 in the low half of byte 1, flags above it, cell 0 lowest; little endian from byte 2 on
+    assert frames[0x101][1:] == bytes([0b0010_0101]) + (37000).to_bytes(2, "little") + bytes(4)
+    degC = (-1001).to_bytes(2, "little", signed=True) + (6000).to_bytes(2, "little")
+    assert frames[0x102][1:] == bytes([5]) + degC + bytes(2)
+    pack = (-1500).to_bytes(3, "little", signed=True) + (2150).to_bytes(2, "little") + bytes([200])
+    assert frames[0x4FD][1:] == bytes([5]) + pack

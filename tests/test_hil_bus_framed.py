@@ -11,7 +11,7 @@ from hil.devices.device import DeviceError
 from hil.signals import Answer, Status
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hil_frames import SENSORS, Warmer, drive, injector
+from hil_frames import SENSORS, Warmer, drive, injector, readings, truth
 
 can = pytest.importorskip("can")
 pytest.importorskip("cantools")
@@ -180,26 +180,14 @@ def test_a_second_run_of_one_device_is_the_first():
 def test_a_fault_counts_as_injected_in_the_steps_in_which_it_changed_a_frame():
     faults = injector({"kind": "dropout", "loss": 0.1, "target": "Pack"})
     device, touched = framed(faults), []
-    device.reset(*first())
+    device.reset(readings(0.0), 0.5)
     for k in range(1, 60):
         sent = len(device.frames)
-        device.step(step(k, faults))
+        faults.advance(truth(k - 1.0))
+        device.step(readings(float(k)))
         lost = device.link.readings.frames[-1].message.frame_id not in [m.arbitration_id for m in device.frames[sent:]]
         touched.append((bool(faults.states()[2]), lost))
     assert set(touched) == {(True, True), (False, False)}
-
-
-def first():
-    from hil_frames import readings
-
-    return readings(0.0), 0.5
-
-
-def step(k, faults):
-    from hil_frames import readings, truth
-
-    faults.advance(truth(k - 1.0))
-    return readings(float(k))
 
 
 def test_96_cells_go_there_and_back():
@@ -220,7 +208,10 @@ def test_what_the_device_says_of_itself_comes_through():
             )
 
     device = framed(device=Broken())
+    device.reset(readings(0.0), 0.5)
+    assert [int(device.step(readings(float(k))).status) for k in (1, 2, 3)] == [0, 0, int(Status.DEAD)]
+    assert device.step(readings(3.0)).said == "smoke"
     with pytest.raises(DeviceError, match="burnt"):
-        drive(device, 5)
+        device.step(readings(4.0))
     device.close()
     device.close()

@@ -113,6 +113,9 @@ class Framed:
                 self._carry(message, self._there, self._here, self.bench.heard.take)
         FrameFaults.settle(self.bench.faults, self.node.faults)
         answer = self.bench.answer(self.bench.answered(begin), begin + 2 * half, any_cycle=True)
+        said = self.node.answer
+        if said is not None and said.status in (Status.GARBAGE, Status.DEAD):
+            return said
         return answer or self.bench.stands(Status.LATE, "no whole answer on the bus", begin)
 
     def _carry(

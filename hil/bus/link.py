@@ -80,10 +80,22 @@ class Link:
             self.answers = Wire(self.database, answers, mapped, str(bus.dbc))
         else:
             self.answers = Wire(own, answers)
+            self._check_apart()
         ours = bool(self.readings.carried[-1])  # what others have made does not know of it
         self.start = Wire(own, START) if ours else None
         self.clock = Wire(own, ("step",)) if ours else None
         self.cycles = [self._steps(bus.cycle_s.get(frame.group)) for frame in self.readings.frames]
+
+    def _check_apart(self) -> None:
+        """Refuse identifiers that are in both databases."""
+        if self.database is not self._own:
+            ours = {frame.message.frame_id for frame in self.answers.frames}
+            for message in self.database.messages:
+                if message.frame_id in ours and not message.is_extended_frame:
+                    raise InputError(
+                        f"identifier {message.frame_id:#x} of {message.name} is one of the bench's answers",
+                        where="bus.base_id", expected="another one",
+                    )  # fmt: skip
 
     def _steps(self, cycle_s: float | None) -> int:
         steps = 1 if cycle_s is None else cycle_s / self.step_s
@@ -225,8 +237,8 @@ class DeviceEnd:
     ----------
     asked
         Whether a bench waits for a `sign`.
-    seen
-        Readings of the last step, as the device got them.
+    seen, answer
+        Readings of the last step, as the device got them, and what it made of them.
     """
 
     def __init__(self, link: Link, device: Device, soc: float = 0.5, injector: Injected | None = None) -> None:
@@ -239,6 +251,7 @@ class DeviceEnd:
         self.cycle, self.count, self.running, self.clocked = 0, 0, False, False
         self.asked, self.foreign = False, False
         self.seen: Readings | None = None
+        self.answer: Answer | None = None
 
     def take(self, message: can.Message, now_s: float) -> bool:
         """Take a frame; return whether it closes a cycle."""
@@ -309,6 +322,7 @@ class DeviceEnd:
         else:
             self.device.reset(seen, self.soc)
             answer, self.running = Answer.none(time_s, cells, sensors, Status.OK), True
+        self.answer = answer
         absent = np.isnan(row[:-1][self.link.readings.carried[:-1]]).sum()
         own = [self.cycle % 256, RUNNING, self.heard.rejected % 65536, int(absent)]
         if self.faults is not None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: Seconds: between signs of life of a device that waits, between lines that it prints, for a child to come up.
 SIGN_S, PRINT_S, START_S = 0.5, 5.0, 60.0
 
+VIRTUAL, BETWEEN = "the bus 'virtual' ends with this process", "udp_loopback, or another interface of python-can"
+
 
 def serve(
     tested: Observer | Device,
@@ -112,7 +114,9 @@ class _Served:
             message = self._receive(min(max(late - now, 0.0), LOOK_S) if late else LOOK_S)
             closed = message is not None and node.take(message, (self.steps + 1) * step_s)
             now = time.monotonic()
-            if not node.clocked and node.heard.fresh and late is None:
+            if node.clocked or not node.heard.fresh:
+                late = None
+            elif late is None:
                 late = now + self.patience_s
             alone = node.running and not node.clocked and now - stepped >= 1.5 * step_s
             if closed or alone or (late is not None and now >= late):
@@ -257,9 +261,7 @@ def spawn_device(
         If the bus does not go between processes, or the device does not come up.
     """
     if bus.interface == "virtual":
-        raise InputError(
-            "the bus 'virtual' ends with this process", expected="udp_loopback, or an interface of python-can"
-        )
+        raise InputError(VIRTUAL, expected=BETWEEN)
     if isinstance(tested, Observer):
         sensors, step_s = tested.measured, tested.reduced.step_s
     Link(bus, cells, sensors, step_s)  # what does not fit is said here and not there
@@ -293,7 +295,11 @@ def can_device(
     InputError
         If the bus cannot be opened.
     """
-    spec = (scenario.bus or BusSpec(interface="udp_loopback")).on(bus)
+    spec = (scenario.bus or BusSpec()).on(bus)
+    if spec.interface == "virtual":
+        if bus is not None:
+            raise InputError(VIRTUAL, expected=BETWEEN)
+        spec = spec.on("udp_loopback")  # a scenario's bus of this process, between two
     observer, cells = scenario.make_observer(), scenario.plant.cells
     given: dict[str, Any] = {"wait": not real, "injector": injector}
     if spec.interface != "udp_loopback":

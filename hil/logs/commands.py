@@ -88,17 +88,18 @@ def replay(
             here = f"{found.cells} x {', '.join(found.sensors)}"
             expected = f"the {loaded.plant.cells} x {', '.join(observer.measured)} of {loaded.name}"
             raise InputError(here, where=str(record), expected=expected)
-    begin = initial_soc(found, observer) if soc is None else soc
+    if soc is None:
+        soc = initial_soc(found, observer) if loaded is None else loaded.initial_soc
     tested = device_of(device, observer, found.cells)
     try:
-        answered = replayed(tested, found, observer.reduced.step_s, initial_soc=begin)
+        answered = replayed(tested, found, observer.reduced.step_s, initial_soc=soc)
     finally:
         tested.close()
     if log is not None:
         write(answered, log)
         console.print(f"wrote {log}", soft_wrap=True)
     if loaded is None or not _judged(loaded, answered):
-        told = {"step_s": step_of(found), "initial_soc": begin, "sensors": found.sensors}
+        told = {"step_s": step_of(found), "initial_soc": soc, "sensors": found.sensors}
         about: Any = SimpleNamespace(
             name=record.stem, title=f"{record.name}, replayed", cell=observer.reduced.cell.name, **told
         )
