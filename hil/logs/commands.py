@@ -88,11 +88,14 @@ def replay(
             here = f"{found.cells} x {', '.join(found.sensors)}"
             expected = f"the {loaded.plant.cells} x {', '.join(observer.measured)} of {loaded.name}"
             raise InputError(here, where=str(record), expected=expected)
-    if soc is None:
-        soc = initial_soc(found, observer) if loaded is None else loaded.initial_soc
+    wrong_K = 0.0
+    if loaded is not None:  # as its bench does
+        told_soc = loaded.initial_soc + loaded.observer.start_soc_error
+        soc, wrong_K = min(max(told_soc, 0.0), 1.0) if soc is None else soc, loaded.observer.start_error_K
+    soc = initial_soc(found, observer) if soc is None else soc
     tested = device_of(device, observer, found.cells)
     try:
-        answered = replayed(tested, found, observer.reduced.step_s, initial_soc=soc)
+        answered = replayed(tested, found, observer.reduced.step_s, initial_soc=soc, start_error_K=wrong_K)
     finally:
         tested.close()
     if log is not None:
@@ -109,6 +112,8 @@ def replay(
         results = judge(loaded, answered, {})
         outcome = Outcome(loaded, f"{tested.name}, replayed", answered, results, digests=digests)
     print_verdict(outcome)
+    if answered.digest == found.digest:
+        console.print("the answers are those that were recorded, to the last bit")
     write_verdict(outcome, report, junit)
     if not outcome.passed:
         raise typer.Exit(1)
