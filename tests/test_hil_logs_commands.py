@@ -50,11 +50,11 @@ def test_a_measured_drive_is_scored_and_logged(drive, tmp_path):
 
 
 def test_a_recorded_scenario_is_judged_again(tmp_path):
-    scenario = load_scenario("us06")
+    scenario = load_scenario("wrong_start")
     with open_bench(scenario, device="model") as bench:
         bench.step(90)
     write(bench.record, tmp_path / "run.npz")
-    words = (tmp_path / "run.npz", "--device", "model", "--scenario", "us06", "--report", tmp_path / "page.html")
+    words = (tmp_path / "run.npz", "--device", "model", "--scenario", "wrong_start", "--report", tmp_path / "page.html")
     done = call(replay, *words, "--junit", tmp_path / "verdict.xml")
     assert done.exit_code in (0, 1) and "CORE-1" in done.output
     assert scenario.observer.start_error_K and "to the last bit" in done.output  # its wrong start is told it again
