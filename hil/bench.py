@@ -67,6 +67,8 @@ def open_bench(
     chain = SensorChain(scenario.sensors, spec.cells, sensors, scenario.step_s, scenario.seed)
     profile = scenario.make_profile()
     tested = make_device(device, scenario, injector, bus=bus, real=pacer.real) if isinstance(device, str) else device
+    if (child := getattr(tested, "pid", None)) is not None:
+        pacer.usage.watch("device", child)
     return Bench(
         plant, chain, injector, profile, tested, pacer, step_s=scenario.step_s, steps=scenario.steps, sensors=sensors,
         faults=tuple(fault.name for fault in scenario.faults), initial_soc=scenario.initial_soc,

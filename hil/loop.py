@@ -256,6 +256,8 @@ class Bench:
         try:
             self._wake(begin_s)
             answer = self._fitting(self.device.step(readings))
+            # behind frames it saw what was left of them
+            self._readings = getattr(self.device, "seen", None) or readings
         except DeviceError as error:
             return self._lost(time_s, str(error))
         except Exception as error:  # of a device of somebody's own, which may raise anything

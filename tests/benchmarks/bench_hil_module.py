@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_hil_module.py [--minutes 10] [--device can] [--cells 96]
 
 Plant, sensors and bus are stepped under SCHED_FIFO with locked memory where the machine grants them; the device is our
-observer as a CAN device on a loopback bus, and each row is streamed to a logger in a third process. The bar: 0 overruns
-in 10 minutes. A machine that does other things too is told by its load, which is printed.
+observer as a CAN device on a loopback bus; each row of signals and each frame is streamed to loggers in processes of
+their own. The bar: 0 overruns in 10 minutes. What else the machine does is told by its load, which is printed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import numpy as np
 
 from bmsthermal.console import print_table
 from hil.bench import GRACE_STEPS, open_bench
+from hil.bus import CanDevice, Framed
 from hil.record import column_names
 from hil.scenario import Scenario
 from hil.signals import Status
-from hil.timing import CsvSink, Stream, realtime
+from hil.timing import CsvSink, FrameStream, Stream, realtime
 
 STEP_S, CYCLE_S = 0.1, 600.0
 
@@ -51,21 +52,25 @@ def measure(scenario: Scenario, device: str, bus: str, policy: str) -> dict[str,
     names = column_names(scenario.plant.cells, scenario.observer.sensors, ())
     with (
         tempfile.TemporaryDirectory() as folder,
-        Stream(len(names), partial(CsvSink, Path(folder) / "module.csv", names), depth=64) as stream,
+        Stream(len(names), partial(CsvSink, Path(folder) / "module.csv", names), depth=64) as rows,
+        FrameStream(Path(folder) / "module.blf") as frames,
         open_bench(
-            scenario, device=device, bus=bus, clock="real", policy=policy, seen=lambda _, row: stream.put(row)
+            scenario, device=device, bus=bus, clock="real", policy=policy, seen=lambda _, row: rows.put(row)
         ) as bench,
     ):  # fmt: skip
-        for name, pid in (("device", getattr(bench.device, "pid", None)), ("logger", stream.pid)):
-            if pid is not None:
-                bench.pacer.usage.watch(name, pid)
+        if isinstance(bench.device, (CanDevice, Framed)):
+            bench.device.log = frames
+        for name, logger in (("rows", rows), ("frames", frames.stream)):
+            if logger.pid is not None:
+                bench.pacer.usage.watch(f"logger of {name}", logger.pid)
         with realtime():
             record = bench.run()
-        stream.close()
+        rows.close()
+        frames.close()
         # the first answer comes a step late: what starts up is not counted, as it is not among the overruns
         status = np.bincount(record["status"][GRACE_STEPS:].astype(int), minlength=len(Status))
         return bench.pacer.report() | {
-            "logger": stream.report(),
+            "logged": {"rows": rows.report(), "frames": frames.report()},
             "answers": {each.name: int(status[each]) for each in Status if status[each]},
             "said": record.said[:3],
             "resident_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -84,7 +89,8 @@ def show(timing: dict[str, Any]) -> None:
     print(f"{timing['scheduler']}, memory {'locked' if timing['memory_locked'] else 'not locked'}", end=", ")
     print(f"load {timing['load'][0]:.2f} to {timing['load'][1]:.2f} on {os.cpu_count()} cores")
     print("share of a core: " + ", ".join(f"{who} {_percent(share)}" for who, share in timing["cpu_share"].items()))
-    print(f"logger: {timing['logger']['written']} rows written, {timing['logger']['lost']} lost")
+    for name, logged in timing["logged"].items():
+        print(f"{name}: {logged['written']} written, {logged['lost']} lost")
     print(f"answers: {timing['answers']}; resident memory {timing['resident_MB']:.0f} MB at most")
     for time_s, sentence in timing["said"]:
         print(f"at {time_s:.1f} s: {sentence}")
