@@ -50,13 +50,14 @@ def test_a_measured_drive_is_scored_and_logged(drive, tmp_path):
 
 
 def test_a_recorded_scenario_is_judged_again(tmp_path):
-    scenario = load_scenario("us06")
+    scenario = load_scenario("wrong_start")
     with open_bench(scenario, device="model") as bench:
         bench.step(90)
     write(bench.record, tmp_path / "run.npz")
-    words = (tmp_path / "run.npz", "--device", "model", "--scenario", "us06", "--report", tmp_path / "page.html")
+    words = (tmp_path / "run.npz", "--device", "model", "--scenario", "wrong_start", "--report", tmp_path / "page.html")
     done = call(replay, *words, "--junit", tmp_path / "verdict.xml")
     assert done.exit_code in (0, 1) and "CORE-1" in done.output
+    assert scenario.observer.start_error_K and "to the last bit" in done.output  # its wrong start is told it again
     assert (tmp_path / "page.html").stat().st_size > 10_000 and b"CORE-1" in (tmp_path / "verdict.xml").read_bytes()
     with pytest.raises(InputError, match=r"1 x surface, expected the 1 x surface, surface_left"):
         call(replay, tmp_path / "run.npz", "--device", "model", "--scenario", "us06_sensor_drift")

@@ -31,7 +31,9 @@ def readings_of(record: Record) -> Iterator[Readings]:
         )
 
 
-def replay(device: Device, record: Record, step_s: float | None = None, *, initial_soc: float) -> Record:
+def replay(
+    device: Device, record: Record, step_s: float | None = None, *, initial_soc: float, start_error_K: float = 0.0
+) -> Record:
     """Step a device over a record's readings: the same record with this device's answers in it.
 
     As on the bench, the device begins with the first readings, and then takes them as its first step. It has power
@@ -47,6 +49,8 @@ def replay(device: Device, record: Record, step_s: float | None = None, *, initi
         Step of the device, to be compared with the record's.
     initial_soc
         State of charge that it is told at the start, 0 to 1.
+    start_error_K
+        What is added to the first readings that it begins with.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def replay(device: Device, record: Record, step_s: float | None = None, *, initi
         else:
             try:
                 if i == 0:
-                    device.reset(seen, initial_soc)
+                    device.reset(replace(seen, surfaces_K=seen.surfaces_K + start_error_K), initial_soc)
                 found = device.step(seen)
             except DeviceError as error:
                 found = Answer.none(seen.time_s, cells, sensors, Status.DEAD, str(error))
