@@ -198,7 +198,7 @@ def test_a_script_without_a_guard_runs_once(tmp_path):
 
 
 def test_a_worker_that_dies_is_a_sentence(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_begin", _die)
+    monkeypatch.setattr(module, "begin_worker", _die)
     with pytest.raises(InputError, match="fewer workers"):
         sweep(model, CASES, workers=2, cache=tmp_path)
 
