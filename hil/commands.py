@@ -1,4 +1,4 @@
-"""Sub-commands: demo, and hil: list, run, device, campaign, replay, convert, watch."""
+"""Sub-commands: demo, and hil: list, run, device, board, campaign, replay, convert, watch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bmsthermal.errors import InputError
+from hil.extras import extra
 from hil.logs.commands import convert, replay
+from hil.serial.commands import board
 
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
@@ -20,7 +22,7 @@ def add(app: typer.Typer) -> None:
     bench = typer.Typer(
         help="A cell, its sensors and faults, a device under test, and the verdict.", no_args_is_help=True
     )
-    for command in (list_, run, device, campaign, replay, convert, watch):
+    for command in (list_, run, device, board, campaign, replay, convert, watch):
         bench.command(command.__name__.rstrip("_"))(command)
     app.add_typer(bench, name="hil")
 
@@ -103,6 +105,10 @@ def run(
     check_outputs(
         (report, (".html",)), (junit, (".xml",)), (log, RECORDS), (frames, FRAMES), inputs=[scenario]
     )  # fmt: skip
+    if junit is not None:
+        extra("junitparser", "JUnit XML")
+    if log is not None and log.suffix == ".mf4":
+        extra("asammdf", "MF4")
     loaded = load_scenario(scenario)
     live = Live(loaded.title, device, port)
     if clock != "virtual":
@@ -186,6 +192,8 @@ def campaign(
     from hil.verdict.printed import write_verdict
 
     check_outputs((report, (".html",)), (junit, (".xml",)), inputs=[file])
+    if junit is not None:
+        extra("junitparser", "JUnit XML")
     loaded = load_campaign(file)
     with steps(1) as step:
         step(loaded.name)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bmsthermal.errors import InputError
-from hil.bus.dbc import HINT
 from hil.bus.frame_faults import FrameFaults
 from hil.bus.link import BenchEnd, Link
 from hil.bus.spec import BusSpec
 from hil.devices.device import DeviceError
+from hil.extras import extra
 from hil.signals import Answer, Readings, Status
 
 if TYPE_CHECKING:
@@ -31,11 +31,9 @@ def open_bus(bus: BusSpec) -> can.BusABC:
     InputError
         If python-can is not installed, or the interface cannot be opened.
     """
-    try:
-        import can
-        from can.interfaces import BACKENDS
-    except ImportError as error:
-        raise InputError("python-can is not installed", hint=HINT) from error
+    extra("can", "a bus")
+    import can
+    from can.interfaces import BACKENDS
 
     BACKENDS.setdefault("udp_loopback", ("hil.bus.loopback", "UdpLoopbackBus"))  # where it runs without being installed
     where = f"bus {bus.interface}" + (f", channel {bus.channel}" if bus.channel is not None else "")

@@ -34,6 +34,7 @@ from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
 from hil.bus.names import OWN, START, check_sensors, indexed, unit_of
 from hil.bus.spec import BusSpec
+from hil.extras import extra
 
 if TYPE_CHECKING:
     from cantools.database.can import Database, Message
@@ -51,7 +52,6 @@ LAYOUT = {
 PACK, CLOCK, STATUS = 0x3FD, 0x3FE, 0x3FF
 #: Bits of a frame; where its flags begin, and where its signals do.
 BITS, FLAGS, SIGNALS = 64, 12, 16
-HINT = 'pip install "bmsthermal[can]"'
 
 
 def layout(name: str) -> tuple[int, bool, float]:
@@ -141,10 +141,9 @@ def read_dbc(path: str | Path) -> Database:
 
 def cantools_types() -> tuple[type[Message], type[Database]]:
     """Types of cantools, or what to install."""
-    try:
-        from cantools.database.can import Database, Message
-    except ImportError as error:
-        raise InputError("cantools is not installed", hint=HINT) from error
+    extra("cantools", "a bus")
+    from cantools.database.can import Database, Message
+
     return Message, Database
 
 

@@ -10,6 +10,7 @@ from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.link import BenchEnd, DeviceEnd, Link
 from hil.bus.spec import BusSpec
 from hil.devices.device import Device
+from hil.extras import extra
 from hil.signals import Answer, Readings, Status
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Framed:
         step_s: float = 1.0,
         log: Callable[[can.Message], None] | None = None,
     ) -> None:
+        extra("can", "a bus")
         import can
 
         self.device, self.name = device, f"{device.name} behind CAN frames"

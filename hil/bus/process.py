@@ -23,6 +23,7 @@ from hil.bus.can_device import LOOK_S, CanDevice, open_bus
 from hil.bus.link import DeviceEnd, Link
 from hil.bus.spec import BusSpec
 from hil.devices.device import Device, DeviceError
+from hil.extras import extra
 
 if TYPE_CHECKING:
     import can

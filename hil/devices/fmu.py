@@ -19,6 +19,7 @@ from bmsthermal.observer import Observer
 from hil.devices.device import DeviceError
 from hil.devices.guarded import ANSWER_S, Guarded
 from hil.devices.stepped import Stepped
+from hil.extras import extra
 from hil.signals import Readings
 
 #: What a device may take and give, and what of that has to be there; sensors, ``<sensor>_K``, come to it.
@@ -258,8 +259,4 @@ def guarded_fmu(
 
 
 def _fmpy() -> Any:
-    try:
-        import fmpy
-    except ImportError as error:
-        raise InputError("an FMU needs fmpy, which is missing", hint='pip install "bmsthermal[fmi]"') from error
-    return fmpy
+    return extra("fmpy", "an FMU")

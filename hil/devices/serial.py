@@ -11,6 +11,7 @@ import numpy as np
 from bmsthermal.errors import InputError
 from hil.devices import numbers
 from hil.devices.device import DeviceError
+from hil.extras import extra
 from hil.serial.protocol import BOARD, ERRORS, VERSION, Protocol, Receiver, message
 from hil.signals import Answer, Readings, Status
 
@@ -117,10 +118,7 @@ class SerialDevice:
         baud: int = BAUD,
         real: Real = "float",
     ) -> None:
-        try:
-            import serial
-        except ImportError as error:
-            raise InputError("pyserial is not installed", hint='pip install "bmsthermal[serial]"') from error
+        serial = extra("serial", "a board")
         self.name, self.port, self.step_s, self.timeout_s = f"serial:{port}", port, step_s, timeout_s
         self._errors: tuple[type[Exception], ...] = (serial.SerialException, OSError, TypeError, ValueError)
         self._full: type[Exception] = serial.SerialTimeoutException

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
+from hil.extras import extra
 
 if TYPE_CHECKING:
     import can
@@ -94,12 +95,7 @@ def can_io(name: str) -> Any:
     InputError
         If python-can is not installed.
     """
-    import importlib
-
-    try:
-        return importlib.import_module(f"can.io.{name}")
-    except ImportError as error:
-        raise InputError("frames need python-can, which is missing", hint='pip install "bmsthermal[can]"') from error
+    return extra(f"can.io.{name}", "a log of frames")
 
 
 def read_frames(path: Path) -> list[can.Message]:

@@ -13,8 +13,8 @@ from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.run import Run
+from hil.extras import extra
 from hil.logs.columns import is_record, record_of
-from hil.logs.mf4 import asammdf
 from hil.logs.records import record_of_run
 from hil.record import Record
 
@@ -29,7 +29,7 @@ def read_mf4(
     InputError
         If the file is damaged, a signal is not there or in no unit of its kind, or asammdf is missing.
     """
-    package = asammdf()
+    package = extra("asammdf", "MF4")
     try:
         with package.MDF(path) as mdf:
             there = set(mdf.channels_db)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bmsthermal.errors import InputError
 from bmsthermal.files import write_whole
+from hil.extras import extra
 from hil.logs.columns import meaning_of, unit_of
 from hil.record import Record
 
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
 VERSION = "4.10"
 #: Transposed and deflated.
 _COMPRESSION = 2
-
-
-def asammdf() -> Any:
-    """The package.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
-    try:
-        import asammdf as package
-    except ImportError as error:
-        raise InputError("MF4 needs asammdf, which is missing", hint='pip install "bmsthermal[mdf]"') from error
-    return package
 
 
 def _bytes(mdf: Any) -> bytes:
@@ -55,7 +41,7 @@ def _bytes(mdf: Any) -> bytes:
 
 def write_mf4(record: Record, path: Path) -> None:
     """Write a record: a group of its signals, and one of what the device said, if it said anything."""
-    package = asammdf()
+    package = extra("asammdf", "MF4")
     mdf, time_s = package.MDF(version=VERSION), record.time_s.copy()
     mdf.append(
         [
@@ -82,7 +68,7 @@ def decoded(frames: Sequence[can.Message], dbc: Path) -> bytes:
     InputError
         If no frame is of the database.
     """
-    package = asammdf()
+    package = extra("asammdf", "MF4")
     with package.MDF(io.BytesIO(bus_log(frames))) as raw:
         found = raw.extract_bus_logging({"CAN": [(str(dbc), 0)]})  # 0: whatever the channel
     if not found.groups:
@@ -93,7 +79,7 @@ def decoded(frames: Sequence[can.Message], dbc: Path) -> bytes:
 
 def bus_log(frames: Sequence[can.Message]) -> bytes:
     """Frames as a bus log: the group that python-can, asammdf and the tools of the trade know as ``CAN_DataFrame``."""
-    package = asammdf()
+    package = extra("asammdf", "MF4")
     from asammdf.blocks.v4_constants import BUS_TYPE_CAN
     from asammdf.blocks.v4_constants import SOURCE_BUS as FROM_BUS
     from can.io.mf4 import STD_DTYPE

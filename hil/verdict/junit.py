@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bmsthermal.errors import InputError
 from bmsthermal.files import check_outputs, write_whole
+from hil.extras import extra
 from hil.outcome import Outcome
 from hil.verdict import told
 
@@ -33,12 +33,9 @@ def write_junit(outcomes: Outcome | Sequence[Outcome], path: str | Path) -> None
     InputError
         If the file has another ending or cannot be written, or junitparser is missing.
     """
-    try:
-        from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
-    except ImportError as error:
-        raise InputError(
-            "JUnit XML needs junitparser, which is missing", hint='pip install "bmsthermal[hil]"'
-        ) from error
+    extra("junitparser", "JUnit XML")
+    from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
     check_outputs((Path(path), (".xml",)))
     made = JUnitXml()
     for outcome in [outcomes] if isinstance(outcomes, Outcome) else outcomes:
