@@ -61,6 +61,8 @@ def open_bench(
     """
     scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     cell, spec, sensors = scenario.loaded, scenario.plant, scenario.observer.sensors
+    if spec.file is not None:
+        spec = spec.model_copy(update={"file": scenario.folder / spec.file})
     pacer = Pacer(open_clock(clock), scenario.step_s, policy, GRACE_STEPS)
     plant = build_plant(cell, spec, step_s=scenario.step_s, sensors=sensors, seed=scenario.seed)
     injector = Injector(scenario.faults, spec.cells, sensors, scenario.step_s, scenario.seed)

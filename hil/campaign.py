@@ -175,7 +175,8 @@ def run_campaign(
     device
         As for `hil.bench.run_scenario`.
     workers
-        Processes, by default one a core; 1 is this process. The answer does not depend on it.
+        Processes, by default one a core; 1 is this process. The answer does not depend on it, as long as linear
+        algebra has one thread here too, as it has there.
     progress
         Called with the share that is done and the name of the case that was.
 

@@ -202,6 +202,7 @@ def campaign(
         f"{loaded.name} on {device}",
         ("case", "kind", "expected", "found", "flags", "after", "false alarms", "core error"), found.rows(),
     )  # fmt: skip
+    print_table("what nobody can tell, and why", ("case", "reason"), found.reasons())
     missed = sum(not outcome.passed for outcome in found.outcomes)
     console.print(f"{len(found.outcomes)} runs, {missed} of them failed")
     write_verdict(found.outcomes, report, junit, loaded.title or loaded.name)

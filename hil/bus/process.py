@@ -296,6 +296,7 @@ def can_device(
     InputError
         If the bus cannot be opened.
     """
+    extra("can", "a bus")
     spec = (scenario.bus or BusSpec()).on(bus)
     if spec.interface == "virtual":
         if bus is not None:
