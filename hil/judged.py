@@ -56,7 +56,7 @@ class Judged:
         record = self.record
         names = record.faults if during in ("all", "healthy", "faulted") else [during]
         columns = [metrics.under(record, name) for name in names]
-        faulted = np.any(columns, axis=0) if columns else np.zeros(len(record.rows), bool)
+        faulted = np.asarray(np.any(columns, axis=0) if columns else np.zeros(len(record.rows), bool))
         rows = self.powered & self._settled(~self.powered, settle_s)
         if during == "healthy":
             recovery_s = settle_s if recovery_s is None else recovery_s

@@ -112,9 +112,9 @@ def initial_soc(record: Record, observer: Observer) -> float:
 
 def figures(record: Record) -> list[tuple[str, str]]:
     """Name and value with unit of what the device made of it; errors where the record has a core, else none."""
-    answered = np.isfinite(record.each("core_degC")).all(axis=1)
+    answered = np.asarray(np.isfinite(record.each("core_degC")).all(axis=1))
     found = [("steps answered", f"{int(answered.sum())} of {len(answered)}")]
-    known = answered & np.isfinite(record.each("true_core_degC")).all(axis=1)
+    known = answered & np.asarray(np.isfinite(record.each("true_core_degC")).all(axis=1))
     flags = metrics.flagged(record).any(axis=1)
     found.append(("steps with a fault flagged", f"{int(flags.sum())}"))
     if not known.any():

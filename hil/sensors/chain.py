@@ -99,7 +99,7 @@ class SensorChain:
         true = np.append(truth.voltage_V, truth.current_A.mean())
         read = self._gain * true + self._offset + self._noise * noise[self._count :]
         read = np.rint(read / self._resolution) * self._resolution
-        return read.clip(self._low, self._high)
+        return np.asarray(read.clip(self._low, self._high))
 
     def _readings(self, time_s: float, values: Array) -> Readings:
         """Name the numbers, and mark what is out of range."""

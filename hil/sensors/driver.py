@@ -61,7 +61,7 @@ class Adc(BaseModel):
 
     def code(self, share: ArrayLike) -> Array:
         """Codes of shares of the reference without noise, whole numbers."""
-        return np.clip(np.rint(np.asarray(share, float) * self.full), 0, self.full)
+        return np.asarray(np.clip(np.rint(np.asarray(share, float) * self.full), 0, self.full))
 
 
 class Table(BaseModel):
