@@ -56,11 +56,11 @@ class Judged:
         record = self.record
         names = record.faults if during in ("all", "healthy", "faulted") else [during]
         columns = [metrics.under(record, name) for name in names]
-        faulted = np.asarray(np.any(columns, axis=0) if columns else np.zeros(len(record.rows), bool))
+        faulted = np.any(columns, axis=0) if columns else np.zeros(len(record.rows), bool)
         rows = self.powered & self._settled(~self.powered, settle_s)
         if during == "healthy":
             recovery_s = settle_s if recovery_s is None else recovery_s
-            return rows & ~faulted & self._settled(faulted, recovery_s, from_start=False)
+            return np.asarray(rows & ~faulted & self._settled(faulted, recovery_s, from_start=False))
         return rows if during == "all" else rows & faulted
 
     def _settled(self, disturbed: Rows, settle_s: float, from_start: bool = True) -> Rows:
