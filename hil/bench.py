@@ -15,7 +15,7 @@ from hil.loop import Bench
 from hil.outcome import Outcome
 from hil.plant import build_plant
 from hil.requirements import judge
-from hil.scenario import Scenario, load_scenario
+from hil.scenario import MOST_SEED, Scenario, check_length, load_scenario
 from hil.sensors import SensorChain
 from hil.timing import Overrun, Pacer, open_clock, realtime
 
@@ -60,6 +60,7 @@ def open_bench(
         If one of them is none, or something that it needs is not installed.
     """
     scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    check_length(scenario)
     cell, spec, sensors = scenario.loaded, scenario.plant, scenario.observer.sensors
     pacer = Pacer(open_clock(clock), scenario.step_s, policy, GRACE_STEPS)
     plant = build_plant(cell, spec, step_s=scenario.step_s, sensors=sensors, seed=scenario.seed)
@@ -107,6 +108,9 @@ def run_scenario(
         As for `open_bench`; once the run has begun, nothing does.
     """
     scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    if seed is not None and not 0 <= seed <= MOST_SEED:
+        raise InputError(f"seed {seed}", where=scenario.name, expected=f"0 to {MOST_SEED}")
+    _check_cores(compare)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if duration_s is not None:
         if not scenario.step_s <= duration_s <= scenario.steps * scenario.step_s:
@@ -139,6 +143,15 @@ def run_scenario(
         same = dict(same) | {"cost": f"{most} ({cost['core']}, {cost['toolchain']}, {cost['emulator']})"}
     results = judge(scenario, record, timing)
     return Outcome(scenario, name, record, results, timing, same, digests, ended, frames)
+
+
+def _check_cores(names: tuple[str, ...]) -> None:
+    """Refuse cores that there are none of before a run, and not after it."""
+    if others := [name for name in names if name != "host"]:
+        from firmware_export.targets.toolchains import core_named
+
+        for name in others:
+            core_named(name)
 
 
 def _digests(scenario: Scenario, bench: Bench) -> dict[str, str]:

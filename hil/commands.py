@@ -98,11 +98,14 @@ def run(
     from hil.logs.passing import logged
     from hil.scenario import load_scenario
     from hil.verdict import Live
-    from hil.verdict.printed import print_verdict, write_verdict
+    from hil.verdict.printed import check_verdict, print_verdict, write_verdict
 
-    check_outputs(
-        (report, (".html",)), (junit, (".xml",)), (log, RECORDS), (frames, FRAMES), inputs=[scenario]
-    )  # fmt: skip
+    check_outputs((log, RECORDS), (frames, FRAMES), inputs=[scenario])
+    check_verdict(report, junit, inputs=[scenario, *filter(None, [log, frames])])
+    if any(path and path.suffix.lower() == ".mf4" for path in (log, frames)):
+        from hil.logs.mf4 import asammdf
+
+        asammdf()  # what is missing is said before the run
     loaded = load_scenario(scenario)
     live = Live(loaded.title, device, port)
     if clock != "virtual":
@@ -181,11 +184,10 @@ def campaign(
 ) -> None:
     """Run every case of a campaign, and say what was found and what was missed: exit code 0, or 1."""
     from bmsthermal.console import console, print_table, steps
-    from bmsthermal.files import check_outputs
     from hil.campaign import load_campaign, run_campaign
-    from hil.verdict.printed import write_verdict
+    from hil.verdict.printed import check_verdict, write_verdict
 
-    check_outputs((report, (".html",)), (junit, (".xml",)), inputs=[file])
+    check_verdict(report, junit, inputs=[file])
     loaded = load_campaign(file)
     with steps(1) as step:
         step(loaded.name)

@@ -1,6 +1,7 @@
 """The commands of the bench, as a person types them."""
 
 import re
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -51,6 +52,38 @@ def test_run_writes_what_is_asked_and_ends_with_the_verdict(tmp_path):
     again = tmp_path / "again.csv"
     call("run", "us06_sensor_drift", "--device", "model", "--log", again)
     assert again.read_bytes() == log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--seed", "-1"), "seed -1"), (("--seed", str(2**32)), "expected 0 to 4294967295"),
+        (("--compare", "host,nosuch"), "nosuch"),
+    ],
+)  # fmt: skip
+def test_a_run_is_refused_before_it_begins(words, said, monkeypatch):
+    monkeypatch.setattr("hil.bench.open_bench", lambda *_, **__: pytest.fail("it began"))
+    with pytest.raises(InputError, match=said):
+        call("run", "us06", "--device", "model", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "package", "extra"),
+    [
+        (("run", "us06", "--junit", "a.xml"), "junitparser", "hil"),
+        (("run", "us06", "--log", "a.mf4"), "asammdf", "mdf"),
+        (("run", "us06", "--bus", "virtual", "--frames", "a.mf4"), "asammdf", "mdf"),
+        (("campaign", "faults", "--junit", "a.xml"), "junitparser", "hil"),
+    ],
+)
+def test_what_is_not_installed_is_said_before_a_run(words, package, extra, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("hil.bench.run_scenario", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr("hil.campaign.run_campaign", lambda *_, **__: pytest.fail("it began"))
+    with pytest.raises(InputError, match=rf"bmsthermal\[{extra}\]"):
+        call(*words)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")

@@ -33,12 +33,9 @@ def write_junit(outcomes: Outcome | Sequence[Outcome], path: str | Path) -> None
     InputError
         If the file has another ending or cannot be written, or junitparser is missing.
     """
-    try:
-        from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
-    except ImportError as error:
-        raise InputError(
-            "JUnit XML needs junitparser, which is missing", hint='pip install "bmsthermal[hil]"'
-        ) from error
+    junitparser()
+    from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
     check_outputs((Path(path), (".xml",)))
     made = JUnitXml()
     for outcome in [outcomes] if isinstance(outcomes, Outcome) else outcomes:
@@ -57,6 +54,22 @@ def write_junit(outcomes: Outcome | Sequence[Outcome], path: str | Path) -> None
             suite.add_testcase(case)
         made.add_testsuite(suite)
     write_whole(path, made.tostring())  # type: ignore[no-untyped-call]
+
+
+def junitparser() -> None:
+    """Refuse where the package is not installed.
+
+    Raises
+    ------
+    InputError
+        With the line that installs it.
+    """
+    try:
+        import junitparser as _  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "JUnit XML needs junitparser, which is missing", hint='pip install "bmsthermal[hil]"'
+        ) from error
 
 
 def written(text: str) -> str:
