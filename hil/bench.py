@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from hil.devices import make_device
@@ -59,6 +61,13 @@ def open_bench(
     InputError
         If one of them is none, or something that it needs is not installed.
     """
+    for key, given in (("clock", clock), ("policy", policy), ("bus", bus or "")):
+        if not isinstance(given, str):
+            raise InputError(f"{key} is {given!r:.60}", expected="a word, as 'virtual'")
+    if not isinstance(device, str) and not all(hasattr(device, verb) for verb in ("name", "reset", "step", "close")):
+        raise InputError(
+            f"device is {device!r:.60}", expected="its name, or an object with name, reset, step and close"
+        )
     scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     check_length(scenario)
     cell, spec, sensors = scenario.loaded, scenario.plant, scenario.observer.sensors
@@ -108,8 +117,8 @@ def run_scenario(
         As for `open_bench`; once the run has begun, nothing does.
     """
     scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
-    if seed is not None and not 0 <= seed <= MOST_SEED:
-        raise InputError(f"seed {seed}", where=scenario.name, expected=f"0 to {MOST_SEED}")
+    if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed <= MOST_SEED):
+        raise InputError(f"seed {seed!r:.60}", where=scenario.name, expected=f"0 to {MOST_SEED}")
     _check_cores(compare)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if duration_s is not None:

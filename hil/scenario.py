@@ -247,6 +247,8 @@ def load_scenario(name: str | Path) -> Scenario:
     InputError
         If there is none; or with file, line, key, what was found and what was expected, for each mistake of the file.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"{name!r:.60}", expected="a scenario, the name of a shipped one, or its file")
     path = Path(name)
     if str(name) in _shipped_names():
         path = _folder() / f"{name}.toml"
