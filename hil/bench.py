@@ -130,7 +130,8 @@ def run_scenario(
     with open_bench(scenario, device=device, bus=bus, clock=clock, policy=policy, seen=seen) as bench:
         ended = ""
         if hasattr(bench.device, "log") and (log is not None or bench.pacer.real):
-            bench.device.log = log or (lambda _: None)  # of a long run in real time nobody could keep them all
+            # of a long run in real time nobody could keep them all
+            bench.device.log = _guarded(log, bench) if log else lambda _: None
         with realtime() if bench.pacer.real else nullcontext():
             try:
                 bench.run()
@@ -152,6 +153,22 @@ def run_scenario(
         same = dict(same) | {"cost": f"{most} ({cost['core']}, {cost['toolchain']}, {cost['emulator']})"}
     results = judge(scenario, record, timing)
     return Outcome(scenario, name, record, results, timing, same, digests, ended, frames)
+
+
+def _guarded(log: Log, bench: Bench) -> Log:
+    """Take frames until the log fails, as on a disk that is full: that is said, and is no fault of the device."""
+    failed = False
+
+    def take(frame: Any) -> None:
+        nonlocal failed
+        if not failed:
+            try:
+                log(frame)
+            except Exception as error:  # of a log of somebody's own, which may raise anything
+                failed = True
+                bench.said.append((bench.done * bench.step_s, f"the log of frames ends here: {error}"))
+
+    return take
 
 
 def _check_cores(names: tuple[str, ...]) -> None:

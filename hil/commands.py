@@ -12,6 +12,7 @@ from hil.logs.commands import convert, replay
 
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
+    from hil.outcome import Outcome
 
 
 def add(app: typer.Typer) -> None:
@@ -110,31 +111,43 @@ def run(
     live = Live(loaded.title, device, port)
     if clock != "virtual":
         console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
-    with (
-        logged(frames, clock) as take,
-        timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at,
-    ):
-        due_s = 0.0
+    outcome: Outcome | None = None
+    lost: list[Exception] = []
+    try:
+        with (
+            logged(frames, clock) as take,
+            timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at,
+        ):
+            due_s = 0.0
 
-        def seen(names: tuple[str, ...], row: Array) -> None:
-            nonlocal due_s
-            live(names, row)
-            if row[0] >= due_s:
-                due_s = row[0] + 0.01 * loaded.length_s
-                at(row[0])
+            def seen(names: tuple[str, ...], row: Array) -> None:
+                nonlocal due_s
+                live(names, row)
+                if row[0] >= due_s:
+                    due_s = row[0] + 0.01 * loaded.length_s
+                    at(row[0])
 
-        outcome = run_scenario(
-            loaded, device=device, bus=bus, clock=clock, policy=policy, duration_s=duration_s, seed=seed, seen=seen,
-            compare=_cores(compare, report), log=take,
-        )  # fmt: skip
+            outcome = run_scenario(
+                loaded, device=device, bus=bus, clock=clock, policy=policy, duration_s=duration_s, seed=seed, seen=seen,
+                compare=_cores(compare, report), log=take,
+            )  # fmt: skip
+    except (InputError, OSError) as error:
+        if outcome is None:
+            raise
+        lost.append(error)  # the log of frames: a verdict is worth more than its files
     live.end(outcome)
     print_verdict(outcome)
-    if log is not None:
-        write(outcome.record, log)
-        console.print(f"wrote {log}", soft_wrap=True)
-    if frames is not None:
+    if frames is not None and not lost:
         console.print(f"wrote {frames}" if frames.exists() else "no frames: there is no bus; --bus virtual has one")
+    try:
+        if log is not None:
+            write(outcome.record, log)
+            console.print(f"wrote {log}", soft_wrap=True)
+    except InputError as error:
+        lost.append(error)
     write_verdict(outcome, report, junit)
+    if lost:
+        raise lost[0]
     if not outcome.passed:
         raise typer.Exit(1)
 

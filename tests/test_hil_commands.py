@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from bmsthermal.cli import application
 from bmsthermal.errors import InputError
 from bmsthermal.observer import compiled
+from hil.bench import run_scenario
 from hil.campaign import load_campaign
 from hil.faults import KINDS
 from hil.scenario import shipped
@@ -84,6 +85,31 @@ def test_what_is_not_installed_is_said_before_a_run(words, package, extra, monke
     with pytest.raises(InputError, match=rf"bmsthermal\[{extra}\]"):
         call(*words)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
+@pytest.mark.parametrize("more", [("--log", "a.csv"), ("--frames", "a.asc")])
+def test_a_log_that_cannot_be_written_costs_no_verdict(more, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise InputError("cannot be written (No space left on device)")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hil.logs.write", full)
+    monkeypatch.setattr("hil.logs.passing.write_frames", full)
+    with pytest.raises(InputError, match="No space left"):
+        call("run", "us06", "--device", "model", "--bus", "virtual", "--duration-s", 60, "--junit", "a.xml", *more)
+    assert "<testsuites>" in (tmp_path / "a.xml").read_text()
+
+
+@pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
+def test_a_log_that_fails_is_no_fault_of_the_device():
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    found = run_scenario("us06", device="model", bus="virtual", duration_s=60, log=full)
+    assert found.record["status"].max() == 0
+    said = [words for _, words in found.record.said]
+    assert said == ["the log of frames ends here: [Errno 28] No space left on device"]
 
 
 @pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
