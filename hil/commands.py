@@ -172,7 +172,9 @@ def device(
     from bmsthermal.console import console, listed
     from bmsthermal.observer import Observer
     from hil.bus import BusSpec, serve
+    from hil.devices.making import check_bus
 
+    check_bus()
     spec = BusSpec()
     if cell.endswith(".toml"):
         from hil.scenario import load_scenario

@@ -101,6 +101,20 @@ def test_a_log_that_cannot_be_written_costs_no_verdict(more, tmp_path, monkeypat
     assert "<testsuites>" in (tmp_path / "a.xml").read_text()
 
 
+@pytest.mark.parametrize("package", ["can", "cantools", "crccheck"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "us06", "--device", "model", "--bus", "virtual"), ("run", "us06", "--device", "can"),
+        ("device", "a123_26650"),
+    ],
+)  # fmt: skip
+def test_a_bus_without_its_packages_is_refused(package, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=r"is not installed.*bmsthermal\[can\]"):
+        call(*words)
+
+
 @pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
 def test_a_log_that_fails_is_no_fault_of_the_device():
     def full(_):
