@@ -112,7 +112,7 @@ def run(
     if clock != "virtual":
         console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
     outcome: Outcome | None = None
-    lost: list[Exception] = []
+    lost: list[InputError] = []
     try:
         with (
             logged(frames, clock) as take,
@@ -134,6 +134,8 @@ def run(
     except (InputError, OSError) as error:
         if outcome is None:
             raise
+        if isinstance(error, OSError):
+            error = InputError(f"cannot be written ({error.strerror})", where=str(frames))
         lost.append(error)  # the log of frames: a verdict is worth more than its files
     live.end(outcome)
     print_verdict(outcome)

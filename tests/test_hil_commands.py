@@ -116,6 +116,17 @@ def test_a_bus_without_its_packages_is_refused(package, words, monkeypatch):
 
 
 @pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
+def test_a_log_of_frames_that_cannot_be_ended_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hil.logs.frames.FrameLog.__exit__", full)
+    log = tmp_path / "a.blf"
+    with pytest.raises(InputError, match=r"a\.blf: cannot be written \(No space left"):
+        call("run", "us06", "--device", "model", "--bus", "virtual", "--duration-s", 60, "--frames", log)
+
+
+@pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
 def test_a_log_that_fails_is_no_fault_of_the_device():
     def full(_):
         raise OSError(28, "No space left on device")
