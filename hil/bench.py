@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from hil.devices import make_device
@@ -15,7 +17,7 @@ from hil.loop import Bench
 from hil.outcome import Outcome
 from hil.plant import build_plant
 from hil.requirements import judge
-from hil.scenario import Scenario, load_scenario
+from hil.scenario import MOST_SEED, Scenario, check_length, load_scenario
 from hil.sensors import SensorChain
 from hil.timing import Overrun, Pacer, open_clock, realtime
 
@@ -59,7 +61,15 @@ def open_bench(
     InputError
         If one of them is none, or something that it needs is not installed.
     """
+    for key, given in (("clock", clock), ("policy", policy), ("bus", bus or "")):
+        if not isinstance(given, str):
+            raise InputError(f"{key} is {given!r:.60}", expected="a word, as 'virtual'")
+    if not isinstance(device, str) and not all(hasattr(device, verb) for verb in ("name", "reset", "step", "close")):
+        raise InputError(
+            f"device is {device!r:.60}", expected="its name, or an object with name, reset, step and close"
+        )
     scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    check_length(scenario)
     cell, spec, sensors = scenario.loaded, scenario.plant, scenario.observer.sensors
     if spec.file is not None:
         spec = spec.model_copy(update={"file": scenario.folder / spec.file})
@@ -111,6 +121,9 @@ def run_scenario(
         As for `open_bench`; once the run has begun, nothing does.
     """
     scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed <= MOST_SEED):
+        raise InputError(f"seed {seed!r:.60}", where=scenario.name, expected=f"0 to {MOST_SEED}")
+    _check_cores(compare)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if duration_s is not None:
         if not scenario.step_s <= duration_s <= scenario.steps * scenario.step_s:
@@ -121,7 +134,8 @@ def run_scenario(
     with open_bench(scenario, device=device, bus=bus, clock=clock, policy=policy, seen=seen) as bench:
         ended = ""
         if hasattr(bench.device, "log") and (log is not None or bench.pacer.real):
-            bench.device.log = log or (lambda _: None)  # of a long run in real time nobody could keep them all
+            # of a long run in real time nobody could keep them all
+            bench.device.log = _guarded(log, bench) if log else lambda _: None
         with realtime() if bench.pacer.real else nullcontext():
             try:
                 bench.run()
@@ -143,6 +157,31 @@ def run_scenario(
         same = dict(same) | {"cost": f"{most} ({cost['core']}, {cost['toolchain']}, {cost['emulator']})"}
     results = judge(scenario, record, timing)
     return Outcome(scenario, name, record, results, timing, same, digests, ended, frames)
+
+
+def _guarded(log: Log, bench: Bench) -> Log:
+    """Take frames until the log fails, as on a disk that is full: that is said, and is no fault of the device."""
+    failed = False
+
+    def take(frame: Any) -> None:
+        nonlocal failed
+        if not failed:
+            try:
+                log(frame)
+            except Exception as error:  # of a log of somebody's own, which may raise anything
+                failed = True
+                bench.said.append((bench.done * bench.step_s, f"the log of frames ends here: {error}"))
+
+    return take
+
+
+def _check_cores(names: tuple[str, ...]) -> None:
+    """Refuse cores that there are none of before a run, and not after it."""
+    if others := [name for name in names if name != "host"]:
+        from firmware_export.targets.toolchains import core_named
+
+        for name in others:
+            core_named(name)
 
 
 def _digests(scenario: Scenario, bench: Bench) -> dict[str, str]:

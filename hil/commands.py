@@ -14,6 +14,7 @@ from hil.serial.commands import board
 
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
+    from hil.outcome import Outcome
 
 
 def add(app: typer.Typer) -> None:
@@ -100,44 +101,55 @@ def run(
     from hil.logs.passing import logged
     from hil.scenario import load_scenario
     from hil.verdict import Live
-    from hil.verdict.printed import print_verdict, write_verdict
+    from hil.verdict.printed import check_verdict, print_verdict, write_verdict
 
-    check_outputs(
-        (report, (".html",)), (junit, (".xml",)), (log, RECORDS), (frames, FRAMES), inputs=[scenario]
-    )  # fmt: skip
-    if junit is not None:
-        extra("junitparser", "JUnit XML")
-    if log is not None and log.suffix == ".mf4":
-        extra("asammdf", "MF4")
+    check_outputs((log, RECORDS), (frames, FRAMES), inputs=[scenario])
+    check_verdict(report, junit, inputs=[scenario, *filter(None, [log, frames])])
+    if any(path and path.suffix.lower() == ".mf4" for path in (log, frames)):
+        extra("asammdf", "MF4")  # what is missing is said before the run
     loaded = load_scenario(scenario)
     live = Live(loaded.title, device, port)
     if clock != "virtual":
         console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
-    with (
-        logged(frames, clock) as take,
-        timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at,
-    ):
-        due_s = 0.0
+    outcome: Outcome | None = None
+    lost: list[InputError] = []
+    try:
+        with (
+            logged(frames, clock) as take,
+            timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at,
+        ):
+            due_s = 0.0
 
-        def seen(names: tuple[str, ...], row: Array) -> None:
-            nonlocal due_s
-            live(names, row)
-            if row[0] >= due_s:
-                due_s = row[0] + 0.01 * loaded.length_s
-                at(row[0])
+            def seen(names: tuple[str, ...], row: Array) -> None:
+                nonlocal due_s
+                live(names, row)
+                if row[0] >= due_s:
+                    due_s = row[0] + 0.01 * loaded.length_s
+                    at(row[0])
 
-        outcome = run_scenario(
-            loaded, device=device, bus=bus, clock=clock, policy=policy, duration_s=duration_s, seed=seed, seen=seen,
-            compare=_cores(compare, report), log=take,
-        )  # fmt: skip
+            outcome = run_scenario(
+                loaded, device=device, bus=bus, clock=clock, policy=policy, duration_s=duration_s, seed=seed, seen=seen,
+                compare=_cores(compare, report), log=take,
+            )  # fmt: skip
+    except (InputError, OSError) as error:
+        if outcome is None:
+            raise
+        if isinstance(error, OSError):
+            error = InputError(f"cannot be written ({error.strerror})", where=str(frames))
+        lost.append(error)  # the log of frames: a verdict is worth more than its files
     live.end(outcome)
     print_verdict(outcome)
-    if log is not None:
-        write(outcome.record, log)
-        console.print(f"wrote {log}", soft_wrap=True)
-    if frames is not None:
+    if frames is not None and not lost:
         console.print(f"wrote {frames}" if frames.exists() else "no frames: there is no bus; --bus virtual has one")
+    try:
+        if log is not None:
+            write(outcome.record, log)
+            console.print(f"wrote {log}", soft_wrap=True)
+    except InputError as error:
+        lost.append(error)
     write_verdict(outcome, report, junit)
+    if lost:
+        raise lost[0]
     if not outcome.passed:
         raise typer.Exit(1)
 
@@ -162,7 +174,9 @@ def device(
     from bmsthermal.console import console, listed
     from bmsthermal.observer import Observer
     from hil.bus import BusSpec, serve
+    from hil.devices.making import check_bus
 
+    check_bus()
     spec = BusSpec()
     if cell.endswith(".toml"):
         from hil.scenario import load_scenario
@@ -187,13 +201,10 @@ def campaign(
 ) -> None:
     """Run every case of a campaign, and say what was found and what was missed: exit code 0, or 1."""
     from bmsthermal.console import console, print_table, steps
-    from bmsthermal.files import check_outputs
     from hil.campaign import load_campaign, run_campaign
-    from hil.verdict.printed import write_verdict
+    from hil.verdict.printed import check_verdict, write_verdict
 
-    check_outputs((report, (".html",)), (junit, (".xml",)), inputs=[file])
-    if junit is not None:
-        extra("junitparser", "JUnit XML")
+    check_verdict(report, junit, inputs=[file])
     loaded = load_campaign(file)
     with steps(1) as step:
         step(loaded.name)

@@ -9,7 +9,8 @@ from bmsthermal.errors import InputError
 
 #: What brings each, and what is called by another name than its package.
 _EXTRAS = {
-    "can": "can", "cantools": "can", "serial": "serial", "junitparser": "hil", "asammdf": "mdf", "fmpy": "fmi",
+    "can": "can", "cantools": "can", "crccheck": "can", "serial": "serial", "junitparser": "hil", "asammdf": "mdf",
+    "fmpy": "fmi",
 }  # fmt: skip
 _NAMES = {"can": "python-can", "serial": "pyserial"}
 

@@ -142,9 +142,17 @@ class Bench:
         return float(self.rows[self.done - 1, at]) if self.done else np.nan
 
     def write(self, name: str, value: float) -> None:
-        """Hold a command, or what the device sees, at a value from the next step on, until `release`."""
+        """Hold a command, or what the device sees, at a value from the next step on, until `release`.
+
+        Raises
+        ------
+        InputError
+            If the signal cannot be written, or the value is no number; a command is finite.
+        """
         self._check_writable(name)
-        self._written[name] = lambda _: float(value)
+        if (held := _numbers(name, value)).ndim:
+            raise InputError(f"{value!r:.60}", where=name, expected="a number", hint="stimulate takes a table")
+        self._written[name] = lambda _: float(held)
 
     def stimulate(self, name: str, time_s: ArrayLike, values: ArrayLike) -> None:
         """Drive a command, or what the device sees, along a table from the next step on; its ends are held.
@@ -162,7 +170,7 @@ class Bench:
             If the signal cannot be written, or the table is not finite, increasing and as long as its values.
         """
         self._check_writable(name)
-        at, to = np.array(time_s, float), np.array(values, float)
+        at, to = _numbers("time_s", time_s), _numbers(name, values)
         if at.ndim != 1 or at.shape != to.shape or not len(at) or not np.isfinite(at).all() or (np.diff(at) <= 0).any():
             raise InputError(
                 f"a table of shapes {at.shape} and {to.shape}", where=name,
@@ -194,8 +202,8 @@ class Bench:
         InputError
             If the run is shorter.
         """
-        if steps < 0 or self.done + steps > self.steps:
-            raise InputError(f"{steps} steps after {self.done}", expected=f"a run of at most {self.steps} in all")
+        if not isinstance(steps, int | np.integer) or steps < 0 or self.done + steps > self.steps:
+            raise InputError(f"{steps!r} steps after {self.done}", expected=f"a run of at most {self.steps} in all")
         for _ in range(steps):
             self._advance()
 
@@ -357,3 +365,14 @@ class Bench:
             ambient_K = self._written["seen_ambient_degC"](time_s) + ZERO_DEGC_K
         current_A = self._value("seen_current_A", time_s, readings.current_A)
         return Readings(readings.time_s, current_A, voltage_V, ambient_K, surfaces_K)
+
+
+def _numbers(name: str, values: ArrayLike) -> Array:
+    """Copy of what is written to a signal; a sensor may say nothing (NaN), and a command always says something."""
+    try:
+        found = np.array(values, float)
+    except (TypeError, ValueError):
+        raise InputError(f"{values!r:.60}", where=name, expected="numbers") from None
+    if name in COMMANDS and not np.isfinite(found).all():
+        raise InputError(f"{values!r:.60}", where=name, expected="finite numbers")
+    return found

@@ -23,14 +23,17 @@ from hil.lines import Place
 from hil.mistakes import MisfitError, read_toml, where_in
 from hil.plant import PlantSpec
 from hil.profile import CONFIG, Number, Part, Positive, Profile, Share, SurroundingsSpec
+from hil.record import column_names
 from hil.requirements import SETS, Requirement
 from hil.sensors import SensorsSpec
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
 
-#: Longest run: a table of it is a gigabyte or two.
-MOST_STEPS = 5_000_000
+#: Longest run, and most numbers of its record: a table of it is a gigabyte or two.
+MOST_STEPS, MOST_NUMBERS = 5_000_000, 250_000_000
+#: Largest seed.
+MOST_SEED = 2**32 - 1
 
 
 def _sensor(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -126,7 +129,7 @@ class Scenario(BaseModel):
     """Of bench and observer."""
     duration_s: Positive | None = None
     """By default that of the profile; after it, the current is 0."""
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 1
+    seed: Annotated[int, Strict(), Field(ge=0, le=MOST_SEED)] = 1
     """Of everything that is drawn."""
     initial_soc: Share
     """State of charge at the start, 0 to 1."""
@@ -244,6 +247,8 @@ def load_scenario(name: str | Path) -> Scenario:
     InputError
         If there is none; or with file, line, key, what was found and what was expected, for each mistake of the file.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"{name!r:.60}", expected="a scenario, the name of a shipped one, or its file")
     path = Path(name)
     if str(name) in _shipped_names():
         path = _folder() / f"{name}.toml"
@@ -278,7 +283,7 @@ def _check_files(scenario: Scenario, path: Path) -> None:
     make: list[tuple[Place, Callable[[], object]]] = [
         (("cell",), lambda: scenario.loaded),
         (("profile",), scenario.make_profile),
-        (("duration_s",), partial(_check_length, scenario)),
+        (("duration_s",), partial(check_length, scenario)),
         (("observer",), scenario.make_observer),
         *(
             (("faults", i), partial(Injector, [fault], cells, sensors, scenario.step_s, scenario.seed))
@@ -294,6 +299,16 @@ def _check_files(scenario: Scenario, path: Path) -> None:
             raise InputError(str(error), where=where) from None
 
 
-def _check_length(scenario: Scenario) -> None:
-    if scenario.steps > MOST_STEPS:
-        raise InputError(f"{scenario.steps:.3g} steps of {scenario.step_s:g} s", expected=f"at most {MOST_STEPS:,}")
+def check_length(scenario: Scenario) -> None:
+    """Refuse a run whose record is too large for the memory of a computer.
+
+    Raises
+    ------
+    InputError
+        With the most steps that its cells leave room for.
+    """
+    names = column_names(scenario.plant.cells, scenario.observer.sensors, [fault.name for fault in scenario.faults])
+    most = min(MOST_STEPS, MOST_NUMBERS // len(names))
+    if scenario.steps > most:
+        of = f" of {scenario.plant.cells} cells" if most < MOST_STEPS else ""
+        raise InputError(f"{scenario.steps:.3g} steps of {scenario.step_s:g} s{of}", expected=f"at most {most:,}")

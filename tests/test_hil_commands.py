@@ -1,6 +1,7 @@
 """The commands of the bench, as a person types them."""
 
 import re
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from bmsthermal.cli import application
 from bmsthermal.errors import InputError
 from bmsthermal.observer import compiled
+from hil.bench import run_scenario
 from hil.campaign import load_campaign
 from hil.faults import KINDS
 from hil.scenario import shipped
@@ -51,6 +53,88 @@ def test_run_writes_what_is_asked_and_ends_with_the_verdict(tmp_path):
     again = tmp_path / "again.csv"
     call("run", "us06_sensor_drift", "--device", "model", "--log", again)
     assert again.read_bytes() == log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--seed", "-1"), "seed -1"), (("--seed", str(2**32)), "expected 0 to 4294967295"),
+        (("--compare", "host,nosuch"), "nosuch"),
+    ],
+)  # fmt: skip
+def test_a_run_is_refused_before_it_begins(words, said, monkeypatch):
+    monkeypatch.setattr("hil.bench.open_bench", lambda *_, **__: pytest.fail("it began"))
+    with pytest.raises(InputError, match=said):
+        call("run", "us06", "--device", "model", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "package", "extra"),
+    [
+        (("run", "us06", "--junit", "a.xml"), "junitparser", "hil"),
+        (("run", "us06", "--log", "a.mf4"), "asammdf", "mdf"),
+        (("run", "us06", "--bus", "virtual", "--frames", "a.mf4"), "asammdf", "mdf"),
+        (("campaign", "faults", "--junit", "a.xml"), "junitparser", "hil"),
+    ],
+)
+def test_what_is_not_installed_is_said_before_a_run(words, package, extra, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("hil.bench.run_scenario", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr("hil.campaign.run_campaign", lambda *_, **__: pytest.fail("it began"))
+    with pytest.raises(InputError, match=rf"bmsthermal\[{extra}\]"):
+        call(*words)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
+@pytest.mark.parametrize("more", [("--log", "a.csv"), ("--frames", "a.asc")])
+def test_a_log_that_cannot_be_written_costs_no_verdict(more, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise InputError("cannot be written (No space left on device)")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hil.logs.write", full)
+    monkeypatch.setattr("hil.logs.passing.write_frames", full)
+    with pytest.raises(InputError, match="No space left"):
+        call("run", "us06", "--device", "model", "--bus", "virtual", "--duration-s", 60, "--junit", "a.xml", *more)
+    assert "<testsuites>" in (tmp_path / "a.xml").read_text()
+
+
+@pytest.mark.parametrize("package", ["can", "cantools", "crccheck"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "us06", "--device", "model", "--bus", "virtual"), ("run", "us06", "--device", "can"),
+        ("device", "a123_26650"),
+    ],
+)  # fmt: skip
+def test_a_bus_without_its_packages_is_refused(package, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=r"is not installed.*bmsthermal\[can\]"):
+        call(*words)
+
+
+@pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
+def test_a_log_of_frames_that_cannot_be_ended_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hil.logs.frames.FrameLog.__exit__", full)
+    log = tmp_path / "a.blf"
+    with pytest.raises(InputError, match=r"a\.blf: cannot be written \(No space left"):
+        call("run", "us06", "--device", "model", "--bus", "virtual", "--duration-s", 60, "--frames", log)
+
+
+@pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")
+def test_a_log_that_fails_is_no_fault_of_the_device():
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    found = run_scenario("us06", device="model", bus="virtual", duration_s=60, log=full)
+    assert found.record["status"].max() == 0
+    said = [words for _, words in found.record.said]
+    assert said == ["the log of frames ends here: [Errno 28] No space left on device"]
 
 
 @pytest.mark.skipif(not compiled(), reason="the compiled kernel is missing")

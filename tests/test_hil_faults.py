@@ -68,6 +68,12 @@ def test_the_listing_has_a_row_of_each_kind():
     assert all(sentence.endswith(".") for _, _, sentence in rows.values())
 
 
+@pytest.mark.parametrize("kind", [None, 1, [], {}, ["open"]])
+def test_a_kind_that_is_no_word_is_refused(kind):
+    with pytest.raises(ValidationError, match="no kind of fault"):
+        Fault.model_validate({"kind": kind, "target": "surface"})
+
+
 @pytest.mark.parametrize("kind", CATALOGUE)
 def test_a_fault_survives_being_written_down(kind):
     made = fault(kind, **ONE_OF_EACH[kind], at_s=5)

@@ -71,6 +71,35 @@ def test_stimulate_is_a_straight_line_from_now_on_with_its_ends_held(bench):
     assert bench.record["command_A"][10:] == pytest.approx(np.minimum(2.0 * np.arange(15), 20.0), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("command_A", np.nan), ("command_A", np.inf), ("command_A", "x"), ("seen_surface_degC", 1j),
+     ("seen_surface_degC", None), ("cooling", [1.0, 2.0])],
+)  # fmt: skip
+def test_what_is_no_number_is_not_written(bench, name, value):
+    if value is not None:  # which numpy takes for a reading that is not there
+        with pytest.raises(InputError):
+            bench.write(name, value)
+    with pytest.raises(InputError):
+        bench.stimulate(name, [0.0], [value, value])
+    bench.step(1)
+    assert bench.done == 1
+
+
+@pytest.mark.parametrize("steps", [-1, 1.5, np.nan, "x", None, 10**9])
+def test_a_number_of_steps_that_is_none(bench, steps):
+    with pytest.raises(InputError, match="steps after 0"):
+        bench.step(steps)
+
+
+@pytest.mark.parametrize(
+    "given", [{"clock": 3}, {"policy": None}, {"bus": 3}, {"device": 3}, {"seed": 1.5}, {"seed": -1}, {"scenario": 3}]
+)
+def test_wrong_types_are_refused(given):
+    with pytest.raises(InputError):
+        run_scenario(**{"scenario": "us06", "device": "model"} | given)
+
+
 def test_capture_begins_at_the_next_step_and_grows(bench):
     bench.step(4)
     capture = bench.capture("core_degC")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmsthermal import InputError
+from hil.bench import open_bench
 from hil.lines import lines_of
 from hil.scenario import Scenario, load_scenario, shipped
 
@@ -248,3 +249,14 @@ def test_a_set_of_requirements_is_asked_beside_the_scenarios_own(tmp_path):
     scenario = load_scenario(path)
     assert [each.id for each in scenario.asked] == ["R1", "R2", "FOXBMS-REDUNDANCY", "FOXBMS-SENSOR", "FOXBMS-TIMEOUT"]
     assert "nothing is asked" in told(tmp_path, GOOD[: GOOD.index("[[requirements]]")])
+
+
+def test_a_record_that_no_memory_holds_is_refused(tmp_path):
+    many = GOOD.replace("initial_soc", "duration_s = 5e6\ninitial_soc") + "\n[plant]\ncells = 1000\n"
+    said = told(tmp_path, many)
+    assert "line 3, duration_s: 5e+06 steps of 1 s of 1000 cells, expected at most" in said
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD)
+    made = load_scenario(path).model_copy(update={"duration_s": 1e12})
+    with pytest.raises(InputError, match="steps of 1 s, expected at most"):
+        open_bench(made, device="model")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmsthermal.errors import InputError
 from hil.devices.device import Device
+from hil.extras import extra
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
@@ -53,6 +54,7 @@ def make_device(
     kind, rest = _split(text)
     observer, cells, sensors = scenario.make_observer(), scenario.plant.cells, scenario.observer.sensors
     if kind == "can":
+        check_bus()
         from hil.bus import can_device
 
         return can_device(scenario, injector, bus=bus, real=real)
@@ -64,10 +66,23 @@ def make_device(
     frames = any(fault.spec.stage == "bus" for fault in scenario.faults)
     if scenario.bus is None and bus is None and not frames:
         return device
+    check_bus()
     from hil.bus import BusSpec, Framed
 
     spec = (scenario.bus or BusSpec()).on(bus)
     return Framed(device, spec, injector, cells, sensors, step_s=scenario.step_s)
+
+
+def check_bus() -> None:
+    """Refuse a bus where something that it needs is not installed, before anything runs.
+
+    Raises
+    ------
+    InputError
+        With the line that installs it.
+    """
+    for package in ("can", "cantools", "crccheck"):
+        extra(package, "a bus")
 
 
 def plain_device(

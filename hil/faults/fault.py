@@ -64,7 +64,7 @@ class Fault(BaseModel):
             return given
         named = dict(given)
         kind = named.get("kind")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise InputError(f"no kind of fault {kind!r}", expected=", ".join(KINDS))
         if not isinstance(named.get("parameters", {}), Mapping):
             raise InputError("parameters is no table", where=f"fault {kind!r}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bmsthermal.console import console, print_table
+from bmsthermal.files import check_outputs
+from hil.extras import extra
 from hil.outcome import Outcome
 from hil.verdict.junit import write_junit
 from hil.verdict.page import write_report
@@ -28,6 +31,19 @@ def print_verdict(outcome: Outcome) -> None:
     if len(said) > MOST_SAID:
         console.print(f"and {len(said) - MOST_SAID} more")
     console.print(sentence(outcome))
+
+
+def check_verdict(report: Path | None, junit: Path | None, inputs: Sequence[str | Path]) -> None:
+    """Refuse, before a run, files that could not be written after it, as `bmsthermal.files.check_outputs` does.
+
+    Raises
+    ------
+    InputError
+        As of that, and if what writes them is missing.
+    """
+    check_outputs((report, (".html",)), (junit, (".xml",)), inputs=inputs)
+    if junit is not None:
+        extra("junitparser", "JUnit XML")
 
 
 def write_verdict(
