@@ -142,9 +142,19 @@ class Bench:
         return float(self.rows[self.done - 1, at]) if self.done else np.nan
 
     def write(self, name: str, value: float) -> None:
-        """Hold a command, or what the device sees, at a value from the next step on, until `release`."""
+        """Hold a command, or what the device sees, at a value from the next step on, until `release`.
+
+        Raises
+        ------
+        InputError
+            If the signal cannot be written, or the value is no number; NaN is a reading that is absent.
+        """
         self._check_writable(name)
-        self._written[name] = lambda _: float(value)
+        try:
+            held = float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"found {value!r}", where=name, expected="a number in the unit of the signal") from None
+        self._written[name] = lambda _: held
 
     def stimulate(self, name: str, time_s: ArrayLike, values: ArrayLike) -> None:
         """Drive a command, or what the device sees, along a table from the next step on; its ends are held.
@@ -187,16 +197,18 @@ class Bench:
         return ("plant", "sensors", "device", "record")
 
     def step(self, steps: int = 1) -> None:
-        """Step on; past the end of the run there is nothing.
+        """Take so many steps, of `step_s` each; past the end of the run there is nothing.
 
         Raises
         ------
         InputError
-            If the run is shorter.
+            If the run is shorter, or the number is not whole.
         """
+        if steps != int(steps):
+            raise InputError(f"{steps:g} steps", expected=f"a whole number of them, of {self.step_s:g} s each")
         if steps < 0 or self.done + steps > self.steps:
             raise InputError(f"{steps} steps after {self.done}", expected=f"a run of at most {self.steps} in all")
-        for _ in range(steps):
+        for _ in range(int(steps)):
             self._advance()
 
     def run(self) -> Record:
