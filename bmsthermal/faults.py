@@ -219,7 +219,8 @@ class Watch:
             self._stuck(row, readings_K[k], expected_K[k], beside[k], healthy[k])
             if row[CODE] <= ABSENT:
                 high = min(chi2[k], 4 * rules.limit) - rules.limit
-                if healthy[k] > 1 and k != worst:  # an error of one is seen by all, by half as much
+                # an error of one is seen by all, by half as much; what one that is masked is off by is nobody else's
+                if not healthy[k] or (healthy[k] > 1 and k != worst):
                     high = min(high, 0.0)
                 row[SUM] = max(row[SUM] + high / rules.limit * dt / rules.window_s, 0.0)
                 row[HALF] = row[HALF] + dt if 4 * chi2[k] > rules.limit else 0.0

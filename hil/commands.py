@@ -62,7 +62,7 @@ def list_(
     faults: Annotated[bool, typer.Option("--faults", help="The kinds of faults instead.")] = False,
 ) -> None:
     """List the shipped scenarios, or the kinds of faults."""
-    from bmsthermal.console import print_table
+    from bmsthermal.console import console, print_table
     from hil.faults import listing
     from hil.scenario import shipped
 
@@ -71,15 +71,17 @@ def list_(
         return
     rows = [(name, f"{each.length_s / 60:.0f} min", each.title) for name, each in sorted(shipped().items())]
     print_table("scenarios", ("name", "length", "what happens"), rows)
+    console.print(f"their files, to copy and change: {next(iter(shipped().values())).folder}", soft_wrap=True)
 
 
 def run(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Name of a shipped scenario, or a file (.toml).")],
     device: Device = "sil",
     bus: Annotated[
-        str | None, typer.Option(help="Frames in between: virtual, udp_loopback, or another python-can interface.")
+        str | None,
+        typer.Option(help="Frames in between: virtual, udp_loopback, or another python-can interface; :CHANNEL too."),
     ] = None,
-    clock: Annotated[str, typer.Option(help="virtual, scaled:FACTOR or real.")] = "virtual",
+    clock: Annotated[str, typer.Option(help="virtual, scaled:FACTOR (10 is ten times as fast) or real.")] = "virtual",
     policy: Annotated[str, typer.Option(help="Of late steps: slip, drop, catch-up:N or abort:N.")] = "slip",
     duration_s: Annotated[float | None, typer.Option("--duration-s", help="End earlier.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of noise, spread and chance; by default the scenario's.")] = None,

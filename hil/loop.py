@@ -195,7 +195,7 @@ class Bench:
         return ("plant", "sensors", "device", "record")
 
     def step(self, steps: int = 1) -> None:
-        """Step on; past the end of the run there is nothing.
+        """Take so many steps, of `step_s` each; past the end of the run there is nothing.
 
         Raises
         ------

@@ -188,8 +188,10 @@ class FalseAlarms(Flagged):
         hours = float(rows.sum()) * run.scenario.step_s / 3600
         if not hours:
             return None, "no rows to judge"
-        count = metrics.alarms(self._flags(run), rows)
-        return count / hours <= self.per_hour, f"{count} in {hours:.2f} h"
+        flags = self._flags(run)
+        count = metrics.alarms(flags, rows)
+        first = f", the first at {run.record.time_s[(flags.any(axis=1) & rows)][0]:g} s" if count else ""
+        return count / hours <= self.per_hour, f"{count} in {hours:.2f} h{first}"
 
     def _words(self) -> str:
         return f"Nothing is flagged{_when(self.during)} that is not wrong."
@@ -212,9 +214,10 @@ class Recovery(Asked):
     def _found(self, run: Judged) -> tuple[bool | None, str]:
         record = run.record
         starts = sorted(start for name in record.faults for start, _ in metrics.windows(record, name))
-        ends = [end for _, end in metrics.windows(record, self.fault) if end < record.time_s[-1]]
+        windows = metrics.windows(record, self.fault)
+        ends = [end for _, end in windows if end < record.time_s[-1]]
         if not ends:
-            return None, "the fault does not end"
+            return None, "the fault does not end" if windows else "was never injected"
         times = [
             metrics.recovery_s(record, end, self.within_K, next((at for at in starts if at > end), np.inf))
             for end in ends

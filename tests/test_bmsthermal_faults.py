@@ -211,6 +211,16 @@ def test_of_two_that_differ_neither_is_believed_until_they_agree():
     assert (abs(found.core_K - core) < 2.5 * found.core_std_K)[60:].all()
 
 
+@pytest.mark.parametrize("engine", ["kernel", "filterpy"])
+def test_of_two_the_other_is_not_blamed_once_one_that_jumped_is_taken_again(engine):
+    u, z, _ = drive(2100)
+    z = z.copy()
+    z[AT : AT + 300, 1] += 2.0
+    code = observed(observer(2, engine=engine), u, z).faults.code
+    assert NAMES[code[AT, 1]] == "bias" and (code[AT : AT + 300, 1] > 0).all()
+    assert not code[:, 0].any() and not code[AT + 425 :, 1].any()
+
+
 @pytest.mark.parametrize(
     ("rz", "sensors", "estimate"),
     [(True, 3, ("heat",)), (True, 3, ("heat", "bias")), (False, 3, ("h", "heat")), (False, 3, ("h", "heat", "bias"))],

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -26,6 +27,8 @@ def call(*words, code=0):
 def test_list_names_every_scenario_and_every_kind_of_fault():
     said = call("list")
     assert all(name in said for name in shipped())
+    folder = Path(said.strip().splitlines()[-1].partition(": ")[2])
+    assert {file.stem for file in folder.glob("*.toml")} == set(shipped())
     words = re.sub(r"\s", "", call("list", "--faults"))
     assert all(kind in words for kind in KINDS)
 

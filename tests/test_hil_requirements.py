@@ -133,7 +133,7 @@ def test_false_alarms_are_counted_out_of_faults_or_of_the_others_in_them():
     record = run(fault_surface=flags)
     ask = {"kind": "false_alarms"}
     result, _ = verdict(record, **ask)
-    assert (result.passed, result.found) == (False, "1 in 0.02 h")
+    assert (result.passed, result.found) == (False, "1 in 0.02 h, the first at 61 s")
     assert verdict(record, **ask, per_hour=50.0)[0].passed is True  # one in 80 s is 45 an hour
     assert verdict(record, **ask, recovery_s=16.0)[0].passed is True
     assert verdict(record, **ask, during="f", sensors=["surface_left"])[0].passed is True
@@ -146,7 +146,9 @@ def test_recovery_from_the_end_of_the_fault_to_the_end_or_the_next():
     assert verdict(record, **ask, within_s=12.0)[0].found == "after 12 s"
     assert verdict(record, **ask, within_s=11.0)[0].passed is False
     assert verdict(run(core_degC=np.where(TIME > 50, 3.0, 0.0)), **ask, within_s=50.0)[0].found == "not to the end"
-    assert verdict(run(f__active=TIME > 40), **ask, within_s=50.0)[0].passed is None
+    lasting = verdict(run(f__active=TIME > 40), **ask, within_s=50.0)[0]
+    assert (lasting.passed, lasting.found) == (None, "the fault does not end")
+    assert verdict(run(f__active=TIME > 1e9), **ask, within_s=50.0)[0].found == "was never injected"
     # a second fault later is no matter of the first one's recovery
     later = run(f__active=((TIME > 20) & (TIME <= 30)) | (TIME > 90), core_degC=np.where(TIME > 90, 9.0, 0.0))
     assert verdict(later, **ask, within_s=1.0)[0].passed is True

@@ -314,7 +314,8 @@ ROM_INLINE void ROM_(look)(const ROM_(rules_t) *r, int sensors, real_t *watch, c
             const real_t cap = ROM_NUM(4.0) * r->limit, then = ROM_(size_of)(expected_K[k] - row[FLT_THEN]);
             const real_t there = ROM_(size_of)(beside[k] - row[FLT_BESIDE]);
             real_t high = ((chi2[k] < cap) ? chi2[k] : cap) - r->limit;
-            if ((healthy[k] > 1) && (k != worst) && (high > zero)) { /* an error of one is seen by all, by half */
+            /* an error of one is seen by all, by half; what one that is masked is off by is nobody else's */
+            if ((healthy[k] != 1) && ((healthy[k] == 0) || (k != worst)) && (high > zero)) {
                 high = zero;
             }
             high = row[FLT_SUM] + high / r->limit * r->step_s / r->window_s;
