@@ -1,4 +1,4 @@
-"""Sub-commands: demo, and hil: list, run, device, board, campaign, replay, convert, watch."""
+"""Sub-commands: demo, and hil: list, run, device, dbc, board, campaign, replay, convert, watch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add(app: typer.Typer) -> None:
     bench = typer.Typer(
         help="A cell, its sensors and faults, a device under test, and the verdict.", no_args_is_help=True
     )
-    for command in (list_, run, device, board, campaign, replay, convert, watch):
+    for command in (list_, run, device, dbc, board, campaign, replay, convert, watch):
         bench.command(command.__name__.rstrip("_"))(command)
     app.add_typer(bench, name="hil")
 
@@ -159,7 +159,7 @@ def run(
 def device(
     cell: Annotated[
         str,
-        typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON), reduced .npz, or a scenario (.toml)."),
+        typer.Argument(metavar="CELL", help="Shipped name, cell file (BPX JSON), reduced .npz; or a scenario."),
     ],
     bus: Annotated[
         str, typer.Option(help="Interface, or INTERFACE:CHANNEL, of python-can; udp_loopback is within this machine.")
@@ -177,18 +177,33 @@ def device(
     from bmsthermal.observer import Observer
     from hil.bus import BusSpec, serve
     from hil.devices.making import check_bus
+    from hil.scenario import load_scenario, shipped
 
     check_bus()
     spec = BusSpec()
-    if cell.endswith(".toml"):
-        from hil.scenario import load_scenario
-
+    if cell.endswith(".toml") or cell in shipped():
         scenario = load_scenario(cell)
         observer, spec, cells = scenario.make_observer(), scenario.bus or spec, scenario.plant.cells
     else:
         measured = None if sensors is None else listed(sensors, "--sensors")
         observer = Observer.of(cell, measured, step_s=step_s, faults=faults)
     serve(observer, spec.on(bus), cells=cells, soc=soc, report=console.print)
+
+
+def dbc(
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="To write (.dbc).")],
+    cells: Annotated[int, typer.Option(min=1, max=1000, help="Cells in series.")] = 1,
+    sensors: Annotated[str, typer.Option(help="Columns of surface sensors: surface,surface_left.")] = "surface",
+    step_s: Annotated[float, typer.Option("--step-s", min=1e-3, max=3600, help="Cycle of the readings.")] = 1.0,
+) -> None:
+    """Write the messages of the bench as a DBC, to make a device of your own by; what each says stands in it."""
+    from bmsthermal.console import console, listed
+    from bmsthermal.files import check_outputs
+    from hil.bus import write_dbc
+
+    check_outputs((out, (".dbc",)))
+    write_dbc(out, cells, listed(sensors, "--sensors"), step_s=step_s)
+    console.print(f"wrote {out}", soft_wrap=True)
 
 
 def campaign(
@@ -205,6 +220,7 @@ def campaign(
     from bmsthermal.console import console, print_table, steps
     from hil.campaign import load_campaign, run_campaign
     from hil.verdict.printed import check_verdict, write_verdict
+    from hil.verdict.told import sentence
 
     check_verdict(report, junit, inputs=[file])
     loaded = load_campaign(file)
@@ -217,6 +233,9 @@ def campaign(
     )  # fmt: skip
     print_table("what nobody can tell, and why", ("case", "reason"), found.reasons())
     missed = sum(not outcome.passed for outcome in found.outcomes)
+    for outcome in found.outcomes:
+        if not outcome.passed:
+            console.print(f"{outcome.scenario.name}, seed {outcome.scenario.seed}: {sentence(outcome)}")
     console.print(f"{len(found.outcomes)} runs, {missed} of them failed")
     write_verdict(found.outcomes, report, junit, loaded.title or loaded.name)
     if not found.passed:

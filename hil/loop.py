@@ -203,7 +203,7 @@ class Bench:
             If the run is shorter.
         """
         if not isinstance(steps, int | np.integer) or steps < 0 or self.done + steps > self.steps:
-            raise InputError(f"{steps!r} steps after {self.done}", expected=f"a run of at most {self.steps} in all")
+            raise InputError(f"{steps!r} steps after {self.done}", expected=f"whole steps, {self.steps} in all at most")
         for _ in range(steps):
             self._advance()
 

@@ -45,6 +45,16 @@ def test_the_cell_of_the_readme_is_one(tmp_path):
     assert Observer(CoupledModel(cell, heat="measured").reduce(4)).start(298.15, 0.5).soc == 0.5
 
 
+def test_the_scenario_of_the_readme_is_one(tmp_path):
+    from hil.bench import run_scenario
+    from hil.scenario import load_scenario
+
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "mine.toml").write_text(block)
+    outcome = run_scenario(load_scenario(tmp_path / "mine.toml"), device="model")
+    assert outcome.passed and outcome.record.cells == 4
+
+
 def test_readme_blocks(tmp_path, monkeypatch):
     """The blocks run in order in one namespace, in a folder with a recorded drive called drive.csv."""
     from hil.demo import drive_current

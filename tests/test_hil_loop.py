@@ -116,13 +116,13 @@ def test_capture_begins_at_the_next_step_and_grows(bench):
     [
         ("read", ("cor_degC",), "no signal 'cor_degC'"),
         ("write", ("core_degC", 1.0), "is a result"),
-        ("write", ("cooling", "off"), "found 'off'"),
+        ("write", ("cooling", "off"), "'off'"),
         ("stimulate", ("command_A", [0.0, 0.0], [1.0, 2.0]), "increase"),
         ("stimulate", ("command_A", [], []), "a table of shapes"),
         ("capture", ("nothing",), "no signal 'nothing'"),
         ("release", ("nothing",), "no signal 'nothing'"),
-        ("step", (100_000,), "a run of at most"),
-        ("step", (0.5,), "a whole number"),
+        ("step", (100_000,), "whole steps"),
+        ("step", (0.5,), "whole steps"),
     ],
 )
 def test_what_cannot_be_is_refused(bench, verb, words, said):

@@ -54,6 +54,25 @@ PACK, CLOCK, STATUS = 0x3FD, 0x3FE, 0x3FF
 BITS, FLAGS, SIGNALS = 64, 12, 16
 
 
+#: What a signal says that its name and unit do not, by the begin of its name.
+COMMENTS = {
+    "crc": "AUTOSAR E2E profile 2 of bytes 1 to 7; data identifiers: hil.bus.wire.data_ids",
+    "alive": "counts the frames of this message, 0 to 15, and begins anew",
+    "cycle": "closes the readings of a step: number of the step modulo 256",
+    "echo": "closes an answer: the cycle that it answers to",
+    "state": "0 waits for Start, 1 runs, 2 has other cells or sensors than the bench",
+    "rejected": "frames refused since the start",
+    "absent": "readings that the device lacks in this step",
+    "soc": "state of charge to begin with",
+    "session": "number of the start, 1 to 255; 0 asks who is there: send Status",
+    "layout": "of the bench's cells and sensors; another one than the device's own is answered by state 2",
+    "clocked": "1 where the bench sends Clock: step when it comes; 0: step on time of your own",
+    "step": "number of the step that is over",
+    "fault": "0 none, 1 absent, 2 open, 3 short, 4 bias, 5 stuck, 6 drift, 7 swap",
+    "heat_fault": "1 where there is heat that nobody accounts for",
+}
+
+
 def layout(name: str) -> tuple[int, bool, float]:
     """Bits, sign and resolution of a signal."""
     if name.startswith("fault_"):
@@ -157,8 +176,8 @@ def _message(frame_id: int, name: str, names: list[str], cycle_s: float) -> Mess
 
     flagged = [of for of in names if unit_of(of)]
     flags = [f"{of}_invalid" for of in flagged] + [of for of in names if layout(of)[0] == 1]
-    signals = [Signal("crc", 0, 8), Signal("alive", 8, 4)]
-    signals += [Signal(flag, FLAGS + k, 1) for k, flag in enumerate(flags)]
+    signals = [Signal("crc", 0, 8, comment=COMMENTS["crc"]), Signal("alive", 8, 4, comment=COMMENTS["alive"])]
+    signals += [Signal(flag, FLAGS + k, 1, comment=comment(flag)) for k, flag in enumerate(flags)]
     at = SIGNALS
     for of in names:
         bits, signed, resolution = layout(of)
@@ -169,12 +188,17 @@ def _message(frame_id: int, name: str, names: list[str], cycle_s: float) -> Mess
             Signal(
                 of, at, bits, is_signed=signed, unit=unit_of(of) or None,
                 conversion=BaseConversion.factory(scale=resolution, offset=0, is_float=False),
-                minimum=round(low * resolution, 4), maximum=round(high * resolution, 4),
+                minimum=round(low * resolution, 4), maximum=round(high * resolution, 4), comment=comment(of),
             )
         )  # fmt: skip
         at += bits
     cycle = round(1000 * cycle_s) or None
     return Message(frame_id, name, BITS // 8, signals, cycle_time=cycle, strict=True)
+
+
+def comment(name: str) -> str | None:
+    """What a signal says, of `COMMENTS`."""
+    return next((text for begin, text in COMMENTS.items() if name == begin or name.startswith(f"{begin}_")), None)
 
 
 def templates(mapping: Mapping[str, str], cells: int) -> dict[str, str]:

@@ -222,6 +222,8 @@ class Child:
 class SpawnedDevice(CanDevice):
     """A `CanDevice` whose device is a child of this process, ended with it in every case."""
 
+    name = "CAN device (our observer in a process of its own: nobody else answered)"
+
     def __init__(self, child: Child, bus: BusSpec, cells: int, sensors: Sequence[str], **given: Any) -> None:
         self.child = child
         try:
@@ -315,6 +317,11 @@ def can_device(
         if device.hear(2.5 * SIGN_S):
             return device
         device.close()
+        if spec.channel is not None:
+            raise InputError(
+                "somebody is on the channel, and says nothing", where=f"bus {spec.interface}, channel {channel}",
+                hint="a device has to send a frame before the run, and to answer a Start of session 0 with its Status",
+            )  # fmt: skip
     if there and spec.channel is None:  # somebody else's bench
         spec = spec.model_copy(update={"channel": free_channel(nodes)})
     return spawn_device(observer, spec, cells=cells, **given)

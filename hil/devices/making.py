@@ -69,6 +69,8 @@ def make_device(
     check_bus()
     from hil.bus import BusSpec, Framed
 
+    if bus is not None and bus.partition(":")[0] != "virtual":
+        raise InputError(f"bus {bus!r} for a device of this process", expected="virtual, or --device can")
     spec = (scenario.bus or BusSpec()).on(bus)
     return Framed(device, spec, injector, cells, sensors, step_s=scenario.step_s)
 

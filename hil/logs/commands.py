@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from bmsthermal.errors import InputError
+from hil.extras import extra
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
@@ -65,9 +66,12 @@ def replay(
     from hil.outcome import Outcome
     from hil.requirements import judge
     from hil.scenario import ObserverSpec, load_scenario
-    from hil.verdict.printed import print_verdict, write_verdict
+    from hil.verdict.printed import check_verdict, print_verdict, write_verdict
 
-    check_outputs((log, RECORDS), (report, (".html",)), (junit, (".xml",)), inputs=[record])
+    check_outputs((log, RECORDS), inputs=[record])
+    check_verdict(report, junit, inputs=[record, *filter(None, [log])])
+    if log is not None and log.suffix.lower() == ".mf4":
+        extra("asammdf", "MF4")
     loaded = None if scenario is None else load_scenario(scenario)
     given: dict[str, Any] = {"ambient_degC": ambient_degC, "current_sign": current_sign, "cells": cells}
     if loaded is not None:

@@ -113,6 +113,8 @@ def read_frames(path: Path) -> list[can.Message]:
         ".mf4": ("mf4", "MF4Reader"),
     }  # fmt: skip
     name, reader = open_[path.suffix.lower()]
+    if not path.is_file():
+        raise InputError("no such file", where=str(path))
     whole = path.suffix.lower() != ".blf" or _blf_is_closed(path)
     frames: list[can.Message] = []
     try:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from bmsthermal.errors import InputError
 
+#: Factors of a scaled clock.
+SLOWEST, FASTEST = 1e-3, 1e6
 #: A sleep ends this much early and the rest is spun: a kernel wakes a sleeper some 50 to 100 us late.
 SPIN_S = 200e-6
 
@@ -101,8 +103,8 @@ class ScaledClock:
     real = True
 
     def __init__(self, factor: float = 1.0, spin_s: float = SPIN_S) -> None:
-        if not (math.isfinite(factor) and factor > 0):
-            raise InputError(f"a clock of factor {factor}", expected="a positive number")
+        if not SLOWEST <= factor <= FASTEST:
+            raise InputError(f"a clock of factor {factor}", expected=f"{SLOWEST:g} to {FASTEST:g}")
         self.name, self.factor = f"scaled:{factor:g}", factor
         self._spin_s = spin_s
         self._origin_s = time.perf_counter()
