@@ -61,5 +61,5 @@ def test_no_clock(text):
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
 def test_no_factor(factor):
-    with pytest.raises(InputError, match="expected 0.001 to 1e\\+06"):
+    with pytest.raises(InputError, match=r"expected 0\.001 to 1e\+06"):
         ScaledClock(factor)
