@@ -229,7 +229,8 @@ def campaign(
         found = run_campaign(loaded, seeds=_seeds(seeds), device=device, workers=workers, progress=step.within)
     print_table(
         f"{loaded.name} on {device}",
-        ("case", "kind", "expected", "found", "flags", "after", "false alarms", "core error"), found.rows(),
+        ("case", "expected", "found", "flags", "after", "false alarms", "core error"),
+        [(case, *rest) for case, _, *rest in found.rows()],
     )  # fmt: skip
     print_table("what nobody can tell, and why", ("case", "reason"), found.reasons())
     missed = sum(not outcome.passed for outcome in found.outcomes)

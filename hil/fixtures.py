@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Say which device the benches have."""
     group = parser.getgroup("bmsthermal", "hardware in the loop")
-    group.addoption("--device", default="sil", help="Device of the benches, see bmsthermal hil run (default: sil).")
+    group.addoption("--hil-device", default="sil", help="Device of the benches, see bmsthermal hil run (default: sil).")
 
 
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> str:
-    """Name the device under test: what ``--device`` says."""
-    return str(request.config.getoption("--device"))
+    """Name the device under test: what ``--hil-device`` says."""
+    return str(request.config.getoption("--hil-device"))
 
 
 @pytest.fixture

@@ -126,6 +126,12 @@ def alarms(flags: Rows, rows: Rows) -> int:
     return int((said & ~np.vstack([np.zeros_like(said[:1]), said[:-1]])).sum())
 
 
+def blamed(record: Record, row: int) -> list[str]:
+    """Sensors that are flagged in a row, ``surface[3]``, and ``heat``."""
+    flags = [name for name in record.names if name.startswith(("fault_", "heat_fault")) and "." not in name]
+    return [name.removeprefix("fault_").replace("heat_fault", "heat") for name in flags if record[name][row] > 0]
+
+
 def recovery_s(record: Record, end_s: float, within_K: float, until_s: float = np.inf) -> float:
     """Time in s after which the core error of every cell stays within a bound.
 

@@ -190,7 +190,10 @@ class FalseAlarms(Flagged):
             return None, "no rows to judge"
         flags = self._flags(run)
         count = metrics.alarms(flags, rows)
-        first = f", the first at {run.record.time_s[(flags.any(axis=1) & rows)][0]:g} s" if count else ""
+        first = ""
+        if count:
+            at = int(np.flatnonzero(flags.any(axis=1) & rows)[0])
+            first = f", the first at {run.record.time_s[at]:g} s ({', '.join(metrics.blamed(run.record, at))})"
         return count / hours <= self.per_hour, f"{count} in {hours:.2f} h{first}"
 
     def _words(self) -> str:

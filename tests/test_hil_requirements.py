@@ -133,7 +133,7 @@ def test_false_alarms_are_counted_out_of_faults_or_of_the_others_in_them():
     record = run(fault_surface=flags)
     ask = {"kind": "false_alarms"}
     result, _ = verdict(record, **ask)
-    assert (result.passed, result.found) == (False, "1 in 0.02 h, the first at 61 s")
+    assert (result.passed, result.found) == (False, "1 in 0.02 h, the first at 61 s (surface)")
     assert verdict(record, **ask, per_hour=50.0)[0].passed is True  # one in 80 s is 45 an hour
     assert verdict(record, **ask, recovery_s=16.0)[0].passed is True
     assert verdict(record, **ask, during="f", sensors=["surface_left"])[0].passed is True

@@ -1,1 +1,1 @@
-"""The shipped scenarios and the verbs as tests: ``pytest --pyargs hil.cases --device sil``."""
+"""The shipped scenarios and the verbs as tests: ``pytest --pyargs hil.cases --hil-device sil``."""
