@@ -104,7 +104,6 @@ class Bench:
         self.rows = np.full((steps, len(self.names)), np.nan)
         self.done = 0
         self.said: list[tuple[float, str]] = []
-        self.ended = ""
         self._place = {name: i for i, name in enumerate(self.names)}
         self._written: dict[str, Drive] = {}
         self._share_per_A = step_s / 3600 / capacity_Ah
