@@ -79,15 +79,18 @@ def test_a_child_ends_with_the_pipe_of_its_parent(observer):
 
 def test_a_device_that_is_served_ends_on_an_interrupt(observer, tmp_path):
     bus = spec()
+    # a job in the background may have been told to leave interrupts alone
     code = f"""
+import signal
 from bmsthermal import load_cell, CoupledModel, Observer
 from hil.bus import BusSpec, serve
+signal.signal(signal.SIGINT, signal.default_int_handler)
 observer = Observer(CoupledModel(load_cell("a123_26650"), heat="measured").reduce(order=3))
 serve(observer, BusSpec(interface="udp_loopback", channel={bus.channel}), report=lambda line: print(line, flush=True))
 print("ended", flush=True)
 """
     with open_bus(bus) as here:
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ)
+        process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ)
         try:
             assert here.recv(30.0) is not None
             process.send_signal(signal.SIGINT)
@@ -121,7 +124,7 @@ s.sendto(b"here", to)
 {BAD[how]}
 """
     device = CanDevice(bus, 1, ["surface"])
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = subprocess.Popen([sys.executable, "-P", "-c", code])
     try:
         device._bus._socket.setblocking(True)
         device._bus._socket.settimeout(20.0)

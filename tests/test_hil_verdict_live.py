@@ -263,9 +263,10 @@ def test_a_watcher_ends_while_pages_are_open():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 def test_an_interrupt_ends_it_cleanly():
-    code = "from hil.verdict import watch; watch(0)"
+    # a job in the background may have been told to leave interrupts alone
+    code = "import signal; signal.signal(2, signal.default_int_handler); from hil.verdict import watch; watch(0)"
     pipe = subprocess.PIPE
-    child = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=pipe, stderr=pipe, text=True)
+    child = subprocess.Popen([sys.executable, "-P", "-u", "-c", code], stdout=pipe, stderr=pipe, text=True)
     try:
         assert "127.0.0.1" in child.stdout.readline()
         child.send_signal(2)

@@ -179,7 +179,7 @@ class Child:
         # a pipe that nobody reads would hold it up once it is full
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hil.bus.process"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            [sys.executable, "-P", "-m", "hil.bus.process"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=self._said, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
         )  # fmt: skip
         order = pickle.dumps((tested, bus, given))

@@ -104,7 +104,7 @@ class Guarded(Stepped):
         around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, self._what], stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
+                [sys.executable, "-P", "-m", __name__, self._what], stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, cwd=self._place,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around)), "TMPDIR": self._place},
             )  # fmt: skip
