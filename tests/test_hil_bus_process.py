@@ -1,6 +1,5 @@
 """Devices in processes of their own: ours, and some that behave badly."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -90,7 +89,7 @@ serve(observer, BusSpec(interface="udp_loopback", channel={bus.channel}), report
 print("ended", flush=True)
 """
     with open_bus(bus) as here:
-        process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ)
+        process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True)
         try:
             assert here.recv(30.0) is not None
             process.send_signal(signal.SIGINT)
