@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import select
 import subprocess
@@ -11,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from bmsthermal.observer import Observer
 from hil.bus.can_device import LOOK_S, CanDevice, open_bus
 from hil.bus.link import DeviceEnd, Link
 from hil.bus.spec import BusSpec
+from hil.children import command_of
 from hil.devices.device import Device, DeviceError
 from hil.extras import extra
 
@@ -175,13 +174,12 @@ class Child:
     """
 
     def __init__(self, tested: Any, bus: BusSpec, **given: Any) -> None:
-        around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         # a pipe that nobody reads would hold it up once it is full
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        command, environment = command_of("hil.bus.process")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "hil.bus.process"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=self._said, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around))},
-        )  # fmt: skip
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, env=environment
+        )
         order = pickle.dumps((tested, bus, given))
         try:
             assert self._process.stdin is not None

@@ -25,6 +25,7 @@ import numpy as np
 
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
+from hil.children import command_of
 from hil.devices.device import DeviceError
 from hil.devices.stepped import Stepped
 from hil.signals import Readings
@@ -101,12 +102,11 @@ class Guarded(Stepped):
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         self._place = tempfile.mkdtemp(prefix="bmsthermal-")
-        around = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        command, environment = command_of(__name__, self._what)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, self._what], stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, cwd=self._place,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, around)), "TMPDIR": self._place},
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self._place,
+                env=environment | {"TMPDIR": self._place},
             )  # fmt: skip
         self._socket = ours
         self._answer(0, START_S)
