@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,13 +16,14 @@ from numpy.typing import ArrayLike
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
-from hil.devices.device import Device, DeviceError
+from hil.devices.device import Device
+from hil.devices.under_test import UnderTest
 from hil.faults import Injector
 from hil.plant import Plant
 from hil.profile import Profile
 from hil.record import Record, column_names, names_of
 from hil.sensors import SensorChain
-from hil.signals import Answer, Command, Readings, Status
+from hil.signals import Answer, Command, Readings
 from hil.timing import Pacer
 
 #: What is commanded: a test may write it, as it may what the device is to see.
@@ -103,17 +105,17 @@ class Bench:
         self.names = column_names(plant.cells, sensors, faults)
         self.rows = np.full((steps, len(self.names)), np.nan)
         self.done = 0
-        self.said: list[tuple[float, str]] = []
         self._place = {name: i for i, name in enumerate(self.names)}
         self._written: dict[str, Drive] = {}
         self._share_per_A = step_s / 3600 / capacity_Ah
         self._soc, self._start_error_K = min(max(initial_soc + start_soc_error, 0.0), 1.0), start_error_K
-        self._begun, self._alive, self._slept = False, True, 0
+        self._begun, self._slept = False, 0
+        self._tested = UnderTest(device, plant.cells, len(sensors))
         profile.reset()
         injector.reset()
         self._truth = plant.reset(initial_soc, profile.start_K)
         self._readings = chain.reset(self._truth)
-        self._answer = self._nothing(0.0, Status.OFF)
+        self._answer = self._tested.off(0.0)
 
     def __enter__(self) -> Bench:
         return self
@@ -215,6 +217,11 @@ class Bench:
         return self.record
 
     @property
+    def said(self) -> list[tuple[float, str]]:
+        """What the device was heard to say, or is said of it: time in s and sentence."""
+        return self._tested.said
+
+    @property
     def record(self) -> Record:
         """What was logged so far."""
         said = (*self.said, *((time_s, f"plant: {sentence}") for time_s, sentence in self.plant.said))
@@ -253,39 +260,16 @@ class Bench:
         return Command(current_A, ambient_K, cooling)
 
     def _asked(self, begin_s: float) -> Answer:
-        """Ask the device, if it has power and is there."""
-        readings, time_s = self._readings, self._readings.time_s
+        """Ask the device, if it has power."""
+        readings = self._readings
         if not self.profile.powered(begin_s):
             self._slept += 1
-            return self._nothing(time_s, Status.OFF)
-        if not self._alive:
-            return self._nothing(time_s, Status.DEAD)
-        try:
-            self._wake(begin_s)
-            answer = self._fitting(self.device.step(readings))
-            # behind frames it saw what was left of them
-            self._readings = getattr(self.device, "seen", None) or readings
-        except DeviceError as error:
-            return self._lost(time_s, str(error))
-        except Exception as error:  # of a device of somebody's own, which may raise anything
-            return self._lost(time_s, f"it raised {type(error).__name__}: {error}")
+            return self._tested.off(readings.time_s)
+        answer = self._tested.ask(readings, partial(self._wake, begin_s))
+        self._readings = self._tested.seen or readings
         # the charge that a device keeps through a key-off is what its own current sensor counted
         if np.isfinite(readings.current_A):
             self._soc = min(max(self._soc - readings.current_A * self._share_per_A, 0.0), 1.0)
-        if answer.status in (Status.OK, Status.OFF):
-            return answer
-        if answer.said:
-            self._say(time_s, answer.said)
-        if answer.status == Status.DEAD:
-            return self._lost(time_s)
-        return replace(self._answer, status=answer.status)
-
-    def _fitting(self, answer: Answer) -> Answer:
-        """Refuse an answer about other cells or sensors, which no row has room for."""
-        cells, sensors = (self.cells,), (self.cells, len(self.sensors))
-        each = answer.core_K, answer.core_std_K, answer.heat_fault
-        if any(np.shape(value) != cells for value in each) or np.shape(answer.fault) != sensors:
-            raise DeviceError(f"its answer is not about {self.cells} cells of {len(self.sensors)} sensors")
         return answer
 
     def _wake(self, begin_s: float) -> None:
@@ -306,20 +290,6 @@ class Bench:
                     )
                 )  # fmt: skip
 
-    def _lost(self, time_s: float, why: str = "") -> Answer:
-        self._alive = False
-        if why:
-            self._say(time_s, why)
-        return self._nothing(time_s, Status.DEAD)
-
-    def _say(self, time_s: float, sentence: str) -> None:
-        """Keep what is new."""
-        if not self.said or self.said[-1][1] != sentence:
-            self.said.append((time_s, sentence))
-
-    def _nothing(self, time_s: float, status: Status) -> Answer:
-        return Answer.none(time_s, self.cells, len(self.sensors), status)
-
     def _log(self, command: Command, end_s: float) -> None:
         """Write the row: see `hil.record.Record` for its columns."""
         truth, seen, answer = self._truth, self._readings, self._answer
@@ -329,8 +299,7 @@ class Bench:
             truth.current_A, truth.voltage_V, truth.soc, truth.core_K - zero, truth.mean_K - zero,
             (truth.surfaces_K - zero).T.ravel(), truth.ambient_K - zero, truth.heat_W,
             (seen.current_A, seen.ambient_K - zero), seen.voltage_V, (seen.surfaces_K - zero).T.ravel(),
-            answer.core_K - zero, answer.core_std_K, answer.fault.T.ravel(), answer.heat_fault,
-            (int(answer.status), end_s - answer.time_s), self.injector.states(),
+            answer.row(end_s), self.injector.states(),
         )  # fmt: skip
         np.concatenate(parts, out=self.rows[self.done], casting="unsafe")
 

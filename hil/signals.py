@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmsthermal.curves import Array
+from bmsthermal.files import ZERO_DEGC_K
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,13 @@ class Answer:
     heat_fault: NDArray[np.bool_]
     status: Status = Status.OK
     said: str = field(default="", compare=False)
+
+    def row(self, end_s: float) -> Array:
+        """Its columns of a `hil.record.Record`, from ``core_degC`` to ``answer_age_s``, at the end of a step."""
+        flags = self.fault.T.ravel(), self.heat_fault
+        return np.concatenate(
+            [self.core_K - ZERO_DEGC_K, self.core_std_K, *flags, (int(self.status), end_s - self.time_s)]
+        )
 
     @classmethod
     def none(cls, time_s: float, cells: int, sensors: int, status: Status, said: str = "") -> Answer:

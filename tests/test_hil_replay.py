@@ -362,3 +362,25 @@ def test_bad_tables_are_told(run, tmp_path):
     write(type(record)(record.names, blank, record.cells, record.sensors, record.faults), tmp_path / "r.npz")
     with pytest.raises(InputError, match="there is no reading of surface_degC"):
         read(tmp_path / "r.npz")
+
+
+class Raises:
+    """A device of somebody's own that raises what it likes."""
+
+    name = "raises"
+
+    def reset(self, first, soc):
+        pass
+
+    def step(self, readings):
+        raise ZeroDivisionError("by its own fault")
+
+    def close(self):
+        pass
+
+
+def test_a_device_that_raises_leaves_a_whole_record(run):
+    _, record = run
+    answered = replay(Raises(), record, initial_soc=0.9)
+    assert (answered["status"] == Status.DEAD).all()
+    assert answered.said == ((1.0, "it raised ZeroDivisionError: by its own fault"),)

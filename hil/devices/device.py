@@ -14,7 +14,9 @@ class DeviceError(Exception):
 class Device(Protocol):
     """A device under test.
 
-    A device never raises but `DeviceError`, and never takes longer than its time-out.
+    A device never raises but `DeviceError`, and never takes longer than its time-out. It may also have ``digests`` (of
+    what it computes with, by name), ``cost()`` (of a step on an emulated core), ``pid`` (of its process, for its share
+    of a processor); and behind frames ``seen`` (readings as it got them), ``frames`` and ``log``, which takes them.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,10 @@ from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
 from bmsthermal.observer import SOC_IDENTIFIED
 from hil import metrics
-from hil.devices.device import Device, DeviceError
+from hil.devices.device import Device
+from hil.devices.under_test import UnderTest
 from hil.record import Record, names_of
-from hil.signals import Answer, Readings, Status
+from hil.signals import Readings
 
 if TYPE_CHECKING:
     from bmsthermal.observer import Observer
@@ -64,27 +66,12 @@ def replay(
         raise InputError(f"a record in steps of {recorded_s:g} s", expected=f"the {step_s:g} s of the device")
     rows, cells, sensors = record.rows.copy(), record.cells, len(record.sensors)
     first, last = (record.names.index(name) for name in (names_of("core_degC", cells)[0], "answer_age_s"))
-    said: list[tuple[float, str]] = []
-    answer = Answer.none(0.0, cells, sensors, Status.OFF)
+    tested = UnderTest(device, cells, sensors)
     for i, seen in enumerate(readings_of(record)):
-        if answer.status == Status.DEAD:
-            found = Answer.none(seen.time_s, cells, sensors, Status.DEAD)
-        else:
-            try:
-                if i == 0:
-                    device.reset(replace(seen, surfaces_K=seen.surfaces_K + start_error_K), initial_soc)
-                found = device.step(seen)
-            except DeviceError as error:
-                found = Answer.none(seen.time_s, cells, sensors, Status.DEAD, str(error))
-        if found.said and (not said or said[-1][1] != found.said):
-            said.append((seen.time_s, found.said))
-        late = found.status in (Status.LATE, Status.GARBAGE)  # the last answer stands
-        answer = replace(answer, status=found.status) if late else found
-        rows[i, first : last + 1] = np.concatenate([
-            answer.core_K - ZERO_DEGC_K, answer.core_std_K, answer.fault.T.ravel(), answer.heat_fault,
-            (int(answer.status), seen.time_s - answer.time_s),
-        ])  # fmt: skip
-    return Record(record.names, rows, cells, record.sensors, record.faults, tuple(said))
+        wrong = replace(seen, surfaces_K=seen.surfaces_K + start_error_K)
+        wake = partial(device.reset, wrong, initial_soc) if i == 0 else None
+        rows[i, first : last + 1] = tested.ask(seen, wake).row(seen.time_s)
+    return Record(record.names, rows, cells, record.sensors, record.faults, tuple(tested.said))
 
 
 def step_of(record: Record) -> float:
