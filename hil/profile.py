@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, Field, Strict
 
 from bmsthermal.cell import Cell
 from bmsthermal.curves import Array
@@ -20,15 +20,10 @@ from bmsthermal.profiles import profile_of, read_profile
 from bmsthermal.protocol import parse_steps, total_s
 from bmsthermal.run import Run
 from bmsthermal.vehicle import schedules
+from hil.config import CONFIG, Number, Positive
 from hil.cycler import Cycler
 from hil.signals import Truth
 
-#: Of every table of a scenario: unknown keys, NaN and infinities are refused, and nothing changes once it is read.
-CONFIG = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-#: A number, and no text or yes and no that could be read as one.
-Number = Annotated[float, Strict()]
-Positive = Annotated[float, Strict(), Field(gt=0)]
-Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 #: A temperature in which a cell is used or abused.
 DegC = Annotated[float, Strict(), Field(ge=-60, le=150)]
 

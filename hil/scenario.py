@@ -18,11 +18,12 @@ from pydantic import AfterValidator, BaseModel, Field, Strict, model_validator
 from bmsthermal.cell import Cell, load_cell
 from bmsthermal.errors import InputError
 from hil.bus import BusSpec
+from hil.config import CONFIG, Number, Positive, Share
 from hil.faults import Fault, Injector
 from hil.lines import Place
 from hil.mistakes import MisfitError, read_toml, where_in
 from hil.plant import PlantSpec
-from hil.profile import CONFIG, Number, Part, Positive, Profile, Share, SurroundingsSpec
+from hil.profile import Part, Profile, SurroundingsSpec
 from hil.record import column_names
 from hil.requirements import SETS, Requirement
 from hil.sensors import SensorsSpec
@@ -231,7 +232,7 @@ def _cell(name: str, values: str) -> Cell:
 
 def shipped() -> dict[str, Scenario]:
     """Scenarios that come along, by name, in the order of the alphabet; cells and files are not looked at."""
-    return {name: _parse(_folder() / f"{name}.toml") for name in _shipped_names()}
+    return {name: _parse(_folder() / f"{name}.toml") for name in shipped_names()}
 
 
 def load_scenario(name: str | Path) -> Scenario:
@@ -250,12 +251,12 @@ def load_scenario(name: str | Path) -> Scenario:
     if not isinstance(name, str | Path):
         raise InputError(f"{name!r:.60}", expected="a scenario, the name of a shipped one, or its file")
     path = Path(name)
-    if str(name) in _shipped_names():
+    if str(name) in shipped_names():
         path = _folder() / f"{name}.toml"
     elif path.suffix != ".toml" and not path.is_file():
-        near = difflib.get_close_matches(str(name), _shipped_names(), 1)
+        near = difflib.get_close_matches(str(name), shipped_names(), 1)
         hint = f"is {near[0]!r} meant?" if near else ""
-        expected = f"a .toml file or one of {', '.join(_shipped_names())}"
+        expected = f"a .toml file or one of {', '.join(shipped_names())}"
         raise InputError(f"no scenario {str(name)!r}", expected=expected, hint=hint)
     scenario = _parse(path)
     _check_files(scenario, path)
@@ -267,7 +268,8 @@ def _folder() -> Path:
         return folder
 
 
-def _shipped_names() -> list[str]:
+def shipped_names() -> list[str]:
+    """Names of the scenarios that come along, in the order of the alphabet."""
     return sorted(path.stem for path in _folder().glob("*.toml"))
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from bmsthermal.errors import InputError
+from hil.config import CONFIG
 
 #: Groups of readings that may have a cycle of their own.
 GROUPS = ("pack", "voltage", "temperature")
@@ -17,7 +18,7 @@ GROUPS = ("pack", "voltage", "temperature")
 class BusSpec(BaseModel):
     """A bus between bench and device."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = CONFIG
 
     interface: str = "virtual"
     """Of python-can, or ``udp_loopback``; a device in the bench's own process is always on ``virtual``."""

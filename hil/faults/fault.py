@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bmsthermal.errors import InputError
+from hil.config import CONFIG
 from hil.faults.condition import parse
 from hil.faults.kind import Kind, Value
 from hil.faults.kinds import KINDS
@@ -27,10 +28,8 @@ class Fault(BaseModel):
     ('bias', 2.0)
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False,
-        json_schema_extra={"additionalProperties": True},  # an editor cannot know which parameters a kind has
-    )  # fmt: skip
+    # an editor cannot know which parameters a kind has
+    model_config = ConfigDict(**CONFIG, json_schema_extra={"additionalProperties": True})
 
     kind: str
     """One of `hil.faults.KINDS`."""

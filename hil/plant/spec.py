@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from bmsthermal.curves import Array
+from hil.config import CONFIG
 
 #: Most cells of a module, and most of a relative spread: beyond it a log-normal number is no tolerance any more.
 MOST_CELLS, WIDEST = 1000, 0.5
@@ -25,7 +26,7 @@ class Spread(BaseModel):
     values of the file.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = CONFIG
 
     capacity: _Sigma = 0.01
     """Of the charge that a cell holds."""
@@ -42,7 +43,7 @@ class Spread(BaseModel):
 class PlantSpec(BaseModel):
     """The plant of a scenario."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = CONFIG
 
     model: Literal["conduction", "coupled", "full"] = "conduction"
     """``conduction``: every node of the full conduction, heat from the file's open-circuit voltage, entropy and DC

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
+from hil.config import CONFIG
 from hil.sensors.ntc import Ntc
 
 
 class Divider(BaseModel):
     """A thermistor to ground behind a pull-up: the converter sees ``R / (R + pull-up)`` of the supply."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = CONFIG
 
     pull_up_Ohm: float = Field(default=10e3, gt=0)
     """Pull-up."""
@@ -47,7 +48,7 @@ class Divider(BaseModel):
 class Adc(BaseModel):
     """A converter: ``code = round(share (2^bits - 1) + noise)``, clipped."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = CONFIG
 
     bits: int = Field(default=12, ge=6, le=16)
     """Of a code."""
@@ -67,7 +68,7 @@ class Adc(BaseModel):
 class Table(BaseModel):
     """The driver's table: points at even distances of the code, and straight lines between."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = CONFIG
 
     points: int = Field(default=129, ge=3)
     """A power of two, and one."""
@@ -99,7 +100,7 @@ class Table(BaseModel):
 class Driver(BaseModel):
     """What software makes of a code."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = CONFIG
 
     ntc: Ntc | None = None
     """The thermistor that it takes for the one that is there; none: that one."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from bmsthermal.curves import Array
 from bmsthermal.errors import InputError
 from bmsthermal.files import ZERO_DEGC_K
+from hil.config import CONFIG
 
 T25_K = 25.0 + ZERO_DEGC_K
 
@@ -23,7 +24,7 @@ class Ntc(BaseModel):
     [10000, 1662]
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = CONFIG
 
     r25_Ohm: float = Field(default=10e3, gt=0)
     """Resistance at 25 degC."""

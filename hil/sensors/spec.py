@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from hil.config import CONFIG
 from hil.sensors.driver import Adc, Divider, Driver
 from hil.sensors.ntc import Ntc
-
-_STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class CurrentSensor(BaseModel):
     """A shunt or a Hall sensor: ``round((gain x + offset + noise) / resolution) resolution``, clipped."""
 
-    model_config = _STRICT
+    model_config = CONFIG
 
     gain: float = 1.005
     """Factor on the true current."""
@@ -30,7 +29,7 @@ class CurrentSensor(BaseModel):
 class VoltageSensor(BaseModel):
     """A front end for cell voltages: ``round((gain x + offset + noise) / resolution) resolution``, clipped."""
 
-    model_config = _STRICT
+    model_config = CONFIG
 
     gain: float = 1.0
     """Factor on the true voltage."""
@@ -47,7 +46,7 @@ class VoltageSensor(BaseModel):
 class SensorsSpec(BaseModel):
     """Sensors of a module: a thermistor at each place of each cell, one in the coolant, voltages, and a current."""
 
-    model_config = _STRICT
+    model_config = CONFIG
 
     ntc: Ntc = Ntc()
     """The thermistors."""
