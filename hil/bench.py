@@ -126,8 +126,8 @@ def run_scenario(
     _check_cores(compare)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if duration_s is not None:
-        if not scenario.step_s <= duration_s <= scenario.steps * scenario.step_s:
-            longest = scenario.steps * scenario.step_s
+        longest = scenario.length_s
+        if not scenario.step_s <= duration_s <= longest:
             raise InputError(f"{duration_s:g} s", where=scenario.name, expected=f"{scenario.step_s:g} to {longest:g} s")
         changes["duration_s"] = duration_s
     scenario = scenario.model_copy(update=changes) if changes else scenario
@@ -144,7 +144,7 @@ def run_scenario(
             except KeyboardInterrupt:
                 ended = "interrupted"
         record, timing = bench.record, bench.pacer.report()
-        cost: dict[str, Any] = getattr(_behind(bench.device), "cost", dict)()
+        cost: dict[str, Any] = getattr(bench.device, "cost", dict)()
         name, frames = bench.device.name, tuple(getattr(bench.device, "frames", ()))
         digests = _digests(scenario, bench) | {"record": record.digest}
     same: Mapping[str, str] = {}
@@ -187,9 +187,4 @@ def _check_cores(names: tuple[str, ...]) -> None:
 def _digests(scenario: Scenario, bench: Bench) -> dict[str, str]:
     """Of everything that a run is made from."""
     found = {"scenario": scenario.digest, "cell": scenario.loaded.digest, "plant": bench.plant.digest}
-    return found | dict(getattr(_behind(bench.device), "digests", {}))
-
-
-def _behind(device: Any) -> Any:
-    """What is under test, where it stands behind frames."""
-    return getattr(device, "device", device)
+    return found | dict(getattr(bench.device, "digests", {}))

@@ -15,14 +15,14 @@ from pydantic import BaseModel, Field, Strict, ValidationError, model_validator
 
 from bmsthermal.errors import InputError
 from bmsthermal.reduced.sweep import MOST_WORKERS
-from hil.bench import open_bench
+from hil import bench
 from hil.campaign_outcome import CampaignOutcome, CaseRun
+from hil.config import CONFIG, Positive
 from hil.faults import Fault
-from hil.metrics import FLAGS
+from hil.metrics import FLAGS, Flag
 from hil.mistakes import MisfitError, read_toml
-from hil.outcome import Outcome, Result
+from hil.outcome import Outcome
 from hil.processes import in_processes
-from hil.profile import CONFIG, Positive
 from hil.record import Record, column_names
 from hil.scenario import Scenario, load_scenario
 
@@ -45,7 +45,7 @@ class Case(BaseModel):
     """Whether the device has to flag it."""
     within_s: Positive | None = None
     """How soon."""
-    flags: tuple[str, ...] = FLAGS
+    flags: tuple[Flag, ...] = FLAGS
     """Which flags count, some of `hil.metrics.FLAGS`; by default any."""
     reason: str = ""
     """Why it cannot be told."""
@@ -201,7 +201,7 @@ def run_campaign(
         for case, scenario in zip(campaign.case, campaign.scenarios, strict=True) for seed in seeds
     ]  # fmt: skip
     # what is wrong with the device is said before any work, and what it is compiled to is there for all processes
-    open_bench(jobs[0][1], device=device).device.close()
+    bench.open_bench(jobs[0][1], device=device).device.close()
     found: dict[int, Outcome | str] = {}
 
     def keep(index: int, outcome: Outcome | str) -> None:
@@ -223,10 +223,8 @@ def run_campaign(
 
 def _run(scenario: Scenario, device: str) -> Outcome | str:
     """Outcome of a case, or why it crashed."""
-    from hil.bench import run_scenario
-
     try:
-        outcome = run_scenario(scenario, device=device)
+        outcome = bench.run_scenario(scenario, device=device)
     except Exception as error:  # a campaign goes on, whatever happens to one of its cases
         return f"{type(error).__name__}: {error}"
     return replace(outcome, frames=())  # of so many runs nobody keeps them
@@ -239,7 +237,5 @@ def _case_run(case: Case, scenario: Scenario, device: str, found: Outcome | str)
     record = Record(
         names, np.empty((0, len(names))), scenario.plant.cells, scenario.observer.sensors, (case.fault.name,)
     )  # fmt: skip
-    results = tuple(
-        Result(each.id, each._words(), False, f"crashed: {found}", each._bound()) for each in scenario.requirements
-    )
+    results = tuple(each.result(False, f"crashed: {found}") for each in scenario.requirements)
     return CaseRun(case, Outcome(scenario, device, record, results, ended=f"crashed: {found}"), found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hil import metrics
+from hil.metrics import Flag
 from hil.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -39,14 +41,20 @@ class CaseRun:
         return self.outcome.scenario.seed
 
     @cached_property
+    def _windows(self) -> list[tuple[float, float]]:
+        """When the fault was there."""
+        return [] if self.crashed else metrics.windows(self.outcome.record, self.case.fault.name)
+
+    @cached_property
     def after_s(self) -> float:
         """Time from the first injection to the first flag in s; NaN if there was none."""
-        record = self.outcome.record
-        windows = [] if self.crashed else metrics.windows(record, self.case.fault.name)
-        if not windows:
+        return self._rose_after_s(self.case.flags)
+
+    def _rose_after_s(self, flags: Sequence[Flag]) -> float:
+        if not self._windows:
             return np.nan
-        flags = metrics.flagged(record, self.case.flags)
-        return metrics.detected_after_s(record, windows[0], flags)
+        record = self.outcome.record
+        return metrics.detected_after_s(record, self._windows[0], metrics.flagged(record, flags))
 
     @property
     def found(self) -> bool:
@@ -56,12 +64,7 @@ class CaseRun:
     @cached_property
     def flags(self) -> tuple[str, ...]:
         """Kinds of flags that rose in the fault, in the order of `hil.metrics.FLAGS`."""
-        record = self.outcome.record
-        windows = [] if self.crashed else metrics.windows(record, self.case.fault.name)
-        return tuple(
-            flag for flag in metrics.FLAGS if windows
-            and np.isfinite(metrics.detected_after_s(record, windows[0], metrics.flagged(record, (flag,))))
-        )  # fmt: skip
+        return tuple(flag for flag in metrics.FLAGS if np.isfinite(self._rose_after_s((flag,))))
 
     @property
     def false_alarms(self) -> int:
@@ -69,8 +72,7 @@ class CaseRun:
         record = self.outcome.record
         if self.crashed:
             return 0
-        windows = metrics.windows(record, self.case.fault.name)
-        before = record.time_s < (windows[0][0] if windows else np.inf)
+        before = record.time_s < (self._windows[0][0] if self._windows else np.inf)
         return metrics.alarms(metrics.flagged(record), before)
 
     @cached_property

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bmsthermal.errors import InputError
+from hil.board_commands import board
 from hil.extras import extra
-from hil.logs.commands import convert, replay
-from hil.serial.commands import board
+from hil.replay_commands import convert, replay
 
 if TYPE_CHECKING:
     from bmsthermal.curves import Array
@@ -110,7 +110,7 @@ def run(
     if any(path and path.suffix.lower() == ".mf4" for path in (log, frames)):
         extra("asammdf", "MF4")  # what is missing is said before the run
     loaded = load_scenario(scenario)
-    live = Live(loaded.title, device, port)
+    live, length_s = Live(loaded.title, device, port), loaded.length_s
     if clock != "virtual":
         console.print("bmsthermal hil watch shows it as it goes on")  # a bar is a thread, which disturbs the loop
     outcome: Outcome | None = None
@@ -118,7 +118,7 @@ def run(
     try:
         with (
             logged(frames, clock) as take,
-            timeline(loaded.name, duration_s or loaded.length_s, shown=clock == "virtual") as at,
+            timeline(loaded.name, duration_s or length_s, shown=clock == "virtual") as at,
         ):
             due_s = 0.0
 
@@ -126,7 +126,7 @@ def run(
                 nonlocal due_s
                 live(names, row)
                 if row[0] >= due_s:
-                    due_s = row[0] + 0.01 * loaded.length_s
+                    due_s = row[0] + 0.01 * length_s
                     at(row[0])
 
             outcome = run_scenario(
@@ -177,11 +177,11 @@ def device(
     from bmsthermal.observer import Observer
     from hil.bus import BusSpec, serve
     from hil.devices.making import check_bus
-    from hil.scenario import load_scenario, shipped
+    from hil.scenario import load_scenario, shipped_names
 
     check_bus()
     spec = BusSpec()
-    if cell.endswith(".toml") or cell in shipped():
+    if cell.endswith(".toml") or cell in shipped_names():
         scenario = load_scenario(cell)
         observer, spec, cells = scenario.make_observer(), scenario.bus or spec, scenario.plant.cells
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from hil.signals import Status
 
 Rows = NDArray[np.bool_]
 #: What may be flagged: a fault of a sensor, or heat of a cell that nobody accounts for.
-FLAGS: Final = ("absent", "open", "short", "bias", "stuck", "drift", "swap", "heat")
+Flag = Literal["absent", "open", "short", "bias", "stuck", "drift", "swap", "heat"]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
 
 
 def core_error_K(record: Record) -> Array:

@@ -39,6 +39,11 @@ class Result:
     bound: str
     optional: bool = False
 
+    @property
+    def excused(self) -> bool:
+        """Whether a run may pass without its being judged."""
+        return self.passed is None and self.optional
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -77,6 +82,4 @@ class Outcome:
     @property
     def passed(self) -> bool:
         """Whether the run went to its end and no requirement failed, or went unjudged that had to be."""
-        return not self.ended and all(
-            result.passed or (result.passed is None and result.optional) for result in self.results
-        )
+        return not self.ended and all(result.passed or result.excused for result in self.results)

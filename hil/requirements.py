@@ -9,16 +9,15 @@ import numpy as np
 from pydantic import BaseModel, Field, Strict
 
 from hil import metrics
+from hil.config import CONFIG, Positive, Share
 from hil.judged import Judged
-from hil.metrics import Rows
+from hil.metrics import Flag, Rows
 from hil.outcome import Result
-from hil.profile import CONFIG, Positive, Share
 from hil.record import Record
 
 if TYPE_CHECKING:
     from hil.scenario import Scenario
 
-Flag = Literal["absent", "open", "short", "bias", "stuck", "drift", "swap", "heat"]
 Count = Annotated[int, Strict(), Field(ge=0)]
 Seconds = Annotated[float, Strict(), Field(ge=0)]
 
@@ -36,7 +35,10 @@ class Asked(BaseModel):
 
     def judge(self, run: Judged) -> Result:
         """Hold a run against it."""
-        passed, found = self._found(run) if run.powered.any() else (None, "the device never had power")
+        return self.result(*(self._found(run) if run.powered.any() else (None, "the device never had power")))
+
+    def result(self, passed: bool | None, found: str) -> Result:
+        """What was found, beside what was asked."""
         said = self.text or self._words()
         return Result(self.id, said, passed, found, self._bound(), self.optional and passed is None)
 

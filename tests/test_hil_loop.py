@@ -162,3 +162,8 @@ def test_a_run_that_is_cut_has_its_length():
     assert len(outcome.record.time_s) == 100
     with pytest.raises(InputError, match="expected 1 to 1200 s"):
         run_scenario("us06", device="model", duration_s=1e6)
+
+
+def test_the_verdict_says_which_database_was_on_the_bus():
+    digests = run_scenario("can_loss", device="model", duration_s=5).digests
+    assert {"scenario", "cell", "plant", "model", "kernel", "bus", "record"} <= set(digests)

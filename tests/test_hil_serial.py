@@ -369,7 +369,7 @@ def test_a_scenario_on_a_board_is_that_on_its_c_and_one_whose_board_dies_ends_wh
 
 
 def test_a_person_writes_a_board(tmp_path, capsys):
-    from hil.serial.commands import board as write_board
+    from hil.board_commands import board as write_board
 
     write_board("a123_26650", tmp_path / "c", cells=2, name="cell")
     assert {"cell_serial.c", "cell_serial.h", "cell_board.c"} <= {path.name for path in (tmp_path / "c").iterdir()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hil.bus.frame_faults import FrameFaults, Injected
 from hil.bus.link import BenchEnd, DeviceEnd, Link
@@ -83,6 +83,10 @@ class Framed:
     def digests(self) -> dict[str, str]:
         """Of the device, and of the database."""
         return dict(getattr(self.device, "digests", {})) | {"bus": self.link.digest}
+
+    def cost(self) -> dict[str, Any]:
+        """What a step of the device cost, where it knows."""
+        return dict(getattr(self.device, "cost", dict)())
 
     @property
     def counts(self) -> dict[str, int]:

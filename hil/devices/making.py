@@ -51,7 +51,7 @@ def make_device(
     InputError
         If there is no such device, or what it needs is not there.
     """
-    kind, rest = _split(text)
+    kind, _ = _split(text)
     observer, cells, sensors = scenario.make_observer(), scenario.plant.cells, scenario.observer.sensors
     if kind == "can":
         check_bus()
@@ -59,9 +59,7 @@ def make_device(
 
         return can_device(scenario, injector, bus=bus, real=real)
     if kind == "serial":
-        from hil.devices.serial import serial_device
-
-        return serial_device(rest, observer, cells, timeout_s=scenario.step_s / 2 if real else 1.0)
+        return plain_device(text, observer, cells, answer_s=scenario.step_s / 2 if real else None)
     device = plain_device(text, observer, cells)
     frames = any(fault.spec.stage == "bus" for fault in scenario.faults)
     if scenario.bus is None and bus is None and not frames:
@@ -96,13 +94,13 @@ def plain_device(
     Parameters
     ----------
     text
-        One of `DEVICES` but ``can`` and ``serial``.
+        One of `DEVICES` but ``can``.
     observer
         What is under test; of a folder and a file it says which sensors there are.
     cells
         How many cells.
     answer_s
-        Longest that a step of a process of its own may take, in s.
+        Longest that a step of a process of its own, or of a board, may take, in s.
     names
         Of an FMU of somebody else's, see `hil.devices.fmu.Fmu`.
 
@@ -131,7 +129,11 @@ def plain_device(
         if rest:
             return guarded_fmu(Path(rest), observer.measured, cells, names, observer.reduced.step_s, **limit)
         return Fmu(observer, cells)
-    raise InputError(f"device {text!r} is behind a bus", expected="one that is called")
+    if kind == "serial":
+        from hil.devices.serial import serial_device
+
+        return serial_device(rest, observer, cells, timeout_s=1.0 if answer_s is None else answer_s)
+    raise InputError(f"device {text!r}", expected="one that is stepped", hint="it is behind a bus: send a log there")
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from bmsthermal.errors import InputError
 from firmware_export.folder import add_files
 from firmware_export.foxbms import struct_members
 from firmware_export.render import DTYPES, environment
-from hil.serial.protocol import BOARD, ERRORS, HEAD, MESSAGES, START_BYTE, TAIL, VERSION, Protocol
+from hil.serial.protocol import BOARD, ERRORS, HEAD, MESSAGES, START_BYTE, TAIL, VERSION, Protocol, message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,9 +63,9 @@ def serial_texts(bundle: Bundle, cells: int = 1) -> dict[str, bytes]:
         HEAD + TAIL + max(size for kind, size in sizes.items() if (kind >= BOARD) is back) for back in (False, True)
     ]
 
-    def places(message: str) -> list[tuple[Any, int]]:
-        fields: Any = layouts[message].fields
-        return [(each, fields[each.name][1]) for each in next(m for m in MESSAGES if m.name == message).fields]
+    def places(name: str) -> list[tuple[Any, int]]:
+        fields: Any = layouts[name].fields
+        return [(each, fields[each.name][1]) for each in message(name).fields]
 
     context = {
         "name": name, "NAME": name.upper(), "real": bundle.real, "width": np.dtype(DTYPES[bundle.real]).itemsize,

@@ -13,11 +13,6 @@ def word(result: Result) -> str:
     return {True: "passed", False: "FAILED", None: "not judged"}[result.passed]
 
 
-def excused(result: Result) -> bool:
-    """Whether a run may pass without the requirement being judged."""
-    return result.passed is None and bool(getattr(result, "optional", False))
-
-
 def tone(outcome: Outcome) -> str:
     """Good or bad."""
     return "good" if outcome.passed else "bad"
@@ -26,8 +21,8 @@ def tone(outcome: Outcome) -> str:
 def sentence(outcome: Outcome) -> str:
     """The verdict: whether it passed, and if not, why."""
     count, failed = len(outcome.results), [each for each in outcome.results if each.passed is False]
-    unjudged = [each.requirement for each in outcome.results if each.passed is None and not excused(each)]
-    noted = sum(map(excused, outcome.results))
+    unjudged = [each.requirement for each in outcome.results if each.passed is None and not each.excused]
+    noted = sum(each.excused for each in outcome.results)
     parts = [f"The run ended before its time: {outcome.ended.rstrip('.')}."] if outcome.ended else []
     if failed:
         parts.append(
@@ -94,7 +89,7 @@ def found(outcome: Outcome) -> tuple[str, str]:
         return "missed", "; ".join(each.found for each in missed)
     if failed:
         return "failed", "; ".join(f"{each.requirement}: {each.found}" for each in failed)
-    if unjudged := [each for each in outcome.results if each.passed is None and not excused(each)]:
+    if unjudged := [each for each in outcome.results if each.passed is None and not each.excused]:
         return "not judged", "; ".join(f"{each.requirement}: {each.found}" for each in unjudged)
     if of["detect"]:
         return "found", "; ".join(each.found for each in of["detect"])

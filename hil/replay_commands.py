@@ -6,15 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import typer
 
 from bmsthermal.errors import InputError
 from hil.extras import extra
 
 if TYPE_CHECKING:
-    from bmsthermal.observer import Observer
-    from hil.devices.device import Device
     from hil.outcome import Result
     from hil.record import Record
     from hil.scenario import Scenario
@@ -61,6 +58,7 @@ def replay(
     """Step a device over recorded readings, and judge it where the core was recorded."""
     from bmsthermal.console import console, listed, mapped
     from bmsthermal.files import check_outputs
+    from hil.devices import plain_device
     from hil.logs import RECORDS, initial_soc, read, step_of, write
     from hil.logs import replay as replayed
     from hil.outcome import Outcome
@@ -97,7 +95,7 @@ def replay(
         told_soc = loaded.initial_soc + loaded.observer.start_soc_error
         soc, wrong_K = min(max(told_soc, 0.0), 1.0) if soc is None else soc, loaded.observer.start_error_K
     soc = initial_soc(found, observer) if soc is None else soc
-    tested = device_of(device, observer, found.cells)
+    tested = plain_device(device, observer, found.cells)
     try:
         answered = replayed(tested, found, observer.reduced.step_s, initial_soc=soc, start_error_K=wrong_K)
     finally:
@@ -125,6 +123,8 @@ def replay(
 
 def _results(record: Record) -> tuple[Result, ...]:
     """What can be asked of any device, and what is only noted."""
+    import numpy as np
+
     from hil.logs import figures
     from hil.outcome import Result
 
@@ -139,27 +139,10 @@ def _results(record: Record) -> tuple[Result, ...]:
 
 def _judged(scenario: Scenario, record: Record) -> bool:
     """Whether a record has what the requirements of a scenario look at."""
+    import numpy as np
+
     known = record.faults == tuple(fault.name for fault in scenario.faults)
     return known and bool(np.isfinite(record.each("true_core_degC")).any())
-
-
-def device_of(text: str, observer: Observer, cells: int) -> Device:
-    """Make a device that can be stepped over a record.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name, or it is one that keeps a time of its own.
-    """
-    if text.startswith("serial:"):
-        from hil.devices.serial import serial_device
-
-        return serial_device(text.removeprefix("serial:"), observer, cells)
-    if text == "can":
-        raise InputError("device 'can'", expected="one that is stepped", hint="send the log on the bus, or take 'sil'")
-    from hil.devices.making import plain_device
-
-    return plain_device(text, observer, cells)
 
 
 def convert(

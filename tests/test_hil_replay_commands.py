@@ -9,7 +9,7 @@ from bmsthermal import InputError, Run
 from bmsthermal.observer import compiled
 from hil.bench import open_bench
 from hil.logs import read, write, write_frames
-from hil.logs.commands import convert, replay
+from hil.replay_commands import convert, replay
 from hil.scenario import load_scenario
 
 pytestmark = pytest.mark.skipif(not compiled(), reason="the device 'model' is the compiled kernel")

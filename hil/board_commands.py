@@ -25,7 +25,7 @@ def board(
     from bmsthermal.observer import Observer
     from firmware_export.bundle import export
     from hil.devices.serial import BAUD
-    from hil.serial.protocol import HEAD, TAIL
+    from hil.serial.protocol import HEAD, TAIL, message
     from hil.serial.render import add_serial, protocol_of
 
     observer = Observer.of(
@@ -37,7 +37,7 @@ def board(
         f"{bundle.name} in {out}", ("file", "bytes"),
         [(path.name, f"{path.stat().st_size}") for path in sorted((*bundle.files, *files))],
     )  # fmt: skip
-    step = sum(HEAD + TAIL + sizes[kind] for kind in (0x02, 0x82))
+    step = sum(HEAD + TAIL + sizes[message(each).kind] for each in ("step", "answer"))
     console.print(
         f"state {cells * bundle.manifest['sizes']['state_bytes']} B; {step} B on the line in a step of "
         f"{observer.reduced.step_s:g} s: {10_000 * step / BAUD:.3g} ms at {BAUD} baud"
